@@ -1,0 +1,66 @@
+# The same verbs locally, in pre-commit and in CI. `make install` needs only Python >= 3.11.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   ?= demo
+# pip reads PIP_FIND_LINKS by itself, uv does not
+LINKS  := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
+
+.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data image clean
+
+install: $(VENV)/.installed
+
+# bytecode is compiled here, once: without it every start of the job takes twice as long
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(LINKS) -r requirements-dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+# torch's local version (+cpu) is cut off, so that a GPU image gets the CUDA build
+lock:
+	$(BIN)/uv pip compile $(LINKS) --upgrade --no-header --no-annotate --all-extras pyproject.toml | sed 's/+cpu$$//' > requirements-dev.lock
+	$(BIN)/uv pip compile $(LINKS) --no-header --no-annotate -c requirements-dev.lock pyproject.toml | sed 's/+cpu$$//' > requirements.lock
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/hadolint Dockerfile
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+check: lint types imports
+
+test: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+test-all: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ""
+
+demo: install
+	$(BIN)/python -m job.demo $(DEMO)
+
+demo-s3: install
+	$(BIN)/python -m tests.servers $(DEMO)/s3 -- $(BIN)/python -m job.demo $(DEMO) --output s3://finetune-demo
+
+bench: install
+	$(BIN)/python -m tests.bench.trainer
+
+bench-data: install
+	$(BIN)/python -m tests.bench.preparation
+
+image:
+	sh tests/image/build.sh
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info

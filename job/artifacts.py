@@ -1,0 +1,105 @@
+"""What one stage hands to the next: frozen values that say where something lies and what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+FILE, LINE = "__file", "__line"
+"""Columns that say where a row came from."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """One byte string for equal values, whatever the order of their keys."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+    ).encode()
+
+
+def fingerprint(value: Any) -> str:
+    """The first 16 hex digits of the SHA-256 of `value` as canonical JSON."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Input:
+    """One data file as it was found: where, how large, what identifies its content, how it counts."""
+
+    split: Split
+    uri: str
+    size: int
+    identity: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads, frozen by its first attempt."""
+
+    files: tuple[Input, ...]
+
+    def identities(self) -> list[list[Any]]:
+        """What decides whether the data is the same: everything but where it lies on this disk."""
+        return [[i.split, i.uri, i.size, i.identity, i.weight] for i in self.files]
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """Fetched rows: Arrow streams, one or more a file, since a file's columns may grow as it is read.
+
+    Every column is a nullable string; a value that is not text stands there as JSON. The columns
+    FILE (int32, index into `files`) and LINE (int64, from 1) say where a row came from.
+    """
+
+    tables: Mapping[Split, tuple[Path, ...]]
+    files: tuple[str, ...]
+    """Masked URIs, with the archive member behind a `!` where there is one."""
+    weights: tuple[float, ...]
+    """How often the rows of each file count, in the order of `files`."""
+    quarantine: Path
+    """JSON lines: split, file, line, reason, row."""
+    read: Mapping[Split, int]
+    """Rows met, the bad ones included."""
+    bad: Mapping[Split, int]
+
+
+@dataclass(frozen=True)
+class CleanRows:
+    """Cleaned rows: one Arrow stream a split, its columns the task's roles (nullable strings, as in
+    RawRows), FILE and LINE."""
+
+    tables: Mapping[Split, Path]
+    """Only the splits that have rows."""
+    rows: Mapping[Split, int]
+    quarantine: Path
+    profile: Mapping[str, Any]
+    """What profile.json holds: rows in and out by reason, label counts, lengths, duplicates."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Encoded rows in the store, and their copy on this disk."""
+
+    fingerprint: str
+    folder: Path
+    """train.arrow, validation.arrow, test.arrow, profile.json, quarantine.jsonl."""
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    fetched: bool = False
+    """Whether it was found ready in the store."""
+
+    def table(self, split: Split) -> Path:
+        """The Arrow file of a split; it may not exist."""
+        return self.folder / f"{split}.arrow"

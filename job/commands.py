@@ -1,0 +1,97 @@
+"""What each command does, between the command line and the pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from job import telemetry
+from job.errors import JobError, OutOfMemory, from_os_error
+from job.settings import Settings, load
+
+
+def worker(outcome_file: str, command: str, arguments: list[str]) -> int:
+    """Run the pipeline in this process and write its outcome for the supervisor."""
+    from job.runtime import StopSignal
+
+    settings = load(os.environ, arguments).settings
+    stop = StopSignal(settings.runtime.grace_seconds)
+    stop.install()
+    telemetry.set_up(settings.log)
+    outcome: dict[str, Any]
+    try:
+        from job import pipeline
+
+        result = pipeline.run(settings, stop, prepare_only=command == "prepare")
+        outcome = {"exit_code": 0, "result": result.facts, "lines": result.lines}
+    except Exception as error:
+        outcome = _failure(error)
+    Path(outcome_file).write_text(json.dumps(outcome))
+    return int(outcome["exit_code"])
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """Log the error and name it; a traceback only where it is a bug."""
+    known = _known(error)
+    if known is None:
+        telemetry.log.error("%s: %s", type(error).__name__, error, exc_info=error)
+        known = JobError(f"{type(error).__name__}: {error}")
+    else:
+        telemetry.log.error(str(known), extra={"fields": {"exit_code": known.exit_code}})
+    return {"exit_code": known.exit_code, "error": type(known).__name__, "message": str(known)}
+
+
+def _known(error: BaseException) -> JobError | None:
+    """The error, or the one it was raised from, as one of ours."""
+    if isinstance(error, JobError):
+        return error
+    if isinstance(error, OSError) and (known := from_os_error(error)):
+        return known
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return OutOfMemory(f"out of memory ({' '.join(str(error).split())[:200]})")
+    return _known(error.__cause__) if error.__cause__ else None
+
+
+def config(arguments: list[str]) -> int:
+    """Print the effective settings with their origins, or the schema, or the reference."""
+    from job.settings import show
+
+    if "--schema" in arguments:
+        print(json.dumps(Settings.model_json_schema(), indent=1))
+    elif "--reference" in arguments:
+        print(show.reference())
+    else:
+        print(show.effective(load(os.environ, arguments, complete=False)))
+    return 0
+
+
+def check(arguments: list[str]) -> int:
+    """Look before running, and print the plan."""
+    from job.check import check as look
+    from job.runtime import StopSignal
+
+    settings = load(os.environ, arguments).settings
+    telemetry.set_up(settings.log)
+    for line in look(settings, StopSignal(settings.runtime.grace_seconds)):
+        print(line)
+    return 0
+
+
+def status(arguments: list[str]) -> int:
+    """Print the state of a run, or of every run below the output."""
+    from job.runs import states
+
+    settings = load(os.environ, arguments, complete=False).settings
+    for state in states(settings):
+        print(json.dumps(state))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "config": config,
+    "check": check,
+    "status": status,
+}

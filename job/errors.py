@@ -1,0 +1,162 @@
+"""Every way a run can end badly.
+
+    JobError                      70  a bug, if nothing below fits
+    ├── SettingsError             78  the settings are wrong
+    ├── DataError                 65  the data is wrong
+    ├── InputMissing              66  an input does not exist
+    ├── StoreError                75  the store answered with an error, retries used up
+    │   ├── Absent                66  no such key or bucket
+    │   ├── Forbidden             77  the credentials do not allow it
+    │   ├── Unreachable           75  no answer
+    │   ├── Conflict              75  somebody else wrote first
+    │   └── Torn                  75  an artifact's files are not what its manifest says
+    ├── StoreUnreachable          69  unreachable before the attempt could be recorded
+    ├── DiskFull                  75  the scratch disk or the output folder is full
+    ├── Diverged                  80  the loss is not finite
+    ├── OutOfMemory               81  out of memory at the smallest micro-batch
+    ├── NoProgress                82  no progress in N attempts
+    └── Stopped                  143  SIGTERM, agreed at a step boundary
+
+The message says what is wrong and where; the hint says what to do. Both are shown to the user on
+one line, without a traceback. Exit codes up to 78 have the meaning that sysexits.h gives them.
+"""
+
+from __future__ import annotations
+
+import errno
+
+
+class JobError(Exception):
+    """A run's end that is explained: `exit_code` for the Job, `hint` for the reader."""
+
+    exit_code = 70
+    hint = "this is a bug; please report it with the log"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
+
+    @property
+    def message(self) -> str:
+        """What is wrong and where, without the hint."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class SettingsError(JobError):
+    """The settings contradict each other, the model, or the store."""
+
+    exit_code = 78
+    hint = "`finetune config` shows every setting and where it came from"
+
+
+class DataError(JobError):
+    """The rows cannot be trained on."""
+
+    exit_code = 65
+    hint = "`finetune check` reads the first rows and says what it finds"
+
+
+class InputMissing(JobError):
+    """A data file, model or revision that the settings name does not exist."""
+
+    exit_code = 66
+    hint = "check the name for a typing mistake, and that it was uploaded"
+
+
+class StoreError(JobError):
+    """The object store answered with an error and retrying did not help."""
+
+    exit_code = 75
+    hint = "the run resumes where it stood when started again"
+
+
+class Absent(StoreError):
+    """There is no such key or bucket."""
+
+    exit_code = 66
+    hint = "check the name for a typing mistake, and that it was uploaded"
+
+
+class Forbidden(StoreError):
+    """The store knows who asks and says no, or does not know who asks."""
+
+    exit_code = 77
+    hint = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may read and write"
+
+
+class Unreachable(StoreError):
+    """The store did not answer."""
+
+    hint = "check AWS_ENDPOINT_URL and the network; the run resumes when started again"
+
+
+class Conflict(StoreError):
+    """A conditional write found an object that somebody else had written."""
+
+    hint = "another pod writes to the same run; only one of them may"
+
+
+class Torn(StoreError):
+    """An artifact whose manifest is unreadable, or whose files are missing or differ from it."""
+
+    hint = "it was cut short or changed since; remove it, and what needs it is made again"
+
+
+class StoreUnreachable(JobError):
+    """The store did not answer before this attempt could be recorded."""
+
+    exit_code = 69
+    hint = "check AWS_ENDPOINT_URL and the network"
+
+
+class DiskFull(JobError):
+    """No space left on the scratch disk, or in the folder that serves as the store."""
+
+    exit_code = 75
+    hint = (
+        "give the pod more ephemeral storage, or point FINETUNE_RUNTIME__SCRATCH at a larger disk"
+    )
+
+
+class Diverged(JobError):
+    """The loss or the gradient norm is not a finite number."""
+
+    exit_code = 80
+    hint = "lower FINETUNE_TRAIN__LEARNING_RATE, or use bf16 in place of fp16"
+
+
+class OutOfMemory(JobError):
+    """The smallest micro-batch does not fit the device."""
+
+    exit_code = 81
+    hint = "lower FINETUNE_ENCODE__MAX_LENGTH, or set FINETUNE_MODEL__GRADIENT_CHECKPOINTING"
+
+
+class NoProgress(JobError):
+    """As many attempts as are allowed ended without a new committed step or artifact."""
+
+    exit_code = 82
+    hint = "read the log of the last attempts; FINETUNE_RUNTIME__MAX_STALLED_ATTEMPTS=0 lifts the bound"
+
+
+class Stopped(JobError):
+    """The run was told to stop and did so at a step boundary; it resumes when started again."""
+
+    exit_code = 143
+    hint = "started again, it goes on where it stood"
+
+
+def from_os_error(error: OSError) -> JobError | None:
+    """Name an operating-system error that a user can do something about; None for the others."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"no space left on the disk ({error.filename or 'while writing'})")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Forbidden(
+            f"{error.filename or 'a file'}: {error.strerror}",
+            hint="check the owner and the mode of the folder, and that it is mounted writable",
+        )
+    return None

@@ -1,0 +1,238 @@
+"""A model's files: found on the Hub, in a folder or in a bucket, loaded, and saved.
+
+The only importer of transformers' Auto classes. Weights are loaded as float32 explicitly:
+transformers takes the file's own dtype, and half-precision weights do not train well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from job.errors import Absent, DataError, InputMissing, JobError, SettingsError
+from job.settings import Model
+from job.store import Object, Reader, resolve
+from job.tasks.base import Task
+from job.uris import local_path, mask, scheme_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+
+FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
+"""What is taken from a Hub repository or a bucket: never a pickle."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A model's or a tokenizer's files: where they are, and what identifies them."""
+
+    name: str
+    folder: Path
+    identity: str
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a model's name can only be the Hub's: no scheme and no such folder."""
+    return "://" not in name and not local_path(name).is_dir()
+
+
+def find(
+    name: str, revision: str | None, scratch: Path, *, files: tuple[str, ...] = FILES
+) -> Place:
+    """The model's files on this disk.
+
+    Raises:
+        InputMissing: there is no such model, folder or prefix.
+        Forbidden: it may not be read.
+        Unreachable: the Hub or the store does not answer.
+    """
+    if is_hub_id(name):
+        return _from_hub(name, revision, files)
+    if scheme_of(name) == "file":
+        return _from_folder(name)
+    return _from_bucket(name, scratch / "models")
+
+
+def _from_folder(name: str) -> Place:
+    folder = local_path(name)
+    if not (folder / "config.json").is_file() and not (folder / "tokenizer.json").is_file():
+        raise InputMissing(
+            f"the folder {name} holds neither config.json nor tokenizer.json",
+            hint="FINETUNE_MODEL__NAME must name a folder in Hugging Face format",
+        )
+    digest = hashlib.sha256()
+    for path in sorted(
+        p for p in folder.iterdir() if p.is_file() and p.suffix in (".json", ".txt", ".safetensors")
+    ):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return Place(name, folder, f"sha256:{digest.hexdigest()}")
+
+
+def _from_hub(name: str, revision: str | None, files: tuple[str, ...]) -> Place:
+    from job.store.hub import hub_errors
+
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputMissing(f"the model folder {name} does not exist")
+    with hub_errors(name):
+        from huggingface_hub import snapshot_download
+
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(files)))
+    return Place(name, folder, f"hub:{folder.name}")
+
+
+def _from_bucket(name: str, scratch: Path) -> Place:
+    prefix = name.rstrip("/") + "/"
+    try:
+        found = [(r, o) for r, o in resolve(prefix) if _wanted(o.key)]
+    except Absent as error:
+        raise InputMissing(f"the model {mask(name)} does not exist ({error.message})") from None
+    folder = scratch / hashlib.sha256(prefix.encode()).hexdigest()[:16]
+    base = _base(found, name)
+    for reader, item in found:
+        reader.download(item.key, folder / item.key[len(base) :], identity=item.identity)
+    identities = sorted(f"{o.key[len(base) :]}={o.identity}" for _, o in found)
+    return Place(name, folder, "s3:" + hashlib.sha256("\n".join(identities).encode()).hexdigest())
+
+
+def _wanted(key: str) -> bool:
+    return Path(key).suffix in {Path(pattern).suffix for pattern in FILES}
+
+
+def _base(found: list[tuple[Reader, Object]], name: str) -> str:
+    """The folder part of the keys: config.json lies directly in a model's prefix."""
+    for _, item in found:
+        if item.key.rsplit("/", 1)[-1] in ("config.json", "tokenizer.json"):
+            return item.key[: len(item.key) - len(item.key.rsplit("/", 1)[-1])]
+    raise InputMissing(
+        f"{mask(name)} holds neither config.json nor tokenizer.json",
+        hint="FINETUNE_MODEL__NAME must name a prefix in Hugging Face format",
+    )
+
+
+@contextmanager
+def _readable(what: str, place: Place) -> Iterator[None]:
+    """Turn the many ways in which a damaged model fails into one error."""
+    try:
+        yield
+    except (JobError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"the {what} in {mask(place.name)} cannot be read ({type(error).__name__}: {reason})",
+            hint="download it again; a model needs config.json, model.safetensors and tokenizer.json",
+        ) from error
+
+
+def load_config(place: Place, settings: Model) -> PreTrainedConfig:
+    """The model's config.json."""
+    from transformers import AutoConfig
+
+    with _readable("config", place):
+        return AutoConfig.from_pretrained(
+            place.folder, trust_remote_code=settings.trust_remote_code, local_files_only=True
+        )
+
+
+def label_names(config: Any) -> tuple[str, ...]:
+    """The model's own labels in order; none where they are transformers' LABEL_0, LABEL_1 …"""
+    names = (
+        tuple(str(config.id2label[i]) for i in sorted(config.id2label)) if config.id2label else ()
+    )
+    return () if all(name == f"LABEL_{i}" for i, name in enumerate(names)) else names
+
+
+def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
+    """The fast tokenizer.
+
+    Raises:
+        DataError: it cannot be read, or there is only a slow one.
+    """
+    from transformers import AutoTokenizer
+
+    with _readable("tokenizer", place):
+        tokenizer = AutoTokenizer.from_pretrained(
+            place.folder, trust_remote_code=settings.trust_remote_code, local_files_only=True
+        )
+    if not getattr(tokenizer, "is_fast", False):
+        raise DataError(
+            f"the tokenizer in {mask(place.name)} is not a fast one",
+            hint="add a tokenizer.json, or name another in FINETUNE_MODEL__TOKENIZER",
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token is None:
+        raise SettingsError(
+            f"the tokenizer in {mask(place.name)} has no padding token and none that could serve as one",
+            hint="add pad_token to its tokenizer_config.json",
+        )
+    return tokenizer
+
+
+def tokenizer_sha256(tokenizer: PreTrainedTokenizerFast) -> str:
+    """What identifies how text becomes tokens, whatever file it was read from."""
+    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+
+def max_length_of(config: Any, tokenizer: Any, wanted: int | None) -> int:
+    """Tokens a row may have: the setting, or the model's own limit, at most 512.
+
+    Raises:
+        SettingsError: the setting is above what the model takes.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or 10**9
+    if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "longformer"):
+        positions -= 2  # they count positions from the padding token's id on
+    limit = min(positions, tokenizer.model_max_length)
+    if wanted is not None and wanted > limit:
+        raise SettingsError(
+            f"FINETUNE_ENCODE__MAX_LENGTH={wanted} is above the {limit} tokens that the model takes",
+            hint=f"set it to {limit} at most",
+        )
+    return wanted or min(limit, 512)
+
+
+def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> PreTrainedModel:
+    """The model with the task's head, in float32, on the CPU.
+
+    A head that does not fit the task's labels is made anew; with `own` (a model that this job
+    saved) every weight must fit.
+
+    Raises:
+        DataError: the files are damaged or not this architecture's.
+    """
+    import transformers
+
+    auto = getattr(transformers, task.auto_class)
+    config = load_config(place, settings)
+    task.configure(config)
+    options: dict[str, Any] = {}
+    if settings.attention != "auto":
+        options["attn_implementation"] = settings.attention
+    import torch
+
+    with _readable("model", place):
+        model = auto.from_pretrained(
+            place.folder,
+            config=config,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=not own,
+            trust_remote_code=settings.trust_remote_code,
+            local_files_only=True,
+            use_safetensors=True,
+            **options,
+        )
+    return model
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write config, safetensors and tokenizer in Hugging Face format."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

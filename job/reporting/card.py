@@ -1,0 +1,114 @@
+"""The model card: metadata by huggingface_hub's own classes, text from card.md.jinja."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = Path(__file__).with_name("card.md.jinja")
+SPLIT_NAMES = {"eval": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card says about how a model came about."""
+
+    name: str
+    task: str
+    run_id: str
+    version: str
+    uri: str
+    """Where the version lies, masked."""
+    base_model: str
+    """A Hub id, a folder or a masked URI."""
+    base_is_hub_id: bool
+    license: str | None
+    labels: tuple[str, ...]
+    regression: bool
+    pairs: bool
+    profile: Mapping[str, Any]
+    files: tuple[tuple[str, str], ...]
+    """Split and masked URI of every data file."""
+    fingerprint: str
+    settings: Mapping[str, Any]
+    max_length: int
+    steps: int
+    best_step: int | None
+    metric: str
+    versions: Mapping[str, str]
+    """Of the packages that made the model."""
+
+
+def escape(text: object) -> str:
+    """Text that shows as itself in Markdown, inside a table too."""
+    shown = html.escape(str(text).replace("\n", " "), quote=False)
+    return re.sub(r"([\\`*_{}\[\]#|!~])", r"\\\1", shown)
+
+
+def write_card(path: Path, facts: Facts, results: Mapping[str, Any]) -> None:
+    """Write README.md with its YAML metadata and the model-index."""
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from jinja2 import Environment
+
+    data = ModelCardData(
+        model_name=facts.name,
+        base_model=facts.base_model if facts.base_is_hub_id else None,
+        license=facts.license,
+        library_name="transformers",
+        pipeline_tag=facts.task,
+        tags=["finetune-job", facts.task],
+        metrics=sorted(_overall(results, "test") or _overall(results, "eval")),
+        eval_results=[
+            EvalResult(
+                task_type=facts.task,
+                dataset_type="private",
+                dataset_name=facts.fingerprint,
+                dataset_split=SPLIT_NAMES[prefix],
+                metric_type=metric,
+                metric_value=round(value, 6),
+            )
+            for prefix in SPLIT_NAMES
+            for metric, value in _overall(results, prefix).items()
+        ]
+        or None,
+    )
+    environment = Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - Markdown; `escape` below
+    environment.filters["md"] = escape
+    body = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        facts=facts,
+        results=results,
+        overall={SPLIT_NAMES[p]: _overall(results, p) for p in SPLIT_NAMES if _overall(results, p)},
+        per_class=_per_class(results, facts.labels),
+        train=facts.settings["train"],
+    )
+    path.write_text(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")), encoding="utf-8")
+
+
+_CLASS_METRICS = ("precision", "recall", "f1", "support")
+
+
+def _overall(results: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    """A split's metrics over all classes, by name without prefix."""
+    whole = ("precision_weighted", "recall_weighted", "f1_weighted", "f1_micro", "f1_samples")
+    found = {}
+    for key, value in results.items():
+        name = key.removeprefix(f"{prefix}_")
+        of_class = name.startswith(tuple(f"{m}_" for m in _CLASS_METRICS)) and name not in whole
+        if key.startswith(f"{prefix}_") and not of_class and name != "samples":
+            found[name] = value
+    return found
+
+
+def _per_class(results: Mapping[str, Any], labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One row a class, from the test scores or else the validation scores."""
+    for prefix in ("test", "eval"):
+        if labels and f"{prefix}_f1_{labels[0]}" in results:
+            return [
+                {"label": label, **{m: results[f"{prefix}_{m}_{label}"] for m in _CLASS_METRICS}}
+                for label in labels
+            ]
+    return []

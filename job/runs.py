@@ -1,0 +1,169 @@
+"""A run's record in the store: its settings, what it reads, how far it is, how it ended.
+
+state.json is only ever replaced by compare-and-swap, so two processes that believe they are the
+same run cannot both go on: the one that loses gets a Conflict.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from job.artifacts import Input, Inputs, canonical_json, fingerprint
+from job.errors import Absent, Conflict, NoProgress, SettingsError
+from job.settings import Settings, relevant
+from job.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class State:
+    """What state.json holds."""
+
+    run_id: str
+    stage: str = "start"
+    step: int = 0
+    """The last committed training step."""
+    attempt: int = 0
+    stalled: int = 0
+    """Attempts in a row that ended without progress, the present one included."""
+    outcome: str | None = None
+    """`done` when the run has ended well; then `result` says what it left."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    began: float = 0.0
+    """When the run began, in seconds since 1970; for figures only, never for a decision."""
+    single_writer: bool = False
+    nonce: str = ""
+
+
+def default_run_id(settings: Settings, inputs: Inputs) -> str:
+    """12 hex digits of the settings that matter and the data's identities."""
+    return fingerprint([relevant(settings), inputs.identities()])[:12]
+
+
+class Run:
+    """One run, held by the attempt that recorded itself last."""
+
+    def __init__(
+        self, store: Store, prefix: str, settings: Settings, state: State, tag: str
+    ) -> None:
+        self.store, self.prefix, self.settings = store, prefix, settings
+        self.state, self._tag = state, tag
+
+    def key(self, name: str) -> str:
+        """The key of something of this run's."""
+        return f"{self.prefix}/{name}"
+
+    @classmethod
+    def open(cls, store: Store, name: str, run_id: str, settings: Settings) -> Run:
+        """Find the run or begin it.
+
+        Raises:
+            SettingsError: the id belongs to a run with other settings.
+        """
+        prefix = f"{name}/runs/{run_id}"
+        _same_settings(store, f"{prefix}/settings.json", relevant(settings), run_id)
+        try:
+            data, tag = store.read(f"{prefix}/state.json")
+            return cls(store, prefix, settings, State(**json.loads(data)), tag)
+        except Absent:
+            state = State(run_id, began=time.time(), single_writer=settings.store.single_writer)
+            run = cls(store, prefix, settings, state, "")
+            run._write(run.state, first=True)
+            return run
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended well, in this attempt or an earlier one."""
+        return self.state.outcome is not None
+
+    def begin_attempt(self, bound: int) -> None:
+        """Record a new attempt, before anything that could kill it is done.
+
+        Raises:
+            NoProgress: `bound` attempts in a row have ended without progress (0: no bound).
+        """
+        if bound and self.state.stalled >= bound:
+            raise NoProgress(
+                f"run {self.state.run_id}: {self.state.stalled} attempts in a row ended without progress, "
+                f"the last in stage {self.state.stage} at step {self.state.step}"
+            )
+        self._write(
+            replace(self.state, attempt=self.state.attempt + 1, stalled=self.state.stalled + 1)
+        )
+
+    def progressed(self, stage: str, step: int | None = None) -> None:
+        """Record a committed artifact or step, which starts the count of stalled attempts anew."""
+        step = self.state.step if step is None else step
+        if (stage, step) != (self.state.stage, self.state.step) or self.state.stalled:
+            self._write(replace(self.state, stage=stage, step=step, stalled=0))
+
+    def finish(self, outcome: str, result: Mapping[str, Any]) -> None:
+        """Record how the run ended; the last thing that is written."""
+        self._write(
+            replace(self.state, outcome=outcome, stage="end", stalled=0, result=dict(result))
+        )
+
+    def frozen(self, name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """What the first attempt stored under `name`, or what `make` gives, stored for later ones."""
+        key = self.key(name)
+        try:
+            return dict(json.loads(self.store.get(key)))
+        except Absent:
+            value = dict(make())
+            self.store.put(key, canonical_json(value), if_absent=True)
+            return value
+
+    def _write(self, state: State, *, first: bool = False) -> None:
+        state = replace(state, nonce=uuid.uuid4().hex)
+        data = json.dumps(asdict(state), indent=1).encode()
+        if first:
+            self._tag = self.store.put(self.key("state.json"), data, if_absent=True)
+        else:
+            self._tag = self.store.put(self.key("state.json"), data, if_tag=self._tag)
+        self.state = state
+
+
+def states(settings: Settings) -> list[dict[str, Any]]:
+    """The state of the run that the settings name, or of every run of this model."""
+    store = open_store(settings.output)
+    prefix = f"{settings.name}/runs/{settings.run_id + '/' if settings.run_id else ''}"
+    keys = [item.key for item in store.list(prefix) if item.key.endswith("/state.json")]
+    return [json.loads(store.get(key)) for key in keys]
+
+
+def inputs_to_json(inputs: Inputs, model: Mapping[str, str]) -> dict[str, Any]:
+    """What inputs.json holds; URIs in it carry no secrets, since Input's do not."""
+    return {"files": [asdict(i) for i in inputs.files], "model": dict(model)}
+
+
+def inputs_from_json(value: Mapping[str, Any]) -> Inputs:
+    """The inputs that an earlier attempt froze."""
+    return Inputs(tuple(Input(**item) for item in value["files"]))
+
+
+def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:
+    try:
+        store.put(key, canonical_json(wanted), if_absent=True)
+    except Conflict:
+        before = json.loads(store.get(key))
+        changed = [
+            f"{path}: {old!r} there, {new!r} here"
+            for path, old, new in _differences(before, wanted)
+        ]
+        raise SettingsError(
+            f"the run {run_id} was started with other settings ({'; '.join(changed[:5])})",
+            hint="set them back, or give this run another FINETUNE_RUN_ID",
+        ) from None
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted({*old, *new}):
+            found += _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        return found
+    return [] if old == new else [(path, old, new)]

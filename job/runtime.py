@@ -1,0 +1,123 @@
+"""The process a stage runs in: the stop signal, the device, the seeds, the scratch folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from job.errors import SettingsError, Stopped
+from job.settings import Runtime
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+class StopSignal:
+    """SIGTERM and SIGINT as a flag that every stage polls between two pieces of work."""
+
+    def __init__(self, grace_seconds: float) -> None:
+        self.grace_seconds = grace_seconds
+        self._since: float | None = None
+
+    def install(self) -> None:
+        """Take over SIGTERM and SIGINT; a second one ends the process at once."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._since is not None:
+            os._exit(Stopped.exit_code)
+        self._since = time.monotonic()
+
+    @property
+    def raised(self) -> bool:
+        """Whether the run was told to stop."""
+        return self._since is not None
+
+    @property
+    def seconds_left(self) -> float:
+        """What is left of the grace period; infinite before the signal."""
+        if self._since is None:
+            return float("inf")
+        return self.grace_seconds - (time.monotonic() - self._since)
+
+    def poll(self) -> None:
+        """Raises:
+        Stopped: the run was told to stop.
+        """
+        if self.raised:
+            raise Stopped("stopped by a signal")
+
+
+@contextmanager
+def scratch_folder(runtime: Runtime) -> Iterator[Path]:
+    """A folder of this process's own for what is not kept, removed at the end.
+
+    Libraries that insist on a cache get one below it, so that a read-only root file system is enough.
+    """
+    base = Path(runtime.scratch or tempfile.gettempdir())
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="finetune-", dir=base))
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise SettingsError(
+            f"the scratch folder {base} cannot be written to ({error.strerror})",
+            hint="point FINETUNE_RUNTIME__SCRATCH at a writable folder",
+        ) from None
+    for name in ("HF_HOME", "HF_METRICS_CACHE", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
+        os.environ.setdefault(name, str(folder / "cache"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def has_gpu(runtime: Runtime) -> bool:
+    """Whether training will use a GPU."""
+    if runtime.device == "cpu":
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def precision_of(wanted: str, runtime: Runtime) -> str:
+    """`auto` resolved: bf16 on a GPU that computes in it, else no.
+
+    Raises:
+        SettingsError: fp16 without a GPU, which accelerate would silently run in float32.
+    """
+    gpu = has_gpu(runtime)
+    if wanted == "fp16" and not gpu:
+        raise SettingsError(
+            "FINETUNE_TRAIN__PRECISION=fp16 needs a GPU and there is none",
+            hint="use bf16 or no",
+        )
+    if wanted == "auto":
+        import torch
+
+        return "bf16" if gpu and torch.cuda.is_bf16_supported() else "no"
+    return wanted
+
+
+def accelerator(precision: str, runtime: Runtime) -> Accelerator:
+    """Accelerate's handle on the device and the processes that train together."""
+    from accelerate import Accelerator
+
+    return Accelerator(mixed_precision=precision, cpu=runtime.device == "cpu")
+
+
+def seed_everything(*numbers: int) -> None:
+    """Seed torch from several numbers at once, such as (seed, step, rank, micro-batch)."""
+    import numpy as np
+    import torch
+
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1))

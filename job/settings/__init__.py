@@ -1,0 +1,24 @@
+"""The settings tree: typed, frozen, each value with its origin. Imports no heavy library."""
+
+from job.settings.data import Clean, Columns, Data, Encode
+from job.settings.load import Loaded, load, relevant
+from job.settings.training import Checkpoint, Evaluate, Lora, Model, Publish, Train
+from job.settings.tree import Runtime, Settings
+
+__all__ = [
+    "Checkpoint",
+    "Clean",
+    "Columns",
+    "Data",
+    "Encode",
+    "Evaluate",
+    "Loaded",
+    "Lora",
+    "Model",
+    "Publish",
+    "Runtime",
+    "Settings",
+    "Train",
+    "load",
+    "relevant",
+]

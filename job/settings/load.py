@@ -1,0 +1,124 @@
+"""Settings loaded, checked and explained: all mistakes at once, and where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from job.errors import SettingsError
+from job.settings import names
+from job.settings.rules import mistakes
+from job.settings.sources import Variables, flatten, parse_flags, read_file, variable
+from job.settings.tree import CONFIG_VARIABLE, PREFIX, Settings
+from job.uris import mask
+
+IRRELEVANT = ("output", "run_id", "store", "runtime", "log", "checkpoint", "publish")
+"""Top-level settings that do not change what is learned, and so not the run's identity."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The settings and, for each one that was set, where: a flag, a variable or a file."""
+
+    settings: Settings
+    origins: Mapping[tuple[str, ...], str]
+
+
+def load(
+    environment: Mapping[str, str], arguments: Iterable[str] = (), *, complete: bool = True
+) -> Loaded:
+    """Settings from flags, the environment and the file, in this order.
+
+    With `complete`, mistakes across settings count too; `finetune config` shows the tree without.
+
+    Raises:
+        SettingsError: one or more mistakes, one a line.
+    """
+    variables = {k: v for k, v in environment.items() if k.startswith(PREFIX) and v != ""}
+    flags = parse_flags(list(arguments))
+    path = variables.pop(CONFIG_VARIABLE, "")
+    content = read_file(path) if path else {}
+    by_flag, by_variable = Variables(Settings, flags), Variables(Settings, variables)
+    given = [("flag", by_flag()), ("environment", by_variable()), (path, content)]
+    origins = {leaf: name for name, values in reversed(given) for leaf in flatten(values)}
+    wrong = [
+        *names.unknown_variables(flags, "flag"),
+        *names.unknown_variables(variables, "environment"),
+        *(
+            w
+            for name, values in given
+            for w in names.unknown_keys(values, name, {*flags, *variables})
+        ),
+    ]
+    settings = None
+    try:
+        settings = _from_sources(by_flag, by_variable, content)
+    except ValidationError as error:
+        wrong += _explain(error, origins)
+    if settings is None or wrong:
+        raise refusal(wrong)
+    if complete and (across := mistakes(settings)):
+        raise refusal(across)
+    return Loaded(settings, origins)
+
+
+def refusal(wrong: list[str]) -> SettingsError:
+    """One error for one or many mistakes."""
+    if len(wrong) == 1:
+        return SettingsError(wrong[0], hint="")
+    lines = "\n".join(f"  {line}" for line in dict.fromkeys(wrong))
+    return SettingsError(f"{len(wrong)} settings are wrong:\n{lines}", hint="")
+
+
+def _from_sources(flags: Variables, variables: Variables, content: dict[str, Any]) -> Settings:
+    class Sourced(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return flags, variables, init_settings
+
+    return Settings.model_construct(**dict(Sourced(**content)))
+
+
+def _explain(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> Iterable[str]:
+    """A line for each mistake; a union's several complaints about one value become one."""
+    complaints: dict[tuple[str, ...], list[str]] = {}
+    values: dict[tuple[str, ...], Any] = {}
+    for item in error.errors(include_url=False):
+        if item["type"] == "extra_forbidden":
+            continue  # named already, with the nearest valid name
+        path = tuple(str(part) for part in item["loc"])
+        while path and names.owner(path) is None and path not in names.sections():
+            path = path[:-1]
+        owner = names.owner(path)
+        path = owner.path if owner else path  # without pydantic's names for a union's members
+        complaints.setdefault(path, []).append(item["msg"].removeprefix("Value error, "))
+        values.setdefault(path, item["input"])
+    for path, messages in complaints.items():
+        said = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
+        origin = next((o for leaf, o in origins.items() if leaf[: len(path)] == path), "default")
+        yield f"{variable(path)} ({origin}) = {mask(repr(values[path]))}: {said}"
+
+
+def relevant(settings: Settings) -> dict[str, Any]:
+    """The settings that decide what is learned, as JSON values; a URI's secrets are masked."""
+    values = settings.model_dump(mode="json")
+    return {name: _masked(value) for name, value in values.items() if name not in IRRELEVANT}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return mask(value) if isinstance(value, str) else value

@@ -1,0 +1,99 @@
+"""What settings have to do with each other: mistakes that no single field can see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from job.settings.tree import Settings
+from job.uris import mask, scheme_of
+
+METRICS_WITHOUT_CLASSES = ("loss", "mse", "pearson", "spearman")
+
+
+def mistakes(settings: Settings) -> list[str]:
+    """Every mistake across settings, each with its fix; empty when there is none."""
+    return [*_places(settings), *_model(settings), *_train(settings)]
+
+
+def _places(settings: Settings) -> Iterator[str]:
+    if not settings.output:
+        yield "FINETUNE_OUTPUT is not set; name an s3://bucket/prefix or a folder"
+    elif scheme_of(settings.output) not in ("s3", "file"):
+        yield f"FINETUNE_OUTPUT={mask(settings.output)} cannot be written to; use s3:// or a folder"
+    if not settings.data.train:
+        yield "FINETUNE_DATA__TRAIN is not set; name the training rows' URI"
+    held_out = settings.data.validation_fraction + settings.data.test_fraction
+    if held_out >= 1:
+        yield (
+            "FINETUNE_DATA__VALIDATION_FRACTION and FINETUNE_DATA__TEST_FRACTION add up to "
+            f"{held_out:g}; leave rows to train on"
+        )
+    for split in ("validation", "test"):
+        for source in getattr(settings.data, split):
+            if source.weight != 1:
+                yield f"FINETUNE_DATA__{split.upper()} has a weight; only training rows may have one"
+    formats = (settings.data.format, *(_suffix(s.uri) for s in settings.data.train))
+    if any(f in ("pickle", "pkl") for f in formats) and not settings.data.allow_pickle:
+        yield (
+            "FINETUNE_DATA__FORMAT=pickle is refused, since whoever wrote a pickle can run any program "
+            "in this job; convert it to parquet, or set FINETUNE_DATA__ALLOW_PICKLE=true if you trust its writer"
+        )
+    low, high = settings.clean.min_words, settings.clean.max_words
+    if high is not None and low > high:
+        yield f"FINETUNE_CLEAN__MIN_WORDS={low} is above FINETUNE_CLEAN__MAX_WORDS={high}; swap them"
+
+
+def _suffix(uri: str) -> str:
+    return uri.rsplit(".", 1)[-1].lower() if "." in uri else ""
+
+
+def _model(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if not model.name:
+        yield "FINETUNE_MODEL__NAME is not set; name a Hub id, a folder or an s3:// prefix"
+    if model.trust_remote_code:
+        if scheme_of(model.name) == "s3":
+            yield "FINETUNE_MODEL__TRUST_REMOTE_CODE is refused for a model from a bucket; unset it"
+        elif not re.fullmatch(r"[0-9a-f]{40}", model.revision or ""):
+            yield (
+                "FINETUNE_MODEL__TRUST_REMOTE_CODE needs FINETUNE_MODEL__REVISION to be a full commit "
+                "hash (40 hex digits), so that the code that was read is the code that runs"
+            )
+    metric = settings.evaluate.metric
+    if model.problem_type == "regression" and metric and metric not in METRICS_WITHOUT_CLASSES:
+        yield (
+            f"FINETUNE_EVALUATE__METRIC={metric} needs classes, and FINETUNE_MODEL__PROBLEM_TYPE is "
+            f"regression; use one of {', '.join(METRICS_WITHOUT_CLASSES)}"
+        )
+
+
+def _train(settings: Settings) -> Iterator[str]:
+    train = settings.train
+    if train.precision == "fp16" and settings.runtime.device == "cpu":
+        yield "FINETUNE_TRAIN__PRECISION=fp16 does not work on a CPU; use bf16 or no"
+    max_length = settings.encode.max_length
+    if max_length is not None and train.tokens_per_device < max_length:
+        yield (
+            f"FINETUNE_TRAIN__TOKENS_PER_DEVICE={train.tokens_per_device} does not hold one row of "
+            f"FINETUNE_ENCODE__MAX_LENGTH={max_length} tokens; raise the one or lower the other"
+        )
+    if max_length is not None and max_length % settings.encode.pad_to_multiple_of:
+        yield (
+            f"FINETUNE_ENCODE__MAX_LENGTH={max_length} is no multiple of "
+            f"FINETUNE_ENCODE__PAD_TO_MULTIPLE_OF={settings.encode.pad_to_multiple_of}; make it one"
+        )
+    if settings.model.problem_type == "regression":
+        if train.label_smoothing:
+            yield "FINETUNE_TRAIN__LABEL_SMOOTHING has no meaning for regression; unset it"
+        if train.class_weights != "none":
+            yield "FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for regression; unset it"
+    if (
+        settings.model.problem_type == "multi_label_classification"
+        and train.class_weights == "balanced"
+    ):
+        yield "FINETUNE_TRAIN__CLASS_WEIGHTS=balanced is for single labels; give a weight for each label"
+    if train.patience is not None and not (
+        settings.data.validation or settings.data.validation_fraction
+    ):
+        yield "FINETUNE_TRAIN__PATIENCE needs validation rows; raise FINETUNE_DATA__VALIDATION_FRACTION"

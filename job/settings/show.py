@@ -1,0 +1,74 @@
+"""Settings for people: the effective ones with their origins, and the reference of all of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from job.settings.load import Loaded
+from job.settings.names import Leaf, leaves
+from job.settings.sources import variable
+from job.uris import mask
+
+
+def effective(loaded: Loaded) -> str:
+    """One line a setting: variable, value, origin; secrets in URIs masked."""
+    values = loaded.settings.model_dump(mode="json")
+    rows = []
+    for path, leaf in leaves().items():
+        value = _at(values, path)
+        if value is _ABSENT or (isinstance(value, dict) and not leaf.open):
+            continue
+        origins = [
+            o for p, o in loaded.origins.items() if p[: len(path)] == path or path[: len(p)] == p
+        ]
+        rows.append(
+            (
+                variable(path),
+                mask(json.dumps(value, ensure_ascii=False)),
+                (origins or ["default"])[0],
+            )
+        )
+    names, shown = (max(len(row[i]) for row in rows) for i in (0, 1))
+    shown = min(shown, 50)
+    return "\n".join(f"{name:<{names}}  {value:<{shown}}  {origin}" for name, value, origin in rows)
+
+
+_ABSENT = object()
+
+
+def _at(values: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        if not isinstance(values, dict) or part not in values:
+            return _ABSENT
+        values = values[part]
+    return values
+
+
+def reference() -> str:
+    """Every setting as a Markdown table."""
+    lines = ["| setting | type | default | meaning |", "|---|---|---|---|"]
+    for path, leaf in leaves().items():
+        cells = (f"`{variable(path)}`", _type(leaf), _default(leaf), leaf.field.description or "")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _type(leaf: Leaf) -> str:
+    annotation = leaf.field.annotation
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    for long, short in (
+        ("typing.", ""),
+        ("NoneType", "None"),
+        ("job.settings.training.", ""),
+        ("job.settings.data.", ""),
+    ):
+        text = text.replace(long, short)
+    return text.split("Annotated[")[-1].split(", FieldInfo")[0] if "FieldInfo" in text else text
+
+
+def _default(leaf: Leaf) -> str:
+    default = leaf.field.default
+    return "" if default is PydanticUndefined or default is None else f"`{json.dumps(default)}`"

@@ -1,0 +1,145 @@
+"""MODEL, TRAIN, CHECKPOINT, EVALUATE and PUBLISH: what is fine-tuned, how, and what becomes of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from job.settings.base import Section
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Lora(Section):
+    """Low-rank adapters in place of full fine-tuning (Hu et al. 2021, arXiv 2106.09685)."""
+
+    r: Positive = 8
+    """The rank of the update matrices."""
+
+    alpha: Annotated[float, Field(gt=0)] = 16
+    """The update is scaled by alpha / r."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout before the adapter."""
+
+    target_modules: tuple[str, ...] | str | None = None
+    """Module names that get an adapter; by default the ones peft knows for the architecture, `all-linear` for all."""
+
+
+class Model(Section):
+    """The model that is fine-tuned."""
+
+    name: str = ""
+    """A Hub id, a folder, or an s3:// prefix that holds config.json and model.safetensors."""
+
+    revision: str | None = None
+    """The Hub branch, tag or commit."""
+
+    tokenizer: str | None = None
+    """The tokenizer's place when it is not the model's."""
+
+    problem_type: Literal[
+        "auto", "single_label_classification", "multi_label_classification", "regression"
+    ] = "auto"
+    """For text-classification; `auto` takes labels that are lists for multi-label, all others for single-label."""
+
+    lora: Lora | None = None
+    """Train low-rank adapters only; they are merged before evaluation. `{}` takes the defaults."""
+
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    """The attention kernel; `auto` leaves it to transformers."""
+
+    trust_remote_code: bool = False
+    """Run the Python code in a Hub model's repository; needs `revision` to be a full commit hash."""
+
+
+class Train(Section):
+    """How the model is trained."""
+
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Passes over the training rows."""
+
+    max_steps: Positive | None = None
+    """End after so many optimizer steps, whatever `epochs` says."""
+
+    max_runtime: Annotated[float, Field(gt=0)] | None = None
+    """Seconds of training after which the run goes on to evaluate and publish."""
+
+    batch_size: Positive = 32
+    """Rows in an optimizer step over the whole world, whatever the number of devices."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-5
+    """The highest learning rate, reached at the end of the warm-up."""
+
+    warmup: Annotated[float, Field(ge=0)] = 0.1
+    """Steps of linear warm-up: a part of all steps below 1, a count from 1."""
+
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warm-up."""
+
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decoupled weight decay; never on biases and norms."""
+
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Clip the gradient to this norm; 0 does not clip."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability mass spread evenly over all classes."""
+
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    """`balanced` weights classes by the inverse of their frequency; or a JSON object from label to weight."""
+
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """The arithmetic of forward and backward; weights stay float32. `auto`: bf16 on a GPU that has it, else no."""
+
+    tokens_per_device: Positive = 16384
+    """Padded tokens in a micro-batch at most; a step takes as many micro-batches as that needs."""
+
+    length_window: Positive = 50
+    """Steps whose rows are sorted by length together; 1 is plain random batching."""
+
+    patience: Positive | None = None
+    """End after so many evaluations in a row without a better score."""
+
+    compile: bool = False
+    """Compile the model with torch.compile; pays off for long runs with fixed shapes."""
+
+
+class Checkpoint(Section):
+    """When the state of training is committed to the store."""
+
+    every_steps: Positive | None = None
+    """Steps between checkpoints; by default only time and evaluations decide."""
+
+    every_seconds: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds between checkpoints, by rank 0's clock."""
+
+    keep: Positive = 2
+    """Checkpoints that are kept besides the best one."""
+
+
+class Evaluate(Section):
+    """How the model is scored."""
+
+    metric: str | None = None
+    """What selects the best checkpoint, without prefix; by default the task's own. loss and mse are minimized."""
+
+    every_steps: Positive | None = None
+    """Steps between evaluations; by default at the end of each epoch."""
+
+    max_rows: Positive | None = None
+    """Validation rows scored during training at most; the final scores are over all rows."""
+
+
+class Publish(Section):
+    """What becomes of the trained model."""
+
+    license: str | None = None
+    """The licence named in the model card, by its SPDX-like Hub name (apache-2.0, cc-by-4.0 …)."""
+
+    hub_repo: str | None = None
+    """A Hub repository that the published files are pushed to as well; needs HF_TOKEN."""

@@ -1,0 +1,93 @@
+"""The whole settings tree, and the sections that concern the job rather than the training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from job.settings.base import Section
+from job.settings.data import Clean, Data, Encode
+from job.settings.training import Checkpoint, Evaluate, Model, Publish, Train
+
+PREFIX = "FINETUNE_"
+DELIMITER = "__"
+CONFIG_VARIABLE = "FINETUNE_CONFIG"
+
+
+class StoreSettings(Section):
+    """How the store behind `output` is used."""
+
+    single_writer: bool = False
+    """Nobody else writes to this run; needed for stores that ignore conditional writes."""
+
+
+class Runtime(Section):
+    """Where and how the process runs."""
+
+    scratch: str | None = None
+    """A writable folder for what is not kept; by default one below the system's temporary folder."""
+
+    grace_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds between SIGTERM and SIGKILL (terminationGracePeriodSeconds)."""
+
+    max_stalled_attempts: Annotated[int, Field(ge=0)] = 3
+    """Attempts in a row without progress before the run ends with 82; 0 is without bound."""
+
+    termination_log: str = "/dev/termination-log"
+    """Where the outcome is left as JSON, if that file can be written (terminationMessagePath)."""
+
+    device: Literal["auto", "cpu"] = "auto"
+    """`auto` takes a GPU where there is one."""
+
+
+class Log(Section):
+    """What the job says while it runs."""
+
+    format: Literal["auto", "text", "json"] = "auto"
+    """`auto`: text with a progress bar on a terminal, JSON lines elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The lowest level that is written."""
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told. Environment first, then the file in FINETUNE_CONFIG."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    task: Literal["text-classification"] = "text-classification"
+    """What the model learns, by the Hub's own name."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")] = "model"
+    """The model's name: a folder below `output`, and the title of its card."""
+
+    output: str = ""
+    """The root of everything the job writes: s3://bucket/prefix, or a folder."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    """Decides shuffling, sampling, initialization and dropout."""
+
+    run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")] | None = None
+    """Stable across restarts: the same id resumes. By default made from the settings and the data."""
+
+    data: Data = Data()
+    clean: Clean = Clean()
+    encode: Encode = Encode()
+    model: Model = Model()
+    train: Train = Train()
+    checkpoint: Checkpoint = Checkpoint()
+    evaluate: Evaluate = Evaluate()
+    publish: Publish = Publish()
+    store: StoreSettings = StoreSettings()
+    runtime: Runtime = Runtime()
+    log: Log = Log()

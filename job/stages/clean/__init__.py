@@ -1,0 +1,91 @@
+"""The second stage: rows of strings to the task's rows: cleaned, split, counted.
+
+Two passes over the rows, so that memory does not grow with them: the first cleans each row and
+keeps some bytes of it (a key of its text, a checksum of its label, its split), the decisions that
+need all rows are made on these, and the second pass writes the splits.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from job.artifacts import SPLITS, CleanRows, RawRows, Split
+from job.settings import Clean, Data
+from job.stages.clean.profile import profile
+from job.stages.clean.quarantine import check_bad
+from job.stages.clean.scan import Scan, Scanned
+from job.stages.clean.splits import CODE, Codes, decide, held_out
+from job.stages.clean.write import check_not_empty, check_unique, sort_split, write_splits
+from job.tasks.base import RowRules
+
+__all__ = ["clean"]
+
+
+def clean(
+    clean: Clean,
+    data: Data,
+    seed: int,
+    rules: RowRules,
+    raw: RawRows,
+    scratch: Path,
+    *,
+    poll: Callable[[], None],
+) -> CleanRows:
+    """Turn fetched rows into the task's rows, split for training.
+
+    Validation and test rows are held out of the training rows by a hash of their text (or of the
+    column `split_by`) unless they are given. `poll` is called once a batch and may raise to stop.
+
+    Raises:
+        DataError: a column is missing, too many rows are bad, a value that must be unique is not,
+            or a split is left without rows.
+        SettingsError: a template of `derive` has an error in its syntax.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    quarantine = scratch / "quarantine.jsonl"
+    if raw.quarantine != quarantine:
+        shutil.copyfile(raw.quarantine, quarantine)
+    scan = Scan(clean, data, rules, raw, scratch)
+    with quarantine.open("a", encoding="utf-8") as file:
+        scanned = scan.run(file, poll)
+    check_bad(quarantine, raw.read, scanned.bad, data.max_bad_fraction)
+    check_unique(scanned, raw.files)
+    wanted = _wanted(data)
+    decision = decide(_split(scanned, data), scanned.keys, scanned.labels, clean, seed)
+    written = write_splits(scanned, decision, raw.weights, rules, scratch, poll)
+    scanned.path.unlink()
+    counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
+    check_not_empty(wanted, counted)
+    tables = {split: scratch / f"{split}.arrow" for split in SPLITS if split in written}
+    if clean.sort_by:
+        for path in tables.values():
+            sort_split(path, reverse=clean.sort_by.startswith("-"), poll=poll)
+    return CleanRows(
+        tables=tables,
+        rows={split: written[split].rows for split in tables},
+        quarantine=quarantine,
+        profile=counted,
+    )
+
+
+def _wanted(data: Data) -> dict[Split, str]:
+    """The splits that must have rows, and where these come from."""
+    wanted: dict[Split, str] = {"train": "given"}
+    if data.validation or data.validation_fraction:
+        wanted["validation"] = "given" if data.validation else "held out of the training rows"
+    if data.test or data.test_fraction:
+        wanted["test"] = "given" if data.test else "held out of the training rows"
+    return wanted
+
+
+def _split(scanned: Scanned, data: Data) -> Codes:
+    """Each row's split: the given one, or one that training rows are held out for."""
+    validation = 0.0 if data.validation else data.validation_fraction
+    test = 0.0 if data.test else data.test_fraction
+    codes = scanned.codes
+    train = codes == CODE["train"]
+    keys = scanned.keys if scanned.groups is None else scanned.groups
+    codes[train] = held_out(keys[train], validation, test)
+    return codes

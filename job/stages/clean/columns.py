@@ -1,0 +1,163 @@
+"""From a source's columns to the task's roles: renamed, derived, selected."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from job.artifacts import FILE, LINE
+from job.errors import DataError, SettingsError
+from job.settings import Clean, Data
+from job.tasks.base import RowRules
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+Values = list[str | None]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A batch's rows: values by role, values of other columns in use, and why a row is bad."""
+
+    roles: dict[str, Values]
+    others: dict[str, Values]
+    faults: list[str | None]
+
+
+@dataclass(frozen=True)
+class _Derived:
+    template: Template
+    columns: frozenset[str]
+    """The columns that it names."""
+
+
+class Selector:
+    """Applies `rename` and `derive`, then picks each role's column and those that settings name."""
+
+    def __init__(self, clean: Clean, data: Data, rules: RowRules) -> None:
+        """
+        Raises:
+            SettingsError: a template of `derive` has an error in its syntax.
+        """
+        self._rename = clean.rename
+        self._roles = dict(rules.columns)
+        self._derived = {name: _compile(name, source) for name, source in clean.derive.items()}
+        unique = (clean.unique,) if isinstance(clean.unique, str) else clean.unique
+        self.unique = tuple(dict.fromkeys(unique))
+        self.split_by = data.split_by
+        self.sort_by = clean.sort_by.removeprefix("-") if clean.sort_by else None
+        self._others = {
+            **dict.fromkeys(self.unique, "FINETUNE_CLEAN__UNIQUE"),
+            **({self.sort_by: "FINETUNE_CLEAN__SORT_BY"} if self.sort_by else {}),
+        }
+
+    def check(self, names: Sequence[str], file: str, *, grouped: bool) -> None:
+        """Refuse a file that lacks a column; `grouped` says whether `split_by` is needed in it.
+
+        Raises:
+            DataError: naming the setting, the file, the columns there are and the nearest name.
+        """
+        for old in self._rename:
+            _require(old, names, file, "FINETUNE_CLEAN__RENAME")
+        there = [self._rename.get(name, name) for name in names]
+        twice = [name for name in there if there.count(name) > 1]
+        if twice:
+            raise DataError(
+                f"{file}: FINETUNE_CLEAN__RENAME makes two columns {twice[0]!r}",
+                hint="rename the other one too",
+            )
+        for name, derived in self._derived.items():
+            for column in sorted(derived.columns):
+                _require(column, there, file, f"FINETUNE_CLEAN__DERIVE ({name})")
+            there.append(name)
+        for role, column in self._roles.items():
+            setting = f"FINETUNE_DATA__COLUMNS__{role.upper()}"
+            _require(column, there, file, setting, f" for the role {role}")
+        for column, setting in self._others.items():
+            _require(column, there, file, setting)
+        if grouped and self.split_by:
+            _require(self.split_by, there, file, "FINETUNE_DATA__SPLIT_BY")
+
+    def select(self, batch: pa.RecordBatch) -> Selected:
+        """The batch's roles and other columns; a column that this part of a file lacks is null."""
+        new = {self._rename.get(name, name): name for name in batch.schema.names}
+        nothing: Values = [None] * batch.num_rows
+        values: dict[str, Values] = {}
+        faults: list[str | None] = [None] * batch.num_rows
+
+        def column(name: str) -> Values:
+            if name not in values:
+                values[name] = batch.column(new[name]).to_pylist() if name in new else nothing
+            return values[name]
+
+        for name, derived in self._derived.items():
+            inputs = {used: column(used) for used in derived.columns}
+            values[name] = _render(name, derived.template, inputs, faults)
+        others = {*self._others, *([self.split_by] if self.split_by else [])}
+        return Selected(
+            {role: column(name) for role, name in self._roles.items()},
+            {name: column(name) for name in sorted(others)},
+            faults,
+        )
+
+
+def source_columns(schema: pa.Schema) -> list[str]:
+    """The names of a part's columns that come from its file."""
+    return [name for name in schema.names if name not in (FILE, LINE)]
+
+
+def _require(column: str, names: Iterable[str], file: str, setting: str, what: str = "") -> None:
+    there = list(names)
+    if column in there:
+        return
+    near = difflib.get_close_matches(column, there, n=1)
+    guess = f" (did you mean {near[0]!r}?)" if near else ""
+    listed = ", ".join(map(repr, there)) or "none"
+    raise DataError(
+        f"{file}: no column {column!r}{what}{guess}; the columns are {listed}",
+        hint=f"set {setting} to one of them",
+    )
+
+
+def _compile(name: str, source: str) -> _Derived:
+    from jinja2 import StrictUndefined, TemplateSyntaxError, meta
+    from jinja2.sandbox import SandboxedEnvironment
+
+    environment = SandboxedEnvironment(
+        undefined=StrictUndefined,
+        finalize=lambda value: "" if value is None else value,
+        autoescape=False,  # the result is training text, not HTML
+    )
+    try:
+        names = meta.find_undeclared_variables(environment.parse(source))
+        template = environment.from_string(source)
+    except TemplateSyntaxError as error:
+        raise SettingsError(
+            f"FINETUNE_CLEAN__DERIVE: the template of {name!r} cannot be read: {error}",
+            hint='write it as in {"text": "{{title}} {{body}}"}',
+        ) from None
+    return _Derived(template, frozenset(names - environment.globals.keys()))
+
+
+def _render(
+    name: str, template: Template, inputs: Mapping[str, Values], faults: list[str | None]
+) -> Values:
+    found: Values = []
+    for i in range(len(faults)):
+        try:
+            found.append(template.render({used: values[i] for used, values in inputs.items()}))
+        except Exception as error:  # a template can do anything to a value, and fail in any way
+            found.append(None)
+            faults[i] = faults[i] or f"{name!r} cannot be derived: {type(error).__name__}: {error}"
+    return found
+
+
+def as_row(roles: Mapping[str, Sequence[str | None]], index: int) -> str:
+    """One row as JSON, for the quarantine."""
+    return json.dumps({role: values[index] for role, values in roles.items()}, ensure_ascii=False)

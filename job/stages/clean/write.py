@@ -1,0 +1,155 @@
+"""The second pass: each row to its split, as often as its weight says, in the wanted order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from job.artifacts import FILE, LINE, SPLITS, Split
+from job.errors import DataError
+from job.stages.clean.profile import Written
+from job.stages.clean.scan import SORT, UNIQUE, Scanned
+from job.stages.clean.splits import CODE, TRAIN, Decision, Keys, buckets, copies, repeated
+from job.tables import MappedTable, Writer, schema_of, stream
+from job.tasks.base import RowRules
+
+SORTED_ROWS = 2_000
+"""Rows a batch when rows are gathered from all over a file."""
+
+
+def check_unique(scanned: Scanned, files: Sequence[str]) -> None:
+    """Refuse a value that stands twice, in one of the splits as given, where none may.
+
+    Raises:
+        DataError: naming the column, the value and both places.
+    """
+    for name, keys in scanned.unique.items():
+        for split in SPLITS:
+            wanted = (scanned.codes == CODE[split]) & (keys != 0)
+            found = [repeated(rows[wanted[rows]], keys) for rows in buckets(keys)]
+            pairs = [(int(a[0]), int(b[0])) for a, b in found if len(a)]
+            if pairs:
+                later, before = min(pairs)
+                one, two = _values(scanned.path, name, [before, later])
+                raise DataError(
+                    f"{name} is {one[0]!r} twice in the {split} rows: "
+                    + " and ".join(f"{files[file]}:{line}" for _, file, line in (one, two)),
+                    hint="mend the data, or take the column out of FINETUNE_CLEAN__UNIQUE",
+                )
+
+
+def _values(path: Path, name: str, rows: list[int]) -> list[tuple[str, int, int]]:
+    """The value, file and line of some rows, in order."""
+    found: list[tuple[str, int, int]] = []
+    start = 0
+    for batch in stream(path):
+        for row in rows:
+            if start <= row < start + batch.num_rows:
+                place = (UNIQUE + name, FILE, LINE)
+                value, file, line = (batch.column(c)[row - start].as_py() for c in place)
+                found.append((value, file, line))
+        start += batch.num_rows
+    return found
+
+
+def write_splits(
+    scanned: Scanned,
+    decision: Decision,
+    weights: Sequence[float],
+    rules: RowRules,
+    folder: Path,
+    poll: Callable[[], None],
+) -> dict[Split, Written]:
+    """Write `{split}.arrow` for each split, with the roles, FILE and LINE (and SORT, to sort by).
+
+    Rows of weight 0 by chance are counted as dropped in `decision`.
+    """
+    written: dict[Split, Written] = {}
+    extra = [name for name in schema_of(scanned.path).names if name == SORT]
+    columns = [*rules.columns, FILE, LINE, *extra]
+    uneven = np.array(weights) if any(weight != 1 for weight in weights) else None
+    start = 0
+    with ExitStack() as stack:
+        writers: dict[Split, Writer] = {}
+        for batch in stream(scanned.path):
+            poll()
+            here = slice(start, start + batch.num_rows)
+            start = here.stop
+            for split in SPLITS:
+                rows = np.flatnonzero(decision.codes[here] == CODE[split])
+                if uneven is not None and CODE[split] == TRAIN:
+                    rows = _weighted(rows, batch, scanned.keys[here], uneven, decision)
+                if not len(rows):
+                    continue
+                chosen = batch.take(pa.array(rows))
+                written.setdefault(split, Written()).add(chosen, rules)
+                chosen = chosen.select(columns)
+                if split not in writers:
+                    path = folder / f"{split}.arrow"
+                    writers[split] = stack.enter_context(Writer(path, chosen.schema))
+                writers[split].write(chosen)
+    return written
+
+
+def _weighted(
+    rows: npt.NDArray[np.int64],
+    batch: pa.RecordBatch,
+    keys: Keys,
+    weights: npt.NDArray[np.float64],
+    decision: Decision,
+) -> npt.NDArray[np.int64]:
+    files = batch.column(FILE).to_numpy()[rows]
+    times = copies(keys[rows], weights[files])
+    if missing := int((times == 0).sum()):
+        decision.dropped["train"]["weight"] += missing
+    return np.repeat(rows, times)
+
+
+def sort_split(path: Path, *, reverse: bool, poll: Callable[[], None]) -> None:
+    """Put a split in the order of its SORT column, which is left out then: by number if all values
+    are numbers; rows without one, and rows that are equal in it, keep their order."""
+    table = MappedTable(path).table
+    values = table.column(SORT)
+    with suppress(pa.ArrowInvalid):  # raised where not all of them are numbers
+        values = pc.cast(values, pa.float64())
+    order = pc.sort_indices(
+        pa.table({SORT: values}),
+        sort_keys=[(SORT, "descending" if reverse else "ascending")],
+    )
+    table = table.drop_columns([SORT])
+    target = path.with_suffix(".sorted")
+    with Writer(target, table.schema) as writer:
+        for start in range(0, len(order), SORTED_ROWS):
+            poll()
+            for batch in table.take(order.slice(start, SORTED_ROWS)).combine_chunks().to_batches():
+                writer.write(batch)
+    target.replace(path)
+
+
+def check_not_empty(
+    splits: Mapping[Split, str], profile: Mapping[str, Mapping[str, Mapping[str, object]]]
+) -> None:
+    """Refuse a split without rows that is wanted; `splits` says of each where its rows come from.
+
+    Raises:
+        DataError: saying for which reasons the rows went away.
+    """
+    for split, origin in splits.items():
+        counts = profile["splits"].get(split, {})
+        if counts.get("rows"):
+            continue
+        reasons = {"read": counts.get("read", 0), "unusable": counts.get("bad", 0)}
+        dropped = counts.get("dropped", {})
+        reasons |= dropped if isinstance(dropped, dict) else {}
+        raise DataError(
+            f"no {split} rows are left of those {origin} ("
+            + ", ".join(f"{reason} {count}" for reason, count in reasons.items())
+            + ")",
+            hint=f"name more files in FINETUNE_DATA__{split.upper()}, or relax FINETUNE_CLEAN__*",
+        )

@@ -1,0 +1,92 @@
+"""The first stage: data files to rows of strings, with what cannot be read put aside.
+
+`resolve_inputs` finds the files and what identifies them; `fetch` reads exactly those. A file is
+streamed, whatever its size: decompressed, decoded and parsed a chunk at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from job.artifacts import SPLITS, Inputs, RawRows, Split
+from job.settings import Data
+from job.stages.fetch.chunks import Parts
+from job.stages.fetch.files import local_copies, resolve_inputs
+from job.stages.fetch.formats import members
+from job.uris import mask
+
+__all__ = ["fetch", "resolve_inputs"]
+
+
+def fetch(
+    data: Data,
+    inputs: Inputs,
+    scratch: Path,
+    *,
+    poll: Callable[[], None],
+    limit: int | None = None,
+) -> RawRows:
+    """Read every file of `inputs` into Arrow streams below `scratch`.
+
+    `poll` is called at least once a file and once a chunk of at most 5,000 rows, and may raise to
+    stop. With `limit`, reading ends after so many rows of each split.
+
+    A row's LINE is the line it starts on; in JSON documents, parquet, arrow and pickle files it is
+    the number of the row.
+
+    Raises:
+        InputMissing: a file is gone, or has changed since its identity was taken.
+        DataError: a file is damaged or of an unknown format, or its header cannot be used.
+        SettingsError: an unknown encoding, or a pickle that is not allowed.
+        Forbidden, Unreachable, StoreError: the store's.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    quarantine = scratch / "quarantine.jsonl"
+    run = _Run(data, inputs, scratch, poll)
+    with quarantine.open("w", encoding="utf-8") as bad:
+        splits = {split: run.read(split, bad, limit) for split in SPLITS if run.has(split)}
+    return RawRows(
+        tables={split: tuple(parts.paths) for split, parts in splits.items()},
+        files=tuple(run.files),
+        weights=tuple(run.weights),
+        quarantine=quarantine,
+        read={split: parts.read for split, parts in splits.items()},
+        bad={split: parts.bad for split, parts in splits.items()},
+    )
+
+
+class _Run:
+    """Reads one split after the other and numbers the files and archive members that it meets."""
+
+    def __init__(self, data: Data, inputs: Inputs, scratch: Path, poll: Callable[[], None]) -> None:
+        self.files: list[str] = []
+        self.weights: list[float] = []
+        self._data, self._inputs, self._scratch, self._poll = data, inputs, scratch, poll
+
+    def has(self, split: Split) -> bool:
+        return any(file.split == split for file in self._inputs.files)
+
+    def read(self, split: Split, quarantine: TextIO, limit: int | None) -> Parts:
+        encoding = self._data.encoding
+        parts = Parts(self._scratch / "raw", split, quarantine, encoding=encoding, limit=limit)
+        wanted = [file for file in self._inputs.files if file.split == split]
+        for file, path in local_copies(self._data, wanted, self._scratch, self._poll):
+            self._poll()
+            self._file(path, mask(file.uri), file.weight, parts)
+            if parts.full:
+                break
+        return parts
+
+    def _file(self, path: Path, name: str, weight: float, parts: Parts) -> None:
+        for member in members(path, name, self._data, self._scratch):
+            parts.begin(len(self.files), member.name)
+            self.files.append(member.name)
+            self.weights.append(weight)
+            for chunk in member.chunks:
+                self._poll()
+                parts.add(chunk)
+                if parts.full:
+                    break
+        parts.close()

@@ -1,0 +1,173 @@
+"""parquet, arrow and pickle: typed columns, turned into strings a column at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from job.errors import DataError, SettingsError
+from job.settings import Data
+from job.stages.fetch.chunks import (
+    CHUNK_CHARS,
+    CHUNK_ROWS,
+    Chunk,
+    Strings,
+    as_text,
+    check_names,
+    columns_of,
+)
+
+
+def pickle_refused() -> SettingsError:
+    """Why a pickle is not read."""
+    return SettingsError(
+        "a pickle is not read: whoever wrote it can run any program in this job",
+        hint="convert it to parquet, or set FINETUNE_DATA__ALLOW_PICKLE=true if you trust its writer",
+    )
+
+
+def read_parquet(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
+    """Rows of a parquet file; a row's line is its number. `file` must be seekable.
+
+    Raises:
+        DataError: two columns have the same name.
+    """
+    from pyarrow import parquet
+
+    opened = parquet.ParquetFile(file)
+    groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups)
+    rows = _rows_a_chunk(size, opened.metadata.num_rows)
+    return _chunks(opened.iter_batches(batch_size=rows), opened.schema_arrow, name)
+
+
+def read_arrow(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
+    """Rows of an Arrow stream or an Arrow (Feather V2) file. `file` must be seekable.
+
+    Raises:
+        DataError: two columns have the same name.
+    """
+    start = file.read(6)
+    file.seek(0)
+    if start == b"ARROW1":
+        opened = pa.ipc.open_file(file)
+        batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
+        return _chunks(batches, opened.schema, name)
+    stream = pa.ipc.open_stream(file)
+    return _chunks(iter(stream), stream.schema, name)
+
+
+def read_pickle(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
+    """Rows of a pickled pandas DataFrame or list of dicts; it is loaded whole.
+
+    Raises:
+        SettingsError: pickles are not allowed.
+        DataError: it cannot be loaded, or holds something else.
+    """
+    import pickle
+
+    if not data.allow_pickle:
+        raise pickle_refused()
+    try:
+        value = pickle.load(file)  # noqa: S301 - refused unless the setting allows it
+    except Exception as error:  # a pickle can raise anything
+        raise DataError(f"{name}: the pickle cannot be loaded: {error}") from error
+    if hasattr(value, "iloc") and hasattr(value, "columns"):
+        value = _Frame(value)
+    elif not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise DataError(
+            f"{name}: the pickle holds a {type(value).__name__}",
+            hint="write a pandas DataFrame or a list of dicts",
+        )
+    for start in range(0, len(value), CHUNK_ROWS):
+        rows = [{str(k): v for k, v in row.items()} for row in value[start : start + CHUNK_ROWS]]
+        yield Chunk(columns_of(rows), range(start + 1, start + 1 + len(rows)))
+
+
+class _Frame:
+    """A DataFrame as a sequence of dicts, with None for what pandas counts as missing."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def __getitem__(self, rows: slice) -> list[dict[str, Any]]:
+        part = self._frame.iloc[rows].astype(object)
+        found: list[dict[str, Any]] = part.where(part.notna(), None).to_dict("records")
+        return found
+
+
+def _rows_a_chunk(size: int, rows: int) -> int:
+    """How many rows take CHUNK_CHARS bytes, at most CHUNK_ROWS."""
+    return max(1, min(CHUNK_ROWS, rows * CHUNK_CHARS // max(1, size)))
+
+
+def _chunks(batches: Iterator[pa.RecordBatch], schema: pa.Schema, name: str) -> Iterator[Chunk]:
+    check_names(schema.names, name)
+    classes = _class_names(schema)
+    first = 1
+    for whole in batches:
+        size = _rows_a_chunk(whole.nbytes, whole.num_rows)
+        for start in range(0, whole.num_rows, size):
+            batch = whole.slice(start, size)
+            columns = {
+                column: _strings(values, classes.get(column))
+                for column, values in zip(schema.names, batch.columns, strict=True)
+            }
+            yield Chunk(columns, range(first, first + batch.num_rows))
+            first += batch.num_rows
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of classes that `datasets` stores as numbers, from the schema's metadata."""
+    try:
+        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        return {
+            column: list(feature["names"])
+            for column, feature in info.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _strings(values: pa.Array, classes: list[str] | None) -> Strings:
+    """A column as nullable strings; NaN is null."""
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    if isinstance(values, pa.DictionaryArray):
+        values = values.dictionary_decode()
+    kind = values.type
+    if classes is not None and pa.types.is_integer(kind):
+        numbers = values.to_pylist()
+        return [classes[n] if n is not None and 0 <= n < len(classes) else None for n in numbers]
+    if pa.types.is_floating(kind):
+        values = pc.if_else(pc.is_nan(values), None, values)
+    try:
+        if _holds_bytes(kind):  # by way of binary, which makes Arrow check that it is utf-8
+            values = values.cast(pa.large_binary()).cast(pa.large_string())
+        return values.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        if _holds_bytes(kind):
+            raw = values.cast(pa.large_binary()).to_pylist()
+            return [None if v is None else v.decode("utf-8", "surrogateescape") for v in raw]
+        return [as_text(value) for value in values.to_pylist()]
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_fixed_size_binary(kind)
+        or types.is_binary_view(kind)
+    )

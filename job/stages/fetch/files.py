@@ -1,0 +1,153 @@
+"""Data files: found behind the settings' URIs, and brought to this disk ahead of their use."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from job.artifacts import SPLITS, Input, Inputs, file_sha256
+from job.errors import Absent, InputMissing
+from job.settings import Data
+from job.store.base import Object, Reader
+from job.store.factory import resolve
+from job.uris import join, local_path, mask, scheme_of, without_secrets
+
+AHEAD = 3
+"""Downloads that run at the same time, the file that is waited for included."""
+POLL_SECONDS = 0.2
+
+_CHANGED = "the run reads what its first attempt found; put it back, or start a new run"
+
+Place = tuple[Reader, Object]
+
+_log = logging.getLogger(__name__)
+
+
+def resolve_inputs(data: Data) -> Inputs:
+    """Every file of every split, in the order of the sources and of the keys in each.
+
+    A file that two sources of a split name is read once, with the weight of the first.
+
+    Raises:
+        InputMissing: nothing lies behind a URI.
+        Forbidden, Unreachable, StoreError: the store's.
+    """
+    files: list[Input] = []
+    for split in SPLITS:
+        seen: set[tuple[str, str]] = set()
+        for source in getattr(data, split):
+            for uri, _, thing in _found(source.uri):
+                if (uri, thing.identity) in seen:
+                    _log.warning("%s stands in two sources of %s; it is read once", uri, split)
+                    continue
+                seen.add((uri, thing.identity))
+                files.append(Input(split, uri, thing.size, thing.identity, source.weight))
+    return Inputs(tuple(files))
+
+
+def _found(uri: str) -> list[tuple[str, Reader, Object]]:
+    """What lies behind a source, in key order, each with its URI without secrets."""
+    return [
+        (without_secrets(join(reader.uri, thing.key)), reader, thing)
+        for reader, thing in sorted(resolve(uri), key=lambda pair: pair[1].key)
+        if not thing.key.endswith("/")  # a folder, as S3 consoles make them
+    ]
+
+
+def local_copies(
+    data: Data, inputs: Sequence[Input], scratch: Path, poll: Callable[[], None]
+) -> Iterator[tuple[Input, Path]]:
+    """Each file on this disk, exactly as it was frozen.
+
+    A download is deleted when the next file is asked for.
+
+    Raises:
+        InputMissing: a file is gone, or not what it was.
+        Forbidden, Unreachable, StoreError: the store's.
+    """
+    # asked for again, since a signed query is needed to read and may not stand in a record
+    remote = {file.split for file in inputs if scheme_of(file.uri) != "file"}
+    sources = dict.fromkeys(s.uri for split in remote for s in getattr(data, split))
+    places = [f for uri in sources if scheme_of(uri) != "file" for f in _found(uri)]
+    todo = enumerate(inputs)
+    waiting: deque[_Copy] = deque()
+    try:
+        while True:
+            while len(waiting) < AHEAD and (item := next(todo, None)):
+                waiting.append(
+                    _Copy(item[1], _place(item[1], places), scratch / f"download-{item[0]:06d}")
+                )
+            if not waiting:
+                return
+            copy = waiting[0]
+            yield copy.input, copy.ready(poll)
+            waiting.popleft().discard()
+    finally:
+        for copy in waiting:
+            copy.discard()
+
+
+def _place(file: Input, places: Sequence[tuple[str, Reader, Object]]) -> Place | None:
+    """Where to download a file from; None for a local one."""
+    if scheme_of(file.uri) == "file":
+        return None
+    found = [(reader, thing) for uri, reader, thing in places if uri == file.uri]
+    if not found:
+        raise InputMissing(f"{mask(file.uri)}: it is there no more", hint=_CHANGED)
+    # addresses that differ in their query alone are told apart by content
+    return next((place for place in found if place[1].identity == file.identity), found[0])
+
+
+class _Copy:
+    """One file: a local one where it lies, a remote one as a thread fetches it.
+
+    The thread is a daemon, so that a stop does not wait for a large download.
+    """
+
+    def __init__(self, file: Input, place: Place | None, path: Path) -> None:
+        self.input = file
+        self._path = path
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+        if place is not None:
+            self._thread = threading.Thread(target=self._download, args=place, daemon=True)
+            self._thread.start()
+
+    def _download(self, reader: Reader, thing: Object) -> None:
+        try:
+            reader.download(thing.key, self._path, identity=self.input.identity)
+        except Exception as error:  # raised where the file is waited for
+            self._error = error
+
+    def ready(self, poll: Callable[[], None]) -> Path:
+        """The file's path, once it is there."""
+        if self._thread is None:
+            return self._verified()
+        while self._thread.is_alive():
+            poll()
+            self._thread.join(POLL_SECONDS)
+        if isinstance(self._error, Absent):
+            raise InputMissing(
+                f"{mask(self.input.uri)}: it is there no more as it was", hint=_CHANGED
+            ) from self._error
+        if self._error is not None:
+            raise self._error
+        return self._path
+
+    def _verified(self) -> Path:
+        path = local_path(self.input.uri)
+        try:
+            identity = file_sha256(path)
+        except (FileNotFoundError, IsADirectoryError):
+            raise InputMissing(f"{path}: it is there no more", hint=_CHANGED) from None
+        if identity != self.input.identity:
+            raise InputMissing(f"{path}: it has changed since the run began", hint=_CHANGED)
+        return path
+
+    def discard(self) -> None:
+        """Delete a download."""
+        if self._thread is not None:
+            self._path.unlink(missing_ok=True)

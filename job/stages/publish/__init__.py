@@ -1,0 +1,97 @@
+"""Publish: the model, its card and its scores become a version in the store, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from job.errors import JobError
+from job.reporting.card import Facts, write_card
+from job.settings import Publish
+from job.stages.publish.check import compare
+from job.store import Store
+from job.store.commit import commit, fetch, withdraw
+from job.tasks.base import Task
+from job.telemetry import event
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published model."""
+
+    name: str
+    """`{run_id}-a{attempt}`."""
+    key: str
+    """Its prefix below the store's root."""
+
+    @classmethod
+    def of(cls, model: str, run_id: str, attempt: int) -> Version:
+        """The version that an attempt publishes; two attempts never write the same one."""
+        name = f"{run_id}-a{attempt}"
+        return cls(name, f"{model}/models/{name}")
+
+
+def publish(
+    settings: Publish,
+    task: Task,
+    store: Store,
+    version: Version,
+    folder: Path,
+    predictions: Path,
+    examples: Path,
+    results: Mapping[str, Any],
+    facts: Facts,
+    history: list[dict[str, Any]],
+    scratch: Path,
+) -> Version:
+    """Commit the model's folder as a version, then read it back and run it in a fresh process.
+
+    Args:
+        folder: config, safetensors and tokenizer; the card and the rest are added to it.
+        predictions: what the evaluate stage wrote.
+        examples: JSON lines, raw rows that predictions exist for.
+        results: what eval_results.json holds.
+        facts: what the card says.
+        history: the metrics of every step.
+
+    Raises:
+        JobError: what was published does not give the outputs that were scored; it is withdrawn.
+    """
+    (folder / "eval_results.json").write_text(json.dumps(dict(results), indent=1))
+    if predictions.exists():
+        shutil.copyfile(predictions, folder / "predictions.parquet")
+    (folder / "settings.json").write_text(json.dumps(facts.settings, indent=1, ensure_ascii=False))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in history))
+    write_card(folder / "README.md", facts, results)
+    files = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    commit(
+        store, version.key, files, attempt=None, meta={"run_id": facts.run_id, "task": task.name}
+    )
+    back = scratch / "published"
+    fetch(store, version.key, back)
+    try:
+        rows = compare(task, back, examples, predictions, facts.max_length)
+    except JobError:
+        withdraw(store, version.key)
+        raise
+    event("published and read back", version=version.name, rows_compared=rows)
+    if settings.hub_repo:
+        _push(settings.hub_repo, back)
+    return version
+
+
+def _push(repo: str, folder: Path) -> None:
+    """Push the published files to the Hub, as they were read back."""
+    from job.store.hub import hub_errors
+
+    with hub_errors(repo):
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+        api.create_repo(repo, exist_ok=True, private=None)
+        api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Fine-tuned model")
+    event("pushed to the Hub", repo=repo)

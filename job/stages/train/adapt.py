@@ -1,0 +1,51 @@
+"""The model made ready for training, and made plain again: adapters, checkpointing, compilation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from job.errors import SettingsError
+from job.settings import Lora, Model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+def adapted(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, settings: Model) -> Any:
+    """The model with a padding token, gradient checkpointing and adapters as the settings say."""
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    if settings.gradient_checkpointing:
+        if not model.supports_gradient_checkpointing:
+            raise SettingsError(
+                f"{type(model).__name__} cannot recompute activations",
+                hint="unset FINETUNE_MODEL__GRADIENT_CHECKPOINTING",
+            )
+        model.gradient_checkpointing_enable()
+        model.enable_input_require_grads()
+    return _with_adapters(model, settings.lora) if settings.lora else model
+
+
+def _with_adapters(model: PreTrainedModel, settings: Lora) -> Any:
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    targets = settings.target_modules
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=settings.r,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type] - peft scales with it as a float
+        lora_dropout=settings.dropout,
+        target_modules=list(targets) if isinstance(targets, tuple) else targets,
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise SettingsError(
+            f"LoRA does not fit {type(model).__name__} ({' '.join(str(error).split())[:200]})",
+            hint="name the modules in FINETUNE_MODEL__LORA__TARGET_MODULES, or `all-linear`",
+        ) from None
+
+
+def merged(model: Any) -> PreTrainedModel:
+    """The plain model, adapters added into its weights."""
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model

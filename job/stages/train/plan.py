@@ -1,0 +1,66 @@
+"""The run's steps, known before the first one: which rows, which learning rate, what denominator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from job.batching import Rows, Share, epoch_steps, shares, steps_per_epoch
+from job.optimization import learning_rate
+from job.settings import Train
+from job.tasks.base import Floats
+
+
+@dataclass
+class Plan:
+    """What step `n` is, for any `n`: a pure function of the data, the settings and the seed."""
+
+    lengths: Rows
+    """Tokens of each training row."""
+    weights: Floats
+    """What each row adds to its step's denominator."""
+    settings: Train
+    seed: int
+    multiple: int = 1
+    _epoch: tuple[int, list[Rows]] = field(default=(-1, []), repr=False)
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return steps_per_epoch(len(self.lengths), self.settings.batch_size)
+
+    @property
+    def total(self) -> int:
+        """Steps in the run."""
+        return self.settings.max_steps or max(1, round(self.per_epoch * self.settings.epochs))
+
+    def rows(self, step: int) -> Rows:
+        """The row numbers of a step."""
+        epoch, index = divmod(step, self.per_epoch)
+        if self._epoch[0] != epoch:
+            steps = epoch_steps(
+                self.lengths,
+                seed=self.seed,
+                epoch=epoch,
+                batch_size=self.settings.batch_size,
+                window=self.settings.length_window,
+            )
+            self._epoch = (epoch, steps)
+        return self._epoch[1][index]
+
+    def shares(self, rows: Rows, world: int, tokens: int) -> list[Share]:
+        """How the step's rows are dealt out to the ranks."""
+        return shares(rows, self.lengths[rows], world=world, tokens=tokens, multiple=self.multiple)
+
+    def denominator(self, rows: Rows) -> float:
+        """What the step's summed loss is divided by, the same on every rank."""
+        return float(np.sum(self.weights[rows], dtype=np.float64))
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return learning_rate(self.settings, step, self.total)
+
+    def ends_epoch(self, done: int) -> bool:
+        """Whether `done` steps are a whole number of epochs."""
+        return done % self.per_epoch == 0

@@ -1,0 +1,225 @@
+"""How a set of files becomes an artifact: files first, manifest last.
+
+Nothing without a manifest counts, so a writer may die at any point. The files lie under a key that
+carries the writing attempt, so a writer that only believes itself alive leaves garbage, not damage.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from job.errors import Absent, Conflict, SettingsError, StoreError, Torn
+from job.store.base import Reader, Store
+from job.store.keys import below, check_key, safe_path
+from job.store.local import os_errors, sha256_of
+
+T = TypeVar("T")
+
+MANIFEST = "manifest.json"
+_PARALLEL = 4
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of an artifact.
+
+    `key` is relative to the artifact's prefix, `size` in bytes, `sha256` in hex.
+    """
+
+    key: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The artifact's files by name, what its writer noted, and the nonce of the write."""
+
+    files: dict[str, File]
+    meta: dict[str, Any]
+    nonce: str
+
+
+def commit(
+    store: Store,
+    prefix: str,
+    files: Mapping[str, Path],
+    *,
+    attempt: int | None,
+    meta: Mapping[str, Any],
+    exists_ok: bool = False,
+) -> Manifest:
+    """Upload local files as the artifact `prefix`, then its manifest if there is none.
+
+    Args:
+        files: the local file for each name; a name may have folders in it.
+        attempt: they are stored as `prefix/a0003/<name>`; None stores them as `prefix/<name>`,
+            for places that only one writer ever uses.
+        meta: what else the manifest says; anything that JSON can hold.
+        exists_ok: an artifact that is there already is returned as it is.
+
+    Raises:
+        Conflict: the artifact is there already, or somebody else's manifest came first.
+    """
+    existing = _existing(store, prefix)
+    if existing is None:
+        listed = dict(_each(files.items(), lambda item: _upload(store, prefix, attempt, *item)))
+        manifest = Manifest(listed, dict(meta), secrets.token_hex(16))
+        data = json.dumps(asdict(manifest), indent=1, sort_keys=True, allow_nan=False).encode()
+        try:
+            store.put(below(prefix, MANIFEST), data, if_absent=True)
+            return manifest
+        except Conflict:
+            if not exists_ok:
+                raise
+            existing = load(store, prefix)
+    if not exists_ok:
+        raise Conflict(f"{store.uri}/{prefix} is committed already")
+    return existing
+
+
+def load(store: Reader, prefix: str) -> Manifest:
+    """The artifact's manifest.
+
+    Raises:
+        Absent: there is none, so there is no artifact.
+        Torn: it is not a manifest, or a name in it would leave its folder.
+    """
+    key = below(prefix, MANIFEST)
+    try:
+        raw = json.loads(store.get(key))
+        files = {
+            check_key(name): File(check_key(file["key"]), int(file["size"]), str(file["sha256"]))
+            for name, file in raw["files"].items()
+        }
+        return Manifest(files, dict(raw["meta"]), str(raw["nonce"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Torn(f"{store.uri}/{key} is not a manifest ({error!r})") from error
+    except StoreError as error:
+        if type(error) is StoreError:  # from check_key; the others say themselves what they are
+            raise Torn(f"{store.uri}/{key}: {error.message}") from error
+        raise
+
+
+def fetch(
+    store: Reader, prefix: str, folder: Path, names: Collection[str] | None = None
+) -> Manifest:
+    """Download the artifact's files to `folder/<name>` and verify them.
+
+    A file that is there already with the right content is not downloaded again.
+
+    Args:
+        names: only these; None means all.
+
+    Raises:
+        Absent: there is no artifact.
+        Torn: a file is missing, differs from the manifest, or the manifest lacks a name.
+    """
+    manifest = load(store, prefix)
+    wanted = manifest.files if names is None else {name: manifest.files.get(name) for name in names}
+
+    def get(item: tuple[str, File | None]) -> None:
+        name, file = item
+        if file is None:
+            raise Torn(f"{store.uri}/{prefix}: the manifest has no {name}")
+        path = safe_path(folder, name)
+        if not (path.is_file() and _same(path, file)):
+            _download(store, prefix, file, path)
+
+    _each(wanted.items(), get)
+    return manifest
+
+
+def verify(store: Reader, prefix: str, *, deep: bool = False) -> Manifest:
+    """The manifest of an artifact whose files are all there with the right size.
+
+    Args:
+        deep: download each file and compare its SHA-256 too.
+
+    Raises:
+        Absent: there is no artifact.
+        Torn: a file is missing or differs from the manifest.
+    """
+    manifest = load(store, prefix)
+
+    def check(file: File) -> None:
+        if deep:
+            with tempfile.TemporaryDirectory() as folder:
+                _download(store, prefix, file, Path(folder, "file"))
+            return
+        key = below(prefix, file.key)
+        try:
+            size = store.stat(key).size
+        except Absent as error:
+            raise Torn(f"{store.uri}/{key} is missing") from error
+        if size != file.size:
+            raise Torn(f"{store.uri}/{key} has {size} bytes in place of {file.size}")
+
+    _each(manifest.files.values(), check)
+    return manifest
+
+
+def withdraw(store: Store, prefix: str) -> None:
+    """Remove an artifact: its manifest first, then all that lies below `prefix`.
+
+    What is not there is no error, so a removal that was cut short can be repeated.
+
+    Raises:
+        SettingsError: the prefix is empty, and this would empty the store.
+    """
+    if not prefix.strip("/"):
+        raise SettingsError(f"{store.uri}: only an artifact can be removed, not the whole store")
+    store.delete([below(prefix, MANIFEST)])
+    store.delete([item.key for item in store.list(f"{prefix.strip('/')}/")])
+
+
+def _existing(store: Store, prefix: str) -> Manifest | None:
+    try:
+        return load(store, prefix)
+    except Absent:
+        return None
+
+
+def _upload(
+    store: Store, prefix: str, attempt: int | None, name: str, path: Path
+) -> tuple[str, File]:
+    key = check_key(name if attempt is None else f"a{attempt:04d}/{name}")
+    if key == MANIFEST:
+        raise StoreError(f"{MANIFEST} is the manifest's own name")
+    with os_errors(str(path)):
+        file = File(key, path.stat().st_size, sha256_of(path))
+    store.upload(path, below(prefix, key))
+    return name, file
+
+
+def _download(store: Reader, prefix: str, file: File, path: Path) -> None:
+    key = below(prefix, file.key)
+    try:
+        store.download(key, path)
+    except Absent as error:
+        raise Torn(f"{store.uri}/{key} is missing") from error
+    if not _same(path, file):
+        path.unlink()
+        raise Torn(f"{store.uri}/{key} is not what its manifest says")
+
+
+def _same(path: Path, file: File) -> bool:
+    with os_errors(str(path)):
+        return path.stat().st_size == file.size and sha256_of(path) == file.sha256
+
+
+def _each(items: Iterable[Any], work: Callable[[Any], T]) -> list[T]:
+    """Do `work` on every item, a few at a time; the first error ends it."""
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        try:
+            return list(pool.map(work, items))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

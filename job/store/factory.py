@@ -1,0 +1,141 @@
+"""From a URI in the settings to a store, a reader, or the objects that it names."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from job.errors import Absent, InputMissing, SettingsError
+from job.store.base import Object, Reader, Store
+from job.store.patterns import compiled, fixed_folder, is_hidden, is_pattern
+from job.uris import local_path, mask, scheme_of, split_s3
+
+
+def open_store(uri: str) -> Store:
+    """The store whose root is `uri`: s3://bucket/prefix, file:///folder, or a folder's path.
+
+    Nothing is asked of the store yet.
+
+    Raises:
+        SettingsError: the URI cannot be written to, or names no bucket.
+    """
+    scheme = scheme_of(uri)
+    if scheme == "s3":
+        return _s3(*split_s3(uri))
+    if scheme == "file":
+        return _folder(str(local_path(uri)))
+    raise SettingsError(
+        f"{mask(uri)}: {scheme}:// can be read but not written to",
+        hint="use s3://bucket/prefix or a folder",
+    )
+
+
+def open_reader(uri: str) -> tuple[Reader, str]:
+    """A reader, and the key or pattern below its root that the URI of some data names.
+
+    The root is the last folder in the URI before any pattern character. An empty key means all
+    that lies below the root. Only https:// keeps `?` for its query and knows no patterns.
+
+    Raises:
+        SettingsError: the scheme is unknown or the URI lacks its bucket or repository.
+    """
+    scheme = scheme_of(uri)
+    if scheme == "s3":
+        bucket, key = split_s3(uri)
+        root, rest = _split(key + "/" * uri.endswith("/"))
+        return _s3(bucket, root), rest
+    if scheme == "file":
+        path = local_path(uri)
+        if path.is_dir():
+            return _folder(str(path)), ""
+        if path.exists():  # a name may have brackets in it
+            return _folder(str(path.parent)), path.name
+        root, rest = _split(str(path))
+        return _folder(root or ("/" if str(path).startswith("/") else ".")), rest
+    if scheme == "hf":
+        return _hub(uri)
+    from job.store.http import HttpReader
+
+    if "*" in urlsplit(uri).path:
+        raise SettingsError(
+            f"{mask(uri)}: a web server cannot be asked which files match",
+            hint="name each file, or use s3://",
+        )
+    reader = HttpReader(uri)
+    return reader, reader.key
+
+
+def resolve(uri: str) -> list[tuple[Reader, Object]]:
+    """The objects that the URI of some data names, in key order, each with its reader.
+
+    A key names one object; a pattern those that match; a prefix that ends in `/`, a folder, or a
+    key that is no object but a folder of some, all below it whose names do not begin with `.` or
+    `_`.
+
+    Raises:
+        InputMissing: nothing is there, or nothing matches.
+        Forbidden, Unreachable, SettingsError: as the reader says.
+    """
+    reader, key = open_reader(uri)
+    try:
+        found = _matching(reader, key)
+    except Absent as error:
+        raise InputMissing(mask(error.message)) from error
+    if not found:
+        raise InputMissing(f"{mask(uri)}: nothing there has such a name")
+    return [(reader, item) for item in found]
+
+
+def _matching(reader: Reader, key: str) -> list[Object]:
+    if is_pattern(key):
+        folder = fixed_folder(key)
+        pattern = compiled(key)
+        listed = reader.list(f"{folder}/" if folder else "")
+        return [item for item in listed if pattern.fullmatch(item.key) or item.key == key]
+    if key and not key.endswith("/"):
+        try:
+            return [reader.stat(key)]
+        except Absent:
+            if inside := _below(reader, f"{key}/"):
+                return inside
+            raise
+    return _below(reader, key)
+
+
+def _below(reader: Reader, prefix: str) -> list[Object]:
+    return [item for item in reader.list(prefix) if not is_hidden(item.key[len(prefix) :])]
+
+
+def _split(key: str) -> tuple[str, str]:
+    """The last folder before any pattern character, and what follows it."""
+    folder = fixed_folder(key)
+    return folder, key[len(folder) :].lstrip("/")
+
+
+def _s3(bucket: str, prefix: str) -> Store:
+    from job.store.s3 import S3Store
+
+    return S3Store(bucket, prefix)
+
+
+def _folder(path: str) -> Store:
+    from pathlib import Path
+
+    from job.store.folder import FolderStore
+
+    return FolderStore(Path(path))
+
+
+def _hub(uri: str) -> tuple[Reader, str]:
+    from job.store.hub import HubReader
+
+    rest = uri[len("hf://") :]
+    kind = "dataset" if rest.startswith("datasets/") else "model"
+    organization, _, rest = rest.removeprefix("datasets/").partition("/")
+    name, _, key = rest.partition("/")
+    name, _, revision = name.partition("@")
+    if not organization or not name:
+        raise SettingsError(
+            f"{mask(uri)}: no repository",
+            hint="write hf://datasets/organization/name[@revision]/path",
+        )
+    return HubReader(f"{organization}/{name}", kind, revision or None), key

@@ -1,0 +1,190 @@
+"""A folder as a store: for a laptop, for tests, and for data that is mounted."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from job.errors import Absent, Conflict
+from job.store.base import Object
+from job.store.keys import safe_path
+from job.store.local import OWN, os_errors, replacing, sha256_of, sync, temporary
+
+
+class _File(Object):
+    """An object whose content is hashed only when somebody asks, so that listing stays cheap."""
+
+    def __init__(self, key: str, path: Path, size: int) -> None:
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "_path", path)
+
+    @cached_property
+    def identity(self) -> str:
+        with os_errors(str(self._path)):
+            return sha256_of(self._path)
+
+    @property
+    def tag(self) -> str:
+        return self.identity
+
+    _path: Path
+
+
+class FolderStore:
+    """Keys are paths below `root`. Identity and tag are the SHA-256 of the content, in hex."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.uri = str(self.root)
+
+    def list(self, prefix: str = "") -> Iterator[Object]:
+        """Every file whose key begins with `prefix`, in the keys' byte order.
+
+        Links to files are listed, links to folders are not followed. A folder that does not exist
+        is empty.
+        """
+        # nothing above the prefix's last folder can match it; `..` in it must not lead out
+        top = prefix.rpartition("/")[0]
+        start = safe_path(self.root, top) if top else self.root
+        found = []
+        with os_errors(self.uri):
+            for folder, _, names in os.walk(start, onerror=_raise_unless_absent):
+                for name in names:
+                    path = Path(folder, name)
+                    key = path.relative_to(self.root).as_posix()
+                    if key.startswith(prefix) and not name.startswith(OWN):
+                        found.append((key, path))
+        for key, path in sorted(found, key=lambda item: os.fsencode(item[0])):
+            try:
+                yield _File(key, path, path.stat().st_size)
+            except FileNotFoundError:
+                continue  # removed since, or a dangling link: a listing is no promise
+
+    def stat(self, key: str) -> Object:
+        """The file's size in bytes and identity."""
+        path = self._file(key)
+        with os_errors(str(path)):
+            digest = sha256_of(path)
+            return Object(key, path.stat().st_size, digest, digest)
+
+    def get(self, key: str) -> bytes:
+        """The file's content."""
+        return self.read(key)[0]
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """The file's content and its tag."""
+        path = self._file(key)
+        with os_errors(str(path)):
+            data = path.read_bytes()
+        return data, hashlib.sha256(data).hexdigest()
+
+    def download(self, key: str, path: Path, *, identity: str | None = None) -> None:
+        """Copy the file to `path`, replacing it whole.
+
+        Raises:
+            Absent: there is no such file, or its content is not that of `identity`.
+        """
+        source = self._file(key)
+        with os_errors(str(source)), replacing(path) as name:
+            shutil.copyfile(source, name)
+            if identity and sha256_of(name) != identity:
+                raise Absent(f"{source} has changed since it was recorded")
+
+    def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None
+    ) -> str:
+        """Write `data` and return its tag; durable when it returns.
+
+        Raises:
+            Conflict: the condition does not hold, and the file's content is not `data` already.
+        """
+        path = safe_path(self.root, key)
+        tag = hashlib.sha256(data).hexdigest()
+        with os_errors(str(path)):
+            if if_absent:
+                self._create(path, data)
+            elif if_tag is not None:
+                self._replace(path, data, if_tag)
+            else:
+                with replacing(path) as name:
+                    name.write_bytes(data)
+        return tag
+
+    def upload(self, path: Path, key: str) -> None:
+        """Copy the local file `path` to `key`, replacing it whole; durable when it returns."""
+        target = safe_path(self.root, key)
+        with os_errors(str(target)), replacing(target) as name:
+            shutil.copyfile(path, name)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove files, and the folders that this leaves empty."""
+        for key in keys:
+            path = safe_path(self.root, key)
+            with os_errors(str(path)):
+                path.unlink(missing_ok=True)
+                _remove_empty(path.parent, self.root)
+
+    def _file(self, key: str) -> Path:
+        path = safe_path(self.root, key)
+        with os_errors(str(path)):
+            try:
+                if stat.S_ISREG(path.stat().st_mode):
+                    return path
+            except NotADirectoryError:
+                pass
+        raise Absent(f"{path}: no such file")
+
+    def _create(self, path: Path, data: bytes) -> None:
+        with temporary(path) as name:
+            name.write_bytes(data)
+            sync(name)
+            try:
+                # a link is made or refused in one step, also on file servers that know no locks
+                os.link(name, path)
+            except FileExistsError:
+                if path.read_bytes() != data:
+                    raise Conflict(f"{path} exists already") from None
+            sync(path.parent)
+
+    def _replace(self, path: Path, data: bytes, tag: str) -> None:
+        with _locked(path.parent):
+            current = path.read_bytes() if path.exists() else None
+            if current == data:
+                return
+            if current is None or hashlib.sha256(current).hexdigest() != tag:
+                raise Conflict(f"{path} was changed by somebody else")
+            with replacing(path) as name:
+                name.write_bytes(data)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock against other threads and processes; the system drops it on death."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{OWN}lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove `folder` and its parents below `root`, up to the first that holds something."""
+    while folder != root:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _raise_unless_absent(error: OSError) -> None:
+    # os.walk passes over what it may not read; a listing that did so would lose data silently
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error

@@ -1,0 +1,140 @@
+"""One file on a web server, read through the same protocol as a store with one object."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
+
+from job.errors import Absent, Forbidden, StoreError, Unreachable
+from job.store.base import Object
+from job.store.keys import check_key
+from job.store.local import os_errors, replacing, sha256_of
+from job.store.retry import retrying
+from job.uris import mask, without_secrets
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+
+class HttpReader:
+    """The file at an https:// or http:// address; its key is the last part of the path.
+
+    The identity is a strong ETag, else Last-Modified and length, else the SHA-256 of the content
+    (which `stat` then has to download).
+
+    Args:
+        url: the address; user info and a signed query are used, and masked wherever it is named.
+        attempts: how often a request is made before its error counts.
+    """
+
+    def __init__(self, url: str, *, attempts: int = 6) -> None:
+        self._url = url
+        self._attempts = attempts
+        folder, _, name = without_secrets(url).rpartition("/")
+        self.uri = folder
+        self.key = check_key(unquote(name)) if name else "index"
+
+    def list(self, prefix: str = "") -> Iterator[Object]:
+        """The one object, if its key begins with `prefix`."""
+        if self.key.startswith(prefix):
+            yield self.stat(self.key)
+
+    def stat(self, key: str) -> Object:
+        """The file's size in bytes and identity."""
+        self._check(key)
+        found = self._retrying(self._head)
+        if found is not None:
+            return found
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "body")
+            self.download(key, path)
+            return Object(key, path.stat().st_size, f"sha256:{sha256_of(path)}")
+
+    def get(self, key: str) -> bytes:
+        """The file's content."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "body")
+            self.download(key, path)
+            return path.read_bytes()
+
+    def download(self, key: str, path: Path, *, identity: str | None = None) -> None:
+        """Copy the file to `path`, replacing it whole.
+
+        Raises:
+            Absent: there is no such file, or its content is not that of `identity`.
+        """
+        self._check(key)
+        with os_errors(str(path)):
+            self._retrying(lambda: self._fetch(path, identity))
+
+    def _check(self, key: str) -> None:
+        if key != self.key:
+            raise Absent(f"{self.uri}/{key}: only {self.key} is read from this address")
+
+    def _head(self) -> Object | None:
+        # GET, not HEAD: a signed address is good for one method
+        with self._open() as response:
+            size = int(response.headers.get("content-length", -1))
+            identity = _identity(response.headers)
+            return Object(self.key, size, identity) if identity and size >= 0 else None
+
+    def _fetch(self, path: Path, identity: str | None) -> None:
+        with replacing(path) as name:
+            with self._open() as response, name.open("wb") as file:
+                for chunk in response.iter_raw():
+                    file.write(chunk)
+                found = _identity(response.headers)
+            if identity and identity != (found or f"sha256:{sha256_of(name)}"):
+                raise Absent(f"{mask(self._url)} has changed since it was recorded")
+
+    @contextmanager
+    def _open(self) -> Iterator[httpx.Response]:
+        import httpx
+
+        with (
+            httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30, connect=10)) as client,
+            # the bytes as they lie on the server: a .gz is not to be unpacked on the way
+            client.stream("GET", self._url, headers={"Accept-Encoding": "identity"}) as response,
+        ):
+            self._refuse(response.status_code)
+            yield response
+
+    def _refuse(self, status: int) -> None:
+        where = f"{mask(self._url)}: HTTP {status}"
+        if status in (404, 410):
+            raise Absent(where)
+        if status in (401, 403, 407, 451):
+            raise Forbidden(where, hint="check the address; a signed one may have expired")
+        if status in (408, 425, 429) or status >= 500:
+            raise Unreachable(where, hint="the server is in trouble; try later")
+        if status >= 400:
+            raise StoreError(where, hint="check the address")
+
+    def _retrying(self, work: Callable[[], T]) -> T:
+        import httpx
+
+        def worth_it(error: BaseException) -> bool:
+            return isinstance(error, (httpx.TransportError, Unreachable))
+
+        try:
+            return retrying(work, worth_it, self._attempts)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(
+                f"{mask(self._url)}: {mask(str(error)) or type(error).__name__}",
+                hint="check the address and the network",
+            ) from None
+
+
+def _identity(headers: Mapping[str, str]) -> str | None:
+    etag = headers.get("etag", "")
+    if etag and not etag.startswith("W/"):
+        return f"etag:{etag}"
+    if "last-modified" in headers and "content-length" in headers:
+        return f"modified:{headers['last-modified']}:{headers['content-length']}"
+    return None

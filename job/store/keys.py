@@ -1,0 +1,54 @@
+"""Names that may not leave their folder: keys, names in manifests, members of archives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from job.errors import StoreError
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def check_key(key: str) -> str:
+    """The key itself, if it is a plain relative path such as `a/b.json`.
+
+    Raises:
+        StoreError: it is empty or absolute, has an empty, `.` or `..` part, a backslash, a NUL or a
+            drive letter: on some system it would name something outside its folder.
+    """
+    bad = (
+        not key
+        or "\\" in key
+        or "\0" in key
+        or _DRIVE.match(key) is not None
+        or any(part in ("", ".", "..") for part in key.split("/"))
+    )
+    if bad:
+        raise StoreError(
+            f"the name {key!r} does not stay in its folder",
+            hint="names are relative paths with / between their parts, without . and ..",
+        )
+    return key
+
+
+def safe_path(root: Path, key: str) -> Path:
+    """The path of `key` below `root`.
+
+    Raises:
+        StoreError: as `check_key`, or a symbolic link on the way leads out of `root`.
+    """
+    root = root.resolve()
+    path = root / check_key(key)
+    if not path.resolve().is_relative_to(root):
+        raise StoreError(
+            f"{path}: a symbolic link leads out of {root}",
+            hint="copy what it points to into the folder, or name the target itself",
+        )
+    return path
+
+
+def below(prefix: str, key: str) -> str:
+    """`key` below `prefix`, where either may be empty."""
+    prefix = prefix.strip("/")
+    return f"{prefix}/{key}" if prefix and key else prefix or key

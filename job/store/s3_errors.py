@@ -1,0 +1,91 @@
+"""What botocore and s3transfer raise, as the store's errors; and which of it is worth a retry."""
+
+from __future__ import annotations
+
+from job.errors import Absent, Forbidden, JobError, StoreError, Unreachable, from_os_error
+from job.uris import mask
+
+_NO_CREDENTIALS = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "CredentialRetrievalError",
+    "ProfileNotFound",
+    "TokenRetrievalError",
+    "UnauthorizedSSOTokenError",
+    "SSOTokenLoadError",
+)
+_WHO_ASKS = (
+    "AccessDenied",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+)
+_BUSY = ("RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling", "TooManyRequests")
+_DAMAGED = ("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch")
+_BROKEN = (
+    "ChecksumMismatchError",
+    "FlexibleChecksumError",
+    "IncompleteReadError",
+    "ReadTimeoutError",
+    "ResponseStreamingError",
+    "RetriesExceededError",
+)
+
+
+class Changed(Exception):
+    """The object is there, but no longer with the ETag that was asked for."""
+
+
+def code_and_status(error: BaseException) -> tuple[str, int]:
+    """S3's error code and the HTTP status of a ClientError; ("", 0) for any other error."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return "", 0
+    code = str(response.get("Error", {}).get("Code", ""))
+    return code, int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def is_lost_condition(error: BaseException) -> bool:
+    """Whether a conditional request was refused, or collided with another one under way."""
+    code, status = code_and_status(error)
+    return status in (409, 412) and code != "NoSuchBucket"
+
+
+def is_broken_body(error: BaseException) -> bool:
+    """Whether a body broke off or arrived damaged: the one thing the SDK does not retry itself."""
+    return _is(error, _BROKEN) or code_and_status(error)[0] in _DAMAGED
+
+
+def translate(error: Exception, where: str) -> JobError:
+    """The store's error for one of the SDK's; `where` is the URI of what was asked for.
+
+    A bare 404, as HEAD gives it, names the key; the caller says so when it is the bucket.
+    """
+    code, status = code_and_status(error)
+    text = f"{where}: {mask(str(error))}"
+    if code == "NoSuchBucket":
+        return Absent(f"{where}: the bucket does not exist", hint="create it, or correct its name")
+    if code in ("404", "NoSuchKey", "NoSuchVersion", "NotFound"):
+        return Absent(f"{where}: no such key")
+    if status in (401, 403) or code in _WHO_ASKS or _is(error, _NO_CREDENTIALS):
+        return Forbidden(text)
+    if status in (429, 500, 502, 503, 504) or code in _BUSY or _is(error, ("HTTPClientError",)):
+        return Unreachable(text)
+    if is_broken_body(error):
+        return Unreachable(f"{text}; the connection broke off each time")
+    # s3transfer wraps a failed upload, and the reason with it
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, Exception) and _is(error, ("S3UploadFailedError",)):
+        return translate(cause, where)
+    if isinstance(error, FileNotFoundError):
+        return Absent(f"{error.filename or where}: no such file")
+    if isinstance(error, OSError):
+        return from_os_error(error) or Unreachable(text)
+    return StoreError(text)
+
+
+def _is(error: BaseException, names: tuple[str, ...]) -> bool:
+    # by name, so that asking about an error does not import the SDK
+    return any(cls.__name__ in names for cls in type(error).__mro__)

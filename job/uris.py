@@ -1,0 +1,64 @@
+"""Where things lie: URIs taken apart, and made safe to print."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from job.errors import SettingsError
+
+SCHEMES = ("s3", "https", "http", "hf", "file")
+
+_USER_INFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/@\s]+@", re.IGNORECASE)
+_SIGNED_QUERY = re.compile(r"(?P<base>[a-z][a-z0-9+.-]*://[^\s?#'\"]+)\?[^\s'\"]+", re.IGNORECASE)
+
+
+def scheme_of(uri: str) -> str:
+    """The URI's scheme; a plain path counts as `file`.
+
+    Raises:
+        SettingsError: the scheme is none that the job reads.
+    """
+    scheme, separator, _ = uri.partition("://")
+    if not separator:
+        return "file"
+    if scheme.lower() not in SCHEMES:
+        raise SettingsError(
+            f"{mask(uri)}: the scheme {scheme}:// is not known",
+            hint="use s3://, https://, hf:// or a path",
+        )
+    return scheme.lower()
+
+
+def split_s3(uri: str) -> tuple[str, str]:
+    """`s3://bucket/some/prefix` as (`bucket`, `some/prefix`)."""
+    parts = urlsplit(uri)
+    if not parts.netloc:
+        raise SettingsError(f"{uri}: no bucket", hint="write s3://bucket/prefix")
+    # urlsplit would take '?' and '#' for a query and a fragment; in a key they are plain characters
+    return parts.netloc, uri[len("s3://") + len(parts.netloc) :].strip("/")
+
+
+def local_path(uri: str) -> Path:
+    """The path that a `file://` URI or a plain path names."""
+    return Path(urlsplit(uri).path if uri.startswith("file://") else uri).expanduser()
+
+
+def join(uri: str, key: str) -> str:
+    """The URI of `key` below `uri`."""
+    return f"{uri.rstrip('/')}/{key.lstrip('/')}" if key else uri
+
+
+def mask(text: str) -> str:
+    """The text with the user info and the query of every URI in it replaced by asterisks."""
+    text = _USER_INFO.sub(r"\g<scheme>***@", text)
+    return _SIGNED_QUERY.sub(r"\g<base>?***", text)
+
+
+def without_secrets(uri: str) -> str:
+    """The URI without user info and query, as it may stand in a record that is compared."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
+        return uri
+    return urlunsplit((parts.scheme, parts.hostname or "", parts.path, "", ""))

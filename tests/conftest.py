@@ -1,0 +1,37 @@
+"""Real servers, started once for all tests that want them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import Server, seaweedfs
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A SeaweedFS server with an identity that may do everything and one that may only read."""
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_env(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The server, with the SDK's variables set for it and nothing of the user's own left."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_MAX_ATTEMPTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    for name, value in s3_server.env.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+@pytest.fixture
+def bucket(s3_env: Server) -> Iterator[str]:
+    """The URI of a fresh bucket, with the SDK's variables set for it."""
+    name = f"bucket-{secrets.token_hex(6)}"
+    yield s3_env.create_bucket(name)
+    s3_env.client().delete_bucket(Bucket=name)
