@@ -218,7 +218,7 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
     import torch
 
     with _readable("model", place):
-        model = auto.from_pretrained(
+        loaded: PreTrainedModel = auto.from_pretrained(
             place.folder,
             config=config,
             dtype=torch.float32,
@@ -228,7 +228,7 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
             use_safetensors=True,
             **options,
         )
-    return model
+    return loaded
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:
@@ -236,3 +236,13 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def parameter_count(config: Any, task: Task) -> int:
+    """Parameters of the model that a config describes, without making any of them."""
+    import torch
+    import transformers
+
+    with torch.device("meta"):
+        model = getattr(transformers, task.auto_class).from_config(config)
+    return sum(p.numel() for p in model.parameters())

@@ -146,7 +146,7 @@ def progress(
 def quiet_libraries() -> None:
     """Turn off transformers' advice and every library's progress bars; called once torch is needed."""
     import transformers
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

@@ -33,5 +33,6 @@ def s3_env(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
 def bucket(s3_env: Server) -> Iterator[str]:
     """The URI of a fresh bucket, with the SDK's variables set for it."""
     name = f"bucket-{secrets.token_hex(6)}"
+    client = s3_env.client()  # made before a test breaks the environment
     yield s3_env.create_bucket(name)
-    s3_env.client().delete_bucket(Bucket=name)
+    client.delete_bucket(Bucket=name)

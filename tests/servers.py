@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import signal
@@ -90,10 +89,9 @@ class Server:
             self.process.wait()
             self.process = None
         for port in self.ports:
-            for path in glob.glob(f"/tmp/seaweedfs-*-{port}.sock") + glob.glob(
-                f"/tmp/seaweedfs-*-{port + _GRPC}.sock"
-            ):
-                Path(path).unlink(missing_ok=True)
+            for number in (port, port + _GRPC):
+                for path in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):
+                    path.unlink(missing_ok=True)
 
     def _command(self) -> list[str]:
         data = self.folder / "data"

@@ -110,10 +110,10 @@ class Data(Section):
 class Clean(Section):
     """What is done to the rows before they are tokenized, in this order."""
 
-    rename: dict[str, str] = {}
+    rename: dict[str, str] = Field(default_factory=dict)
     """New names of columns, as a JSON object from the old name to the new one."""
 
-    derive: dict[str, str] = {}
+    derive: dict[str, str] = Field(default_factory=dict)
     """New columns, each by a sandboxed Jinja template over the others: `{"text": "{{title}} {{body}}"}`."""
 
     unique: Names = ()

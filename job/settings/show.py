@@ -70,5 +70,5 @@ def _type(leaf: Leaf) -> str:
 
 
 def _default(leaf: Leaf) -> str:
-    default = leaf.field.default
+    default = leaf.field.get_default(call_default_factory=True)
     return "" if default is PydanticUndefined or default is None else f"`{json.dumps(default)}`"

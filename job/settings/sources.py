@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +74,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _construct_scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
-    try:
-        return float(node.value)
-    except ValueError:
-        return loader.construct_yaml_str(node)
+def _construct_text(loader: Any, node: Any) -> Any:
+    if node.style is None:  # not quoted
+        with suppress(ValueError):
+            return float(node.value)
+    return loader.construct_yaml_str(node)
 
 
-_Loader.add_constructor(
-    "tag:yaml.org,2002:str",
-    lambda loader, node: (
-        _construct_scalar(loader, node) if node.style is None else loader.construct_yaml_str(node)
-    ),
-)
+_Loader.add_constructor("tag:yaml.org,2002:str", _construct_text)
 
 
 def read_file(path: str) -> dict[str, Any]:

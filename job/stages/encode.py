@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job.artifacts import FILE, LINE, SPLITS, CleanRows, Dataset
+from job.artifacts import FILE, LINE, SPLITS, CleanRows, Dataset, Split
 from job.errors import Absent, DataError, Torn
 from job.store import Store
 from job.store.commit import commit, fetch
@@ -64,10 +64,10 @@ def encode(
         DataError: a split has a label that train has not, or there is nothing to learn.
     """
     splits = rows.profile["splits"]
-    counts = {split: splits[split]["labels"] for split in rows.tables}
+    counts = {str(split): splits[split]["labels"] for split in rows.tables}
     task = task.fitted(_first(rows.tables["train"]), counts, encoder.model_labels)
     files: dict[str, Path] = {}
-    truncated: dict[str, int] = {}
+    truncated: dict[Split, int] = {}
     for split in SPLITS:
         if split in rows.tables:
             files[f"{split}.arrow"] = folder / f"{split}.arrow"

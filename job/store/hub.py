@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from job.errors import Absent, Forbidden, JobError, SettingsError, StoreError, Unreachable
 from job.store.base import Object
 from job.store.keys import check_key
 from job.store.local import os_errors, replacing
+from job.store.retry import retrying
 from job.uris import mask
+
+T = TypeVar("T")
 
 
 class HubReader:
@@ -27,6 +29,7 @@ class HubReader:
         kind: "dataset" or "model".
         revision: a branch, tag or commit; None is the default branch.
         endpoint: the Hub's address; None is HF_ENDPOINT.
+        attempts: how often to ask, where the Hub's own client has not asked again already.
     """
 
     def __init__(
@@ -34,22 +37,28 @@ class HubReader:
         repo: str,
         kind: str = "dataset",
         revision: str | None = None,
+        *,
         endpoint: str | None = None,
+        attempts: int = 3,
     ) -> None:
         self.repo = repo
         self.kind = kind
         self.revision = revision
         self._endpoint = endpoint
+        self._attempts = attempts
         at = f"@{revision}" if revision else ""
         self.uri = f"hf://{'datasets/' if kind == 'dataset' else ''}{repo}{at}"
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         """Every file whose key begins with `prefix`, in the keys' byte order."""
-        with self._errors():
-            tree = self._api.list_repo_tree(
-                self.repo, recursive=True, revision=self._commit, repo_type=self.kind
-            )
-            files = [(item.path, item.size) for item in tree if hasattr(item, "size")]
+        tree = self._call(
+            lambda: [
+                *self._api.list_repo_tree(
+                    self.repo, recursive=True, revision=self._commit, repo_type=self.kind
+                )
+            ]
+        )
+        files = [(item.path, item.size) for item in tree if hasattr(item, "size")]
         for path, size in sorted(files, key=lambda file: file[0].encode()):
             if path.startswith(prefix):
                 yield self._object(path, size)
@@ -57,10 +66,11 @@ class HubReader:
     def stat(self, key: str) -> Object:
         """The file's size in bytes and identity."""
         check_key(key)
-        with self._errors():
-            found = self._api.get_paths_info(
+        found = self._call(
+            lambda: self._api.get_paths_info(
                 self.repo, [key], revision=self._commit, repo_type=self.kind
             )
+        )
         for item in found:
             if item.path == key and hasattr(item, "size"):
                 return self._object(key, item.size)
@@ -84,10 +94,11 @@ class HubReader:
         path.parent.mkdir(parents=True, exist_ok=True)
         # not into the Hub's cache, which would hold every byte a second time
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".~hub") as folder:
-            with self._errors():
-                got = self._api.hf_hub_download(
+            got = self._call(
+                lambda: self._api.hf_hub_download(
                     self.repo, key, revision=commit, repo_type=self.kind, local_dir=folder
                 )
+            )
             with os_errors(str(path)), replacing(path) as name:
                 Path(got).replace(name)
 
@@ -100,20 +111,24 @@ class HubReader:
     @cached_property
     def _commit(self) -> str:
         """The commit that the revision names, asked for once: a run reads one state."""
-        info = self._api.repo_info(self.repo, revision=self.revision, repo_type=self.kind)
+        info = self._call(
+            lambda: self._api.repo_info(self.repo, revision=self.revision, repo_type=self.kind)
+        )
         return str(info.sha)
 
     def _object(self, path: str, size: int) -> Object:
         return Object(path, size, f"{self._commit}:{path}")
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except JobError:
-            raise
-        except Exception as error:
-            raise _translate(error, self.uri) from error
+    def _call(self, work: Callable[[], T]) -> T:
+        def attempt() -> T:
+            try:
+                return work()
+            except JobError:  # `work` asked for the commit, which has named its own error
+                raise
+            except Exception as error:
+                raise _translate(error, self.uri) from error
+
+        return retrying(attempt, lambda error: isinstance(error, Unreachable), self._attempts)
 
 
 def _translate(error: Exception, uri: str) -> JobError:
@@ -121,14 +136,14 @@ def _translate(error: Exception, uri: str) -> JobError:
 
     text = f"{uri}: {mask(str(error).strip().splitlines()[0]) if str(error).strip() else error!r}"
     status = getattr(getattr(error, "response", None), "status_code", 0)
-    token = "check HF_TOKEN, and that its owner has accepted the repository's terms"
+    access = "check HF_TOKEN, and that its owner has accepted the repository's terms"
     if isinstance(error, (hub.GatedRepoError, hub.DisabledRepoError)) or status == 403:
-        return Forbidden(text, hint=token)
+        return Forbidden(text, hint=access)
     if isinstance(error, hub.RepositoryNotFoundError):
         # the Hub says 401 for what is private and for what is not there alike
-        return Absent(text, hint=f"check the name; if the repository is private, {token}")
+        return Absent(text, hint=f"check the name; if the repository is private, {access}")
     if status == 401:
-        return Forbidden(text, hint=token)
+        return Forbidden(text, hint=access)
     if isinstance(error, hub.HFValidationError):
         return SettingsError(text, hint="write hf://datasets/organization/name[@revision]/path")
     # hf_hub_download says LocalEntryNotFoundError when it could not ask the Hub at all

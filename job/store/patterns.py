@@ -1,4 +1,6 @@
-"""Shell patterns over keys: `*` and `?` stop at a slash, `**` does not, and none begins a dot."""
+"""Shell patterns over keys: `*` and `?` stop at a slash, `**` does not.
+
+None matches a name that begins with a dot, and `**` none that begins with `_` either."""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
         if part == "**":
-            name = r"(?!\.)[^/]+"
+            name = r"(?![._])[^/]+"
             out += rf"{name}(?:/{name})*" if last else rf"(?:{name}/)*"
         else:
             out += _part(part) + ("" if last else "/")

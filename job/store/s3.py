@@ -14,7 +14,7 @@ from job.store.local import replacing
 from job.store.retry import retrying
 from job.store.s3_client import expecting, new_client, transfers
 from job.store.s3_errors import (
-    Changed,
+    ChangedError,
     code_and_status,
     is_broken_body,
     is_lost_condition,
@@ -162,7 +162,7 @@ class S3Store:
         return transfers(self._client, PART, self._parallel)
 
     def _delete(self, names: Sequence[str]) -> None:
-        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+        from botocore.exceptions import ClientError
 
         wanted = {"Objects": [{"Key": name} for name in names], "Quiet": True}
         answer = self._client.delete_objects(Bucket=self.bucket, Delete=wanted)
@@ -208,7 +208,7 @@ class S3Store:
 
         try:
             self._call(key, work)
-        except Changed:
+        except ChangedError:
             raise _Stale(f"{self.uri}/{key} has changed since it was recorded") from None
 
     def _version(self, key: str, identity: str) -> str | None:
@@ -242,7 +242,7 @@ class S3Store:
         except Exception as error:
             code, status = code_and_status(error)
             if status == 412 or "did not match expected ETag" in str(error):
-                raise Changed(where) from error
+                raise ChangedError(where) from error
             if status == 404 and code == "404":
                 self._refuse_missing_bucket()
             raise translate(error, where) from error

@@ -18,8 +18,8 @@ def new_client(attempts: int, parallel: int) -> Any:
         SettingsError: the endpoint or another of the SDK's own settings is malformed.
         Forbidden: the profile or its credentials cannot be found.
     """
-    import boto3  # type: ignore[import-untyped]
-    from botocore.config import Config  # type: ignore[import-untyped]
+    import boto3
+    from botocore.config import Config
 
     try:
         with _LOCK:
@@ -44,7 +44,7 @@ def new_client(attempts: int, parallel: int) -> Any:
 
 def transfers(client: Any, part: int, parallel: int) -> Any:
     """An s3transfer manager for parts of `part` bytes, `parallel` at once; a context manager."""
-    from s3transfer.manager import (  # type: ignore[import-untyped]
+    from s3transfer.manager import (
         TransferConfig,
         TransferManager,
     )
@@ -57,7 +57,7 @@ def transfers(client: Any, part: int, parallel: int) -> Any:
 
 def expecting(etag: str, size: int) -> Any:
     """Tell s3transfer what to expect: it asks for these very bytes, and needs no HEAD first."""
-    from s3transfer.subscribers import BaseSubscriber  # type: ignore[import-untyped]
+    from s3transfer.subscribers import BaseSubscriber
 
     class Expecting(BaseSubscriber):  # type: ignore[misc]
         def on_queued(self, future: Any, **_: Any) -> None:

@@ -24,6 +24,7 @@ _WHO_ASKS = (
 )
 _BUSY = ("RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling", "TooManyRequests")
 _DAMAGED = ("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch")
+_NO_ANSWER = ("ConnectionError", "HTTPClientError")
 _BROKEN = (
     "ChecksumMismatchError",
     "FlexibleChecksumError",
@@ -34,7 +35,7 @@ _BROKEN = (
 )
 
 
-class Changed(Exception):
+class ChangedError(Exception):
     """The object is there, but no longer with the ETag that was asked for."""
 
 
@@ -71,7 +72,7 @@ def translate(error: Exception, where: str) -> JobError:
         return Absent(f"{where}: no such key")
     if status in (401, 403) or code in _WHO_ASKS or _is(error, _NO_CREDENTIALS):
         return Forbidden(text)
-    if status in (429, 500, 502, 503, 504) or code in _BUSY or _is(error, ("HTTPClientError",)):
+    if status in (429, 500, 502, 503, 504) or code in _BUSY or _is(error, _NO_ANSWER):
         return Unreachable(text)
     if is_broken_body(error):
         return Unreachable(f"{text}; the connection broke off each time")

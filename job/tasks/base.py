@@ -57,8 +57,10 @@ class Task(RowRules, Protocol):
     auto_class: str
     """The transformers Auto class that loads its model."""
 
-    default_metric: str
-    """What selects the best checkpoint when the settings do not say."""
+    @property
+    def default_metric(self) -> str:
+        """What selects the best checkpoint when the settings do not say."""
+        ...
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class MultiLabelClassification(evaluate.Metric):
     def _compute(
         self, predictions: Floats, references: Any, labels: Sequence[str]
     ) -> dict[str, float]:
-        probabilities, truth = np.stack(predictions), np.stack(references) > 0
+        probabilities, truth = np.stack(list(predictions)), np.stack(list(references)) > 0
         guess = probabilities > 0.5
         scores = {
             "accuracy": float((guess == truth).all(axis=-1).mean()),
@@ -95,7 +95,7 @@ class Regression(evaluate.Metric):
 
     def _compute(self, predictions: Floats, references: Any) -> dict[str, float]:
         guess, truth = (
-            np.stack(predictions)[:, 0].astype(np.float64),
+            np.stack(list(predictions))[:, 0].astype(np.float64),
             np.asarray(references, np.float64),
         )
         scores = {

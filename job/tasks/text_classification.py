@@ -194,7 +194,8 @@ class TextClassification:
         """A weight for each label, shape (labels,); ones without class weights."""
         if self.class_weights == "balanced" and self.problem_type == SINGLE:
             counts = np.array([self.train_counts[label] for label in self.labels], dtype=np.float32)
-            return (counts.sum() / (len(counts) * counts)).astype(np.float32)
+            balanced: Floats = (counts.sum() / (len(counts) * counts)).astype(np.float32)
+            return balanced
         given = self.class_weights if isinstance(self.class_weights, Mapping) else {}
         return np.array([given.get(label, 1.0) for label in self.labels], dtype=np.float32)
 
@@ -202,7 +203,8 @@ class TextClassification:
         """The weight of the row's class; one for multi-label and regression."""
         if self.problem_type != SINGLE:
             return np.ones(len(table), dtype=np.float32)
-        return self.weights_of_labels()[table.column("labels").astype(np.int64)]
+        weights: Floats = self.weights_of_labels()[table.column("labels").astype(np.int64)]
+        return weights
 
     def collate(self, table: MappedTable, rows: Rows, pad: Padding) -> Batch:
         """input_ids, attention_mask, token_type_ids, labels and weights as tensors."""
@@ -270,7 +272,8 @@ class TextClassification:
         if self.problem_type == MULTI:
             return (1 / (1 + np.exp(-logits))).astype(np.float32)
         exponent = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return (exponent / exponent.sum(axis=-1, keepdims=True)).astype(np.float32)
+        softmax: Floats = (exponent / exponent.sum(axis=-1, keepdims=True)).astype(np.float32)
+        return softmax
 
     def metrics(self, outputs: Floats, table: MappedTable) -> dict[str, float]:
         """See job.tasks.classification_metrics."""

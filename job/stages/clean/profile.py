@@ -33,9 +33,14 @@ class Written:
         self.rows += batch.num_rows
         others = [role for role in rules.columns if role not in rules.text_roles]
         if others:
-            values = {role: batch.column(role).to_pylist() for role in others}
-            for labels in rules.labels_of(values):
-                self.labels.update(labels)
+            # equal values have equal labels, and there are few of them as a rule
+            distinct = pa.table(batch.select(others).columns, others).group_by(others)
+            counted = distinct.aggregate([([], "count_all")])
+            values = {role: counted.column(role).to_pylist() for role in others}
+            times = counted.column("count_all").to_pylist()
+            for labels, count in zip(rules.labels_of(values), times, strict=True):
+                for label in labels:
+                    self.labels[label] += count
         for number, count in _counted(np.frexp(batch.column(WORDS).to_numpy())[1]):
             self.words[number] += count
         for number, count in _counted(batch.column(FILE).to_numpy()):

@@ -223,7 +223,7 @@ def _pick(values: list[str | None], rows: list[int]) -> list[str | None]:
 
 
 def _checksum(values: Sequence[str | None]) -> int:
-    return zlib.crc32("\x1f".join(value or "" for value in values).encode())
+    return zlib.crc32("\x1f".join([value or "" for value in values]).encode())
 
 
 def _exact_key(value: str | None) -> int:

@@ -105,7 +105,7 @@ def decide(codes: Codes, keys: Keys, labels: Labels, clean: Clean, seed: int) ->
 
 
 def buckets(keys: Keys) -> Iterator[Rows]:
-    """The rows in 16 parts, equal keys in the same one, so that sorting them takes little memory."""
+    """The rows in 16 parts, equal keys in the same one: sorting a part takes little memory."""
     for bucket in range(16):
         yield np.flatnonzero(keys >> np.uint64(60) == bucket)
 

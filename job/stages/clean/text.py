@@ -12,7 +12,7 @@ Texts = Sequence[str | None]
 
 
 def cleaned(texts: Texts, clean: Clean) -> list[str | None]:
-    """The texts after unescape_html, lowercase, normalize_unicode and strip, where these are set."""
+    """The texts after unescape_html, lowercase, normalize_unicode and strip, where set."""
     steps: list[Callable[[str], str]] = []
     if clean.unescape_html:
         steps.append(html.unescape)

@@ -26,7 +26,7 @@ def pickle_refused() -> SettingsError:
     """Why a pickle is not read."""
     return SettingsError(
         "a pickle is not read: whoever wrote it can run any program in this job",
-        hint="convert it to parquet, or set FINETUNE_DATA__ALLOW_PICKLE=true if you trust its writer",
+        hint="convert it to parquet, or trust its writer and set FINETUNE_DATA__ALLOW_PICKLE=true",
     )
 
 

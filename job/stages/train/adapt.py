@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from job.errors import SettingsError
-from job.settings import Lora, Model
+from job.settings import Lora, Model, Train
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -33,7 +33,7 @@ def _with_adapters(model: PreTrainedModel, settings: Lora) -> Any:
     config = LoraConfig(
         task_type=TaskType.SEQ_CLS,
         r=settings.r,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type] - peft scales with it as a float
+        lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=list(targets) if isinstance(targets, tuple) else targets,
     )
@@ -44,6 +44,13 @@ def _with_adapters(model: PreTrainedModel, settings: Lora) -> Any:
             f"LoRA does not fit {type(model).__name__} ({' '.join(str(error).split())[:200]})",
             hint="name the modules in FINETUNE_MODEL__LORA__TARGET_MODULES, or `all-linear`",
         ) from None
+
+
+def compiled(model: Any, settings: Train) -> Any:
+    """The model, compiled if the settings say so; its weights stay the model's own."""
+    import torch
+
+    return torch.compile(model) if settings.compile else model
 
 
 def merged(model: Any) -> PreTrainedModel:

@@ -15,8 +15,10 @@ Tensors = Mapping[str, "torch.Tensor"]
 
 def model_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """What training changes: the parameters that learn, and buffers that are saved."""
-    kept = {name for name in model.state_dict(keep_vars=True)}
-    tensors = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    kept = model.state_dict(keep_vars=True).keys()
+    tensors: dict[str, torch.Tensor] = {
+        name: p for name, p in model.named_parameters() if p.requires_grad
+    }
     tensors.update({name: b for name, b in model.named_buffers() if name in kept})
     return tensors
 

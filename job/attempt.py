@@ -1,0 +1,119 @@
+"""What an attempt has in hand before its first stage: the store, the run, what it reads, the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from job import models, runs
+from job.artifacts import Inputs
+from job.errors import InputMissing, StoreUnreachable, Unreachable
+from job.models import Place
+from job.runs import Run
+from job.runtime import StopSignal
+from job.scoring import Limits
+from job.settings import Settings
+from job.stages.fetch import resolve_inputs
+from job.store import open_store
+from job.store.probe import probe_conditional_writes
+from job.tasks.base import Padding
+from job.telemetry import event, quiet_libraries
+from job.uris import mask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Base:
+    """The model to fine-tune, as far as preparation needs it."""
+
+    place: Place
+    tokenizer: PreTrainedTokenizerFast
+    max_length: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a run, recorded in the store."""
+
+    settings: Settings
+    run: Run
+    inputs: Inputs
+    base: Base
+    scratch: Path
+    stop: StopSignal
+
+    @property
+    def limits(self) -> Limits:
+        """How large a micro-batch is and how it is padded."""
+        encode, tokenizer = self.settings.encode, self.base.tokenizer
+        padding = Padding(
+            int(tokenizer.pad_token_id),
+            multiple=encode.pad_to_multiple_of,
+            fixed=self.base.max_length if encode.padding == "max_length" else None,
+            side=tokenizer.padding_side,
+        )
+        return Limits(self.settings.train.tokens_per_device, padding)
+
+
+def find_run(settings: Settings) -> tuple[Run, Inputs | None]:
+    """Open the store and find the run, or begin it.
+
+    Returns:
+        The run, and what it reads where that had to be looked up to name the run.
+
+    Raises:
+        StoreUnreachable: before an attempt could be recorded, so that it is not counted as one.
+    """
+    try:
+        store = open_store(settings.output)
+        if not settings.store.single_writer:
+            probe_conditional_writes(store, f"{settings.name}/runs")
+        if settings.run_id:
+            return Run.open(store, settings.name, settings.run_id, settings), None
+        inputs = resolve_inputs(settings.data)
+        run_id = runs.default_run_id(settings, inputs)
+        return Run.open(store, settings.name, run_id, settings), inputs
+    except Unreachable as error:
+        raise StoreUnreachable(error.message, hint=error.hint) from error
+
+
+def begin(
+    settings: Settings, run: Run, inputs: Inputs | None, scratch: Path, stop: StopSignal
+) -> Attempt:
+    """Record the attempt, then look at what could kill it: the inputs and the model."""
+    run.begin_attempt(settings.runtime.max_stalled_attempts)
+    state = run.state
+    event("run", run_id=state.run_id, attempt=state.attempt, output=mask(settings.output))
+    quiet_libraries()
+    base = find_base(settings, scratch)
+    return Attempt(settings, run, _frozen(settings, run, inputs, base), base, scratch, stop)
+
+
+def find_base(settings: Settings, scratch: Path) -> Base:
+    """The model's files, its tokenizer and its limits."""
+    place = models.find(settings.model.name, settings.model.revision, scratch)
+    other = settings.model.tokenizer
+    source = models.find(other, None, scratch) if other else place
+    config = models.load_config(place, settings.model)
+    tokenizer = models.load_tokenizer(source, settings.model)
+    length = models.max_length_of(config, tokenizer, settings.encode.max_length)
+    return Base(place, tokenizer, length, models.label_names(config))
+
+
+def _frozen(settings: Settings, run: Run, inputs: Inputs | None, base: Base) -> Inputs:
+    """What the first attempt read; a model that has changed since is another input."""
+    identity = {"name": mask(base.place.name), "identity": base.place.identity}
+    stored = run.frozen(
+        "inputs.json",
+        lambda: runs.inputs_to_json(inputs or resolve_inputs(settings.data), identity),
+    )
+    if stored["model"]["identity"] != base.place.identity:
+        raise InputMissing(
+            f"the model {mask(base.place.name)} has changed since this run began",
+            hint="put the old files back, or give this run another FINETUNE_RUN_ID",
+        )
+    return runs.inputs_from_json(stored)

@@ -1,0 +1,76 @@
+"""What training is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from job.artifacts import Dataset
+from job.checkpoint import TrainerState
+from job.models import Place
+from job.runtime import StopSignal
+from job.scoring import Limits
+from job.settings import Checkpoint, Evaluate, Model, Runtime, Train
+from job.settings.tree import Log
+from job.store import Store
+from job.tasks.base import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The sections that training reads."""
+
+    train: Train
+    model: Model
+    checkpoint: Checkpoint
+    evaluate: Evaluate
+    runtime: Runtime
+    log: Log
+    seed: int
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where this attempt keeps what training leaves."""
+
+    store: Store
+    prefix: str
+    """The run's, such as `model/runs/ab12`."""
+    attempt: int
+    scratch: Path
+    committed: Callable[[int], None]
+    """Told every committed step."""
+
+    @property
+    def checkpoints(self) -> str:
+        """The prefix of the checkpoints."""
+        return f"{self.prefix}/checkpoints"
+
+
+@dataclass(frozen=True)
+class Given:
+    """Everything that training starts from."""
+
+    settings: TrainSettings
+    task: Task
+    place: Place
+    tokenizer: PreTrainedTokenizerFast
+    dataset: Dataset
+    limits: Limits
+    home: Home
+    stop: StopSignal
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The fine-tuned model on this disk, in Hugging Face format, and how it came about."""
+
+    folder: Path
+    state: TrainerState
+    epochs: float
+    metric: str

@@ -1,0 +1,153 @@
+"""Files first, manifest last."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from job.errors import Absent, Conflict, SettingsError, StoreError, Torn
+from job.store import Store, open_store
+from job.store.commit import MANIFEST, commit, fetch, load, verify, withdraw
+
+PREFIX = "runs/1/checkpoints/step-00000120"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "folder":
+        return open_store(str(tmp_path / "store"))
+    return open_store(request.getfixturevalue("bucket"))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    found = {}
+    for name in ("model.safetensors", "optimizer/state.json", "empty"):
+        found[name] = tmp_path / "source" / name
+        found[name].parent.mkdir(parents=True, exist_ok=True)
+        found[name].write_bytes(b"" if name == "empty" else name.encode())
+    return found
+
+
+def test_what_is_committed_is_fetched(store: Store, files: dict[str, Path], tmp_path: Path) -> None:
+    written = commit(store, PREFIX, files, attempt=3, meta={"step": 120})
+    assert load(store, PREFIX) == written
+    assert written.meta == {"step": 120}
+    assert written.files["model.safetensors"].key == "a0003/model.safetensors"
+    assert fetch(store, PREFIX, tmp_path / "out") == written
+    for name, path in files.items():
+        assert (tmp_path / "out" / name).read_bytes() == path.read_bytes()
+    assert verify(store, PREFIX) == verify(store, PREFIX, deep=True) == written
+
+
+def test_only_some_names(store: Store, files: dict[str, Path], tmp_path: Path) -> None:
+    commit(store, "models/v1", files, attempt=None, meta={})
+    assert store.get("models/v1/model.safetensors") == b"model.safetensors"
+    fetch(store, "models/v1", tmp_path / "out", ["empty"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["empty"]
+    with pytest.raises(Torn, match="has no other"):
+        fetch(store, "models/v1", tmp_path / "out", ["other"])
+
+
+def test_the_first_commit_stands(store: Store, files: dict[str, Path]) -> None:
+    first = commit(store, PREFIX, files, attempt=1, meta={})
+    files["empty"].write_bytes(b"not empty")
+    with pytest.raises(Conflict):
+        commit(store, PREFIX, files, attempt=2, meta={})
+    assert commit(store, PREFIX, files, attempt=2, meta={}, exists_ok=True) == first
+    assert verify(store, PREFIX, deep=True) == first
+
+
+def test_who_comes_second_loses_at_the_manifest(
+    store: Store, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = store.upload
+
+    def meanwhile(path: Path, key: str) -> None:
+        monkeypatch.setattr(store, "upload", upload)
+        commit(store, PREFIX, files, attempt=2, meta={"winner": True})
+        upload(path, key)
+
+    for exists_ok in (False, True):
+        monkeypatch.setattr(store, "upload", meanwhile)
+        if exists_ok:
+            manifest = commit(store, PREFIX, files, attempt=1, meta={}, exists_ok=True)
+            assert manifest.meta == {"winner": True}
+        else:
+            with pytest.raises(Conflict):
+                commit(store, PREFIX, files, attempt=1, meta={})
+        verify(store, PREFIX, deep=True)
+        withdraw(store, PREFIX)
+
+
+def test_without_a_manifest_there_is_nothing(store: Store, tmp_path: Path) -> None:
+    store.put(f"{PREFIX}/a0001/model.safetensors", b"1")
+    for action in (load, verify, lambda *at: fetch(*at, tmp_path / "out")):
+        with pytest.raises(Absent):
+            action(store, PREFIX)
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "changed"])
+def test_a_torn_artifact(store: Store, files: dict[str, Path], tmp_path: Path, damage: str) -> None:
+    commit(store, PREFIX, files, attempt=1, meta={})
+    key = f"{PREFIX}/a0001/model.safetensors"
+    if damage == "missing":
+        store.delete([key])
+    else:
+        store.put(key, b"short" if damage == "short" else b"MODEL.safetensors")
+    with pytest.raises(Torn) as caught:
+        fetch(store, PREFIX, tmp_path / "out")
+    assert caught.value.exit_code == 75
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    with pytest.raises(Torn):
+        verify(store, PREFIX, deep=True)
+    if damage != "changed":
+        with pytest.raises(Torn):
+            verify(store, PREFIX)
+    fetch(store, PREFIX, tmp_path / "out", ["empty"])
+
+
+FILE = {"key": "a0001/x", "size": 1, "sha256": "0"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"{}",
+        json.dumps({"files": {"x": {}}, "meta": {}, "nonce": ""}).encode(),
+        json.dumps({"files": {"../x": FILE}, "meta": {}, "nonce": ""}).encode(),
+        json.dumps({"files": {"x": FILE | {"key": "/x"}}, "meta": {}, "nonce": ""}).encode(),
+        json.dumps({"files": {"x": FILE | {"key": 7}}, "meta": {}, "nonce": ""}).encode(),
+    ],
+)
+def test_a_damaged_manifest_is_torn(tmp_path: Path, content: bytes) -> None:
+    store = open_store(str(tmp_path))
+    store.put(f"a/{MANIFEST}", content)
+    with pytest.raises(Torn):
+        load(store, "a")
+
+
+def test_withdraw(store: Store, files: dict[str, Path]) -> None:
+    commit(store, PREFIX, files, attempt=1, meta={})
+    commit(store, f"{PREFIX}0", files, attempt=1, meta={})
+    withdraw(store, PREFIX)
+    withdraw(store, PREFIX)
+    assert {item.key.split("/")[3] for item in store.list()} == {"step-000001200"}
+    verify(store, f"{PREFIX}0", deep=True)
+    with pytest.raises(SettingsError):
+        withdraw(store, "")
+
+
+def test_the_manifests_name_is_taken(tmp_path: Path, files: dict[str, Path]) -> None:
+    store = open_store(str(tmp_path / "store"))
+    for name in (MANIFEST, "../x"):
+        with pytest.raises(StoreError):
+            commit(store, "a", {name: files["empty"]}, attempt=None, meta={})
+    assert list(store.list()) == []
