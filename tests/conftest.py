@@ -20,7 +20,13 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def s3_env(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The server, with the SDK's variables set for it and nothing of the user's own left."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_MAX_ATTEMPTS"):
+    for name in (
+        "AWS_PROFILE",
+        "AWS_SESSION_TOKEN",
+        "AWS_REGION",
+        "AWS_MAX_ATTEMPTS",
+        "AWS_ENDPOINT_URL_S3",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
@@ -34,5 +40,9 @@ def bucket(s3_env: Server) -> Iterator[str]:
     """The URI of a fresh bucket, with the SDK's variables set for it."""
     name = f"bucket-{secrets.token_hex(6)}"
     client = s3_env.client()  # made before a test breaks the environment
-    yield s3_env.create_bucket(name)
+    uri = s3_env.create_bucket(name)
+    # the first write makes the bucket's volume; several at once would be told to come back later
+    client.put_object(Bucket=name, Key="first", Body=b"")
+    client.delete_object(Bucket=name, Key="first")
+    yield uri
     client.delete_bucket(Bucket=name)

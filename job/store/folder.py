@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -61,12 +61,10 @@ class FolderStore:
                     path = Path(folder, name)
                     key = path.relative_to(self.root).as_posix()
                     if key.startswith(prefix) and not name.startswith(OWN):
-                        found.append((key, path))
-        for key, path in sorted(found, key=lambda item: os.fsencode(item[0])):
-            try:
-                yield _File(key, path, path.stat().st_size)
-            except FileNotFoundError:
-                continue  # removed since, or a dangling link: a listing is no promise
+                        # removed since, or a link to nothing: a listing is no promise
+                        with suppress(FileNotFoundError):
+                            found.append(_File(key, path, path.stat().st_size))
+        yield from sorted(found, key=lambda item: os.fsencode(item.key))
 
     def stat(self, key: str) -> Object:
         """The file's size in bytes and identity."""

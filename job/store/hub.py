@@ -131,6 +131,21 @@ class HubReader:
         return retrying(attempt, lambda error: isinstance(error, Unreachable), self._attempts)
 
 
+@contextmanager
+def hub_errors(what: str) -> Iterator[None]:
+    """Turn the Hub client's errors into the store's.
+
+    Raises:
+        Absent, Forbidden, Unreachable, SettingsError, StoreError: as the Hub's answer says.
+    """
+    try:
+        yield
+    except JobError:
+        raise
+    except Exception as error:
+        raise _translate(error, what) from error
+
+
 def _translate(error: Exception, uri: str) -> JobError:
     from huggingface_hub import errors as hub
 

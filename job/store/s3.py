@@ -7,13 +7,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from job.errors import Absent, Conflict, SettingsError, StoreError, Unreachable
+from job.errors import Absent, Conflict, JobError, StoreError, Unreachable
 from job.store.base import Object
 from job.store.keys import check_key
 from job.store.local import replacing
 from job.store.retry import retrying
 from job.store.s3_client import expecting, new_client, transfers
 from job.store.s3_errors import (
+    BrokenBodyError,
     ChangedError,
     code_and_status,
     is_broken_body,
@@ -37,8 +38,8 @@ class S3Store:
 
     Args:
         attempts: how often a request is sent before its error counts; AWS_MAX_ATTEMPTS goes before.
-            The default gives up after about 90 seconds on an endpoint that refuses or drops
-            connections.
+            The default gives up after half a minute to a minute on an endpoint that refuses
+            connections, after five minutes on one that accepts them and then says nothing.
         parallel: how many parts travel at once.
     """
 
@@ -171,7 +172,10 @@ class S3Store:
 
     def _read(self, key: str, **condition: str) -> tuple[bytes, str]:
         answer = self._client.get_object(**self._at(key), **condition)
-        return answer["Body"].read(), str(answer["ETag"])
+        try:
+            return answer["Body"].read(), str(answer["ETag"])
+        except Exception as error:
+            raise BrokenBodyError(str(error)) from error
 
     def _own_write(self, key: str, data: bytes) -> str:
         """The tag of what stands at `key`, if it is `data`: an earlier try of the SDK got through."""
@@ -219,9 +223,8 @@ class S3Store:
         def work() -> str | None:
             for page in pages.paginate(Bucket=self.bucket, Prefix=at):
                 for item in page.get("Versions", ()):
-                    if item["Key"] > at:
-                        return None
-                    if _object(key, item["Size"], item["ETag"]).identity == identity:
+                    found = _object(key, item["Size"], item["ETag"])
+                    if item["Key"] == at and found.identity == identity:
                         return str(item["VersionId"])
             return None
 
@@ -237,7 +240,7 @@ class S3Store:
         where = f"{self.uri}/{key}" if key else self.uri
         try:
             return retrying(work, is_broken_body, attempts=4)
-        except (StoreError, SettingsError):
+        except JobError:
             raise
         except Exception as error:
             code, status = code_and_status(error)

@@ -28,7 +28,7 @@ def new_client(attempts: int, parallel: int) -> Any:
             config = Config(
                 connect_timeout=5,
                 read_timeout=30,
-                max_pool_connections=max(parallel, 16),
+                max_pool_connections=4 * parallel,  # files, too, travel side by side
                 retries={"mode": "standard", "total_max_attempts": int(chosen or attempts)},
             )
             # a store of one's own has no region, but a signature must name one
@@ -50,7 +50,10 @@ def transfers(client: Any, part: int, parallel: int) -> Any:
     )
 
     config = TransferConfig(
-        multipart_threshold=part, multipart_chunksize=part, max_request_concurrency=parallel
+        multipart_threshold=part,
+        multipart_chunksize=part,
+        max_request_concurrency=parallel,
+        num_download_attempts=3,
     )
     return TransferManager(client, config)
 

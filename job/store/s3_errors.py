@@ -29,14 +29,18 @@ _BROKEN = (
     "ChecksumMismatchError",
     "FlexibleChecksumError",
     "IncompleteReadError",
-    "ReadTimeoutError",
     "ResponseStreamingError",
     "RetriesExceededError",
+    "BrokenBodyError",
 )
 
 
 class ChangedError(Exception):
     """The object is there, but no longer with the ETag that was asked for."""
+
+
+class BrokenBodyError(Exception):
+    """A body broke off, fell silent or arrived damaged after the answer had begun."""
 
 
 def code_and_status(error: BaseException) -> tuple[str, int]:
@@ -56,6 +60,9 @@ def is_lost_condition(error: BaseException) -> bool:
 
 def is_broken_body(error: BaseException) -> bool:
     """Whether a body broke off or arrived damaged: the one thing the SDK does not retry itself."""
+    # s3transfer gives up for a silent server too, with which the SDK has been patient enough
+    if _is(getattr(error, "last_exception", error), ("ReadTimeoutError",)):
+        return False
     return _is(error, _BROKEN) or code_and_status(error)[0] in _DAMAGED
 
 
@@ -74,7 +81,7 @@ def translate(error: Exception, where: str) -> JobError:
         return Forbidden(text)
     if status in (429, 500, 502, 503, 504) or code in _BUSY or _is(error, _NO_ANSWER):
         return Unreachable(text)
-    if is_broken_body(error):
+    if is_broken_body(error) or _is(error, ("RetriesExceededError",)):
         return Unreachable(f"{text}; the connection broke off each time")
     # s3transfer wraps a failed upload, and the reason with it
     cause = error.__cause__ or error.__context__

@@ -120,7 +120,9 @@ def test_objects_are_downloaded_and_deleted_after_use(tmp_path: Path, bucket: st
 
 
 @pytest.mark.parametrize("gone", [True, False])
-def test_an_object_that_changed_since_it_was_frozen(tmp_path: Path, bucket: str, gone: bool) -> None:
+def test_an_object_that_changed_since_it_was_frozen(
+    tmp_path: Path, bucket: str, gone: bool
+) -> None:
     store = open_store(bucket)
     for name in "ab":
         store.put(f"d/{name}.txt", b"one\n")

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import pyarrow as pa
 import pytest
 import zstandard
@@ -29,7 +29,9 @@ ROWS = [{"text": "one, two", "label": "a"}, {"text": 'a "quote"\nand é', "label
 CSV = 'text,label\n"one, two",a\n"a ""quote""\nand é",b\n'.encode()
 
 
-def read(source: Path | list[Path], scratch: Path, limit: int | None = None, **data: Any) -> RawRows:
+def read(
+    source: Path | list[Path], scratch: Path, limit: int | None = None, **data: Any
+) -> RawRows:
     train = [str(path) for path in (source if isinstance(source, list) else [source])]
     settings = Data(train=train, **data)  # type: ignore[arg-type]
     return fetch(settings, resolve_inputs(settings), scratch, poll=lambda: None, limit=limit)
@@ -55,7 +57,7 @@ def shared(name: str) -> Path:
     return SHARED / name
 
 
-COMPRESSED = {
+COMPRESSED: dict[str, Any] = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
@@ -144,9 +146,12 @@ def table() -> pa.Table:
 
 
 TYPED = [
-    dict(text="a", number="1", real="0.5", flag="true", list='["x"]', bytes="a") | {"class": "yes"},
-    dict(text=None, number="2", real=None, flag="false", list="[]", bytes="b") | {"class": "no"},
-    dict(text="ü", number=None, real="2.25", flag=None, list=None, bytes="c") | {"class": "yes"},
+    dict(zip(table().column_names, row, strict=True))
+    for row in [
+        ("a", "1", "0.5", "true", '["x"]', "yes", "a"),
+        (None, "2", None, "false", "[]", "no", "b"),
+        ("ü", None, "2.25", None, None, "yes", "c"),
+    ]
 ]
 
 
@@ -155,7 +160,9 @@ def test_parquet_columns_become_strings(tmp_path: Path) -> None:
     raw = read(tmp_path / "rows.parquet", tmp_path / "scratch")
     assert values_of(raw) == TYPED
     assert [row[LINE] for row in rows_of(raw)] == [1, 2, 3]
-    packed = write(tmp_path / "p.parquet.gz", gzip.compress((tmp_path / "rows.parquet").read_bytes()))
+    packed = write(
+        tmp_path / "p.parquet.gz", gzip.compress((tmp_path / "rows.parquet").read_bytes())
+    )
     assert values_of(read(packed, tmp_path / "scratch")) == TYPED
 
 
@@ -208,7 +215,9 @@ def test_a_pickle_of_something_else_is_an_error(tmp_path: Path) -> None:
         read(path, tmp_path / "scratch", allow_pickle=True)
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.json", "a.jsonl", "a.txt", "a.parquet", "a.csv.gz"])
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a.tsv", "a.json", "a.jsonl", "a.txt", "a.parquet", "a.csv.gz"]
+)
 def test_an_empty_file_has_no_rows(tmp_path: Path, name: str) -> None:
     raw = read(write(tmp_path / name, b""), tmp_path / "scratch")
     assert raw.read == {"train": 0} and raw.tables == {"train": ()}

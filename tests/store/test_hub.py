@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -54,7 +55,7 @@ class Hub(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         found = [
             {"type": "file", "path": path, "size": len(FILES[path]), "oid": "0"}
             for path in body["paths"]

@@ -152,7 +152,7 @@ def _render(
     for i in range(len(faults)):
         try:
             found.append(template.render({used: values[i] for used, values in inputs.items()}))
-        except Exception as error:  # a template can do anything to a value, and fail in any way
+        except Exception as error:  # noqa: BLE001 - a template can fail in any way
             found.append(None)
             faults[i] = faults[i] or f"{name!r} cannot be derived: {type(error).__name__}: {error}"
     return found

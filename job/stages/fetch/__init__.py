@@ -7,6 +7,7 @@ streamed, whatever its size: decompressed, decoded and parsed a chunk at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
@@ -72,11 +73,12 @@ class _Run:
         encoding = self._data.encoding
         parts = Parts(self._scratch / "raw", split, quarantine, encoding=encoding, limit=limit)
         wanted = [file for file in self._inputs.files if file.split == split]
-        for file, path in local_copies(self._data, wanted, self._scratch, self._poll):
-            self._poll()
-            self._file(path, mask(file.uri), file.weight, parts)
-            if parts.full:
-                break
+        with closing(parts):
+            for file, path in local_copies(self._data, wanted, self._scratch, self._poll):
+                self._poll()
+                self._file(path, mask(file.uri), file.weight, parts)
+                if parts.full:
+                    break
         return parts
 
     def _file(self, path: Path, name: str, weight: float, parts: Parts) -> None:
@@ -88,5 +90,4 @@ class _Run:
                 self._poll()
                 parts.add(chunk)
                 if parts.full:
-                    break
-        parts.close()
+                    return

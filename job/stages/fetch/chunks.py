@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
@@ -182,13 +182,20 @@ def _cut(chunk: Chunk, limit: int | None, read: int) -> Chunk:
 
 def _encodable(chunk: Chunk, encoding: str) -> tuple[dict[str, pa.Array], Sequence[int], list[Bad]]:
     """The chunk as Arrow; rows with bytes that could not be decoded join the bad ones."""
-    try:
-        return {n: _arrow(v) for n, v in chunk.columns.items()}, chunk.lines, list(chunk.bad)
-    except UnicodeEncodeError:  # lone surrogates stand for such bytes; they are rare, so try first
-        pass
     names = list(chunk.columns)
+    strange = [name for name in names if not _is_text(name)]
+    with suppress(UnicodeEncodeError):  # lone surrogates stand for such bytes; they are rare
+        if not strange:
+            arrays = {name: _arrow(values) for name, values in chunk.columns.items()}
+            return arrays, chunk.lines, list(chunk.bad)
     rows = list(zip(*(_python(values) for values in chunk.columns.values()), strict=True))
-    good = [all(value is None or _is_text(value) for value in row) for row in rows]
+    good = [
+        all(
+            value is None or (name not in strange and _is_text(value))
+            for name, value in zip(names, row, strict=True)
+        )
+        for row in rows
+    ]
     reason = NOT_TEXT.format(encoding=encoding)
     bad = [
         Bad(line, reason, json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False))

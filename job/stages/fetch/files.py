@@ -119,7 +119,7 @@ class _Copy:
     def _download(self, reader: Reader, thing: Object) -> None:
         try:
             reader.download(thing.key, self._path, identity=self.input.identity)
-        except Exception as error:  # raised where the file is waited for
+        except Exception as error:  # noqa: BLE001 - raised where the file is waited for
             self._error = error
 
     def ready(self, poll: Callable[[], None]) -> Path:

@@ -39,6 +39,8 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 def _fault(value: Any) -> str | None:
     if isinstance(value, _Repeated):
         return "a key stands twice in the object"
+    if isinstance(value, dict) and "" in value:
+        return "a key is empty"
     return None if isinstance(value, dict) else "not a JSON object"
 
 

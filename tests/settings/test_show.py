@@ -1,0 +1,39 @@
+"""`finetune config` for people."""
+
+from __future__ import annotations
+
+import json
+
+
+from job.settings import Settings, load
+from job.settings.names import leaves
+from job.settings.show import effective, reference
+
+
+def test_every_setting_has_a_docstring() -> None:
+    assert [path for path, leaf in leaves().items() if not leaf.field.description] == []
+
+
+def test_the_effective_settings_show_origins_and_hide_secrets() -> None:
+    shown = effective(
+        load(
+            {"FINETUNE_DATA__TRAIN": "https://user:secret@host/a.csv?sig=secret", "FINETUNE_SEED": "7"},
+            ["--train.epochs", "2"],
+            complete=False,
+        )
+    )
+    lines = {line.split()[0]: line for line in shown.splitlines()}
+    assert lines["FINETUNE_SEED"].split()[1:] == ["7", "environment"]
+    assert lines["FINETUNE_TRAIN__EPOCHS"].split()[1:] == ["2.0", "flag"]
+    assert lines["FINETUNE_TRAIN__BATCH_SIZE"].endswith("default")
+    assert "secret" not in shown
+
+
+def test_the_reference_names_every_setting() -> None:
+    text = reference()
+    for path in leaves():
+        assert "FINETUNE_" + "__".join(path).upper() in text
+
+
+def test_the_schema_is_json() -> None:
+    assert "train" in json.loads(json.dumps(Settings.model_json_schema()))["properties"]

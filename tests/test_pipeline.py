@@ -1,0 +1,209 @@
+"""The whole run, as the container starts it: files in a store become a published model."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from transformers import pipeline
+
+from job.store import Store, open_store
+from job.store.commit import load, verify
+from tests.samples import ROOT, finetune, tickets, tiny_bert, write_csv, write_tickets
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("model"), [text for text, _ in tickets(300)])
+
+
+def settings(output: str, data: str, model: Path, **more: str) -> dict[str, str]:
+    return {
+        "FINETUNE_NAME": "m",
+        "FINETUNE_OUTPUT": output,
+        "FINETUNE_DATA__TRAIN": data,
+        "FINETUNE_MODEL__NAME": str(model),
+        "FINETUNE_TRAIN__EPOCHS": "8",
+        "FINETUNE_TRAIN__LEARNING_RATE": "5e-3",
+        "FINETUNE_DATA__MAX_BAD_FRACTION": "0.05",
+        **{f"FINETUNE_{name}": value for name, value in more.items()},
+    }
+
+
+def state_of(store: Store, run: str = "") -> dict[str, object]:
+    keys = [o.key for o in store.list(f"m/runs/{run}") if o.key.endswith("/state.json")]
+    assert len(keys) == 1
+    return dict(json.loads(store.get(keys[0])))
+
+
+def version_of(store: Store) -> str:
+    keys = [o.key for o in store.list("m/models/") if o.key.endswith("/manifest.json")]
+    assert len(keys) == 1
+    return keys[0].removesuffix("/manifest.json")
+
+
+def test_rows_in_a_bucket_become_a_published_classifier(
+    bucket: str, model: Path, tmp_path: Path
+) -> None:
+    store = open_store(bucket)
+    rows = [*tickets(300), ("too", "many", "columns")]
+    store.upload(write_csv(tmp_path / "rows.csv", rows), "in/rows.csv")
+    for path in model.iterdir():
+        store.upload(path, f"bert/{path.name}")
+    env = settings(bucket, f"{bucket}/in/*.csv", model, MODEL__NAME=f"{bucket}/bert", PUBLISH__LICENSE="mit")
+    done = finetune("run", env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    version = version_of(store)
+    assert f"model          {bucket}/{version}" in done.stdout
+    assert all(line.startswith("{") for line in done.stderr.splitlines()), "JSON lines without a terminal"
+
+    manifest = verify(store, version, deep=True)
+    assert {"model.safetensors", "config.json", "tokenizer.json", "README.md", "eval_results.json"} < set(manifest.files)
+    assert {"predictions.parquet", "settings.json", "metrics.jsonl"} < set(manifest.files)
+    results = json.loads(store.get(f"{version}/eval_results.json"))
+    assert results["test_accuracy"] > 0.8
+    assert {"eval_loss", "test_f1", "train_loss", "train_runtime", "train_samples_per_second", "goodput"} < set(results)
+    card = store.get(f"{version}/README.md").decode()
+    metadata = yaml.safe_load(card.split("---")[1])
+    assert metadata["license"] == "mit"
+    assert metadata["pipeline_tag"] == "text-classification"
+    scores = {m["type"]: m["value"] for m in metadata["model-index"][0]["results"][0]["metrics"]}
+    assert scores["accuracy"] in (round(results["test_accuracy"], 6), round(results["eval_accuracy"], 6))
+    for word in ("billing", "Limitations", "Procedure", "predictions.parquet"):
+        assert word in card
+
+    folder = tmp_path / "published"
+    for name in manifest.files:
+        store.download(f"{version}/{name}", folder / name)
+    predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
+    assert {p["split"] for p in predictions} == {"validation", "test"}
+    classify = pipeline("text-classification", model=str(folder))
+    for prediction in predictions[:5]:
+        text = rows[prediction["line"] - 2][0]
+        answer = classify(text)[0]
+        assert answer["label"] == prediction["prediction"]
+        assert answer["score"] == pytest.approx(prediction["score"], abs=1e-4)
+
+    state = state_of(store)
+    assert (state["outcome"], state["attempt"]) == ("done", 1)
+    dataset = next(o.key for o in store.list("m/datasets/")).split("/a0")[0]
+    quarantine = load(store, dataset)
+    lines = store.get(f"{dataset}/{quarantine.files['quarantine.jsonl'].key}").decode().splitlines()
+    assert [(json.loads(line)["line"], json.loads(line)["split"]) for line in lines] == [(302, "train")]
+
+    again = finetune("run", env=env, cwd=tmp_path)
+    assert again.returncode == 0
+    assert "finished already" in again.stderr
+    assert version in again.stdout
+
+    other = finetune("run", "--train.epochs", "1", env=env, cwd=tmp_path)
+    assert other.returncode == 0, other.stderr
+    assert "data set found in the store" in other.stderr
+    assert "data set committed" not in other.stderr
+
+
+def test_the_same_run_with_other_settings_is_refused(model: Path, tmp_path: Path) -> None:
+    data = write_tickets(tmp_path / "rows.csv")
+    env = settings(str(tmp_path / "store"), str(data), model, RUN_ID="r1", TRAIN__EPOCHS="1")
+    assert finetune("prepare", env=env, cwd=tmp_path).returncode == 0
+    refused = finetune("run", "--train.learning_rate", "1e-4", env=env, cwd=tmp_path)
+    assert refused.returncode == 78
+    assert "train.learning_rate: 0.005 there, 0.0001 here" in refused.stderr
+    status = finetune("status", env=env, cwd=tmp_path)
+    assert json.loads(status.stdout)["stage"] == "encode"
+
+
+def test_pairs_regression_and_several_labels(model: Path, tmp_path: Path) -> None:
+    texts = [text for text, _ in tickets(120)]
+    regression = write_csv(
+        tmp_path / "pairs.csv",
+        [(a, b, len(a) / 10 + 0.5) for a, b in zip(texts, reversed(texts), strict=True)],
+        ("first", "second", "score"),
+    )
+    env = settings(
+        str(tmp_path / "store"),
+        str(regression),
+        model,
+        DATA__COLUMNS='{"text": "first", "text_pair": "second", "label": "score"}',
+        MODEL__PROBLEM_TYPE="regression",
+        TRAIN__EPOCHS="1",
+    )
+    done = finetune("run", env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "test_pearson" in done.stdout
+    several = tmp_path / "several.jsonl"
+    several.write_text(
+        "".join(json.dumps({"text": text, "label": [label, "any"]}) + "\n" for text, label in tickets(120))
+    )
+    env = settings(str(tmp_path / "store2"), str(several), model, TRAIN__EPOCHS="1")
+    done = finetune("run", env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    version = version_of(open_store(str(tmp_path / "store2")))
+    assert "f1_micro" in (tmp_path / "store2" / version / "eval_results.json").read_text()
+    assert "rows_compared" in done.stderr
+
+
+def test_killed_and_started_again_it_goes_on_and_a_stop_exits_143(model: Path, tmp_path: Path) -> None:
+    data = write_tickets(tmp_path / "rows.csv")
+    env = settings(
+        str(tmp_path / "store"), str(data), model, RUN_ID="r1", TRAIN__EPOCHS="400", CHECKPOINT__EVERY_STEPS="5",
+        EVALUATE__EVERY_STEPS="100000", RUNTIME__TERMINATION_LOG=str(tmp_path / "termination-log"),
+    )  # fmt: skip
+    (tmp_path / "termination-log").touch()
+    store = open_store(env["FINETUNE_OUTPUT"])
+
+    def start_and_send(number: int, beyond: int) -> subprocess.Popen[bytes]:
+        import os
+
+        process = subprocess.Popen(
+            [sys.executable, "-m", "job", "run"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if (tmp_path / "store/m/runs/r1/state.json").exists() and int(str(state_of(store)["step"])) > beyond:
+                break
+            time.sleep(0.05)
+        process.send_signal(number)
+        process.wait(30)
+        return process
+
+    stopped = start_and_send(signal.SIGTERM, 0)
+    assert stopped.returncode == 143
+    assert json.loads((tmp_path / "termination-log").read_text())["error"] == "Stopped"
+    first = state_of(store)
+    assert first["stalled"] == 0
+    step = int(str(first["step"]))
+    assert step > 0
+    again = start_and_send(signal.SIGTERM, step)
+    assert again.stderr is not None
+    assert f'"resumed", "step": {step}'.encode() in again.stderr.read()
+    assert again.returncode == 143
+
+
+def test_attempts_without_progress_end_with_82(model: Path, tmp_path: Path) -> None:
+    data = write_tickets(tmp_path / "rows.csv")
+    env = settings(str(tmp_path / "store"), str(data), tmp_path / "no-model", RUN_ID="r1")
+    for _ in range(3):
+        assert finetune("run", env=env, cwd=tmp_path).returncode == 66
+    done = finetune("run", env=env, cwd=tmp_path)
+    assert done.returncode == 82
+    assert "3 attempts in a row" in done.stderr
+
+
+def test_check_prints_a_plan_and_writes_nothing(model: Path, tmp_path: Path) -> None:
+    data = write_tickets(tmp_path / "rows.csv")
+    done = finetune("check", env=settings(str(tmp_path / "store"), str(data), model), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("honours conditional writes", "labels: billing", "parameters", "tokens", "memory", "grace period"):
+        assert word in done.stdout
+    assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file() and path.name != ".~lock"]
