@@ -126,12 +126,14 @@ def restore(store: Store, prefix: str, step: int, folder: Path) -> Restored:
 
 
 def newest(store: Store, prefix: str, folder: Path) -> Restored | None:
-    """The newest verified checkpoint; torn ones are named in the log and passed over."""
+    """The newest verified checkpoint; torn ones are named in the log, passed over and withdrawn, so
+    that the step can be committed again."""
     for step in reversed(steps(store, prefix)):
         try:
             return restore(store, prefix, step, folder)
         except (Torn, Absent) as error:
             warn("checkpoint passed over", step=step, reason=str(error))
+            withdraw(store, key_of(prefix, step))
     return None
 
 

@@ -14,9 +14,10 @@ import pytest
 import yaml
 from transformers import pipeline
 
+from job.demo import tickets
 from job.store import Store, open_store
 from job.store.commit import load, verify
-from tests.samples import ROOT, finetune, tickets, tiny_bert, write_csv, write_tickets
+from tests.samples import ROOT, finetune, tiny_bert, write_csv, write_tickets
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +58,45 @@ def test_rows_in_a_bucket_become_a_published_classifier(
     store.upload(write_csv(tmp_path / "rows.csv", rows), "in/rows.csv")
     for path in model.iterdir():
         store.upload(path, f"bert/{path.name}")
-    env = settings(bucket, f"{bucket}/in/*.csv", model, MODEL__NAME=f"{bucket}/bert", PUBLISH__LICENSE="mit")
+    env = settings(
+        bucket, f"{bucket}/in/*.csv", model, MODEL__NAME=f"{bucket}/bert", PUBLISH__LICENSE="mit"
+    )
     done = finetune("run", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     version = version_of(store)
     assert f"model          {bucket}/{version}" in done.stdout
-    assert all(line.startswith("{") for line in done.stderr.splitlines()), "JSON lines without a terminal"
+    assert all(line.startswith("{") for line in done.stderr.splitlines()), (
+        "JSON lines without a terminal"
+    )
 
     manifest = verify(store, version, deep=True)
-    assert {"model.safetensors", "config.json", "tokenizer.json", "README.md", "eval_results.json"} < set(manifest.files)
+    assert {
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "README.md",
+        "eval_results.json",
+    } < set(manifest.files)
     assert {"predictions.parquet", "settings.json", "metrics.jsonl"} < set(manifest.files)
     results = json.loads(store.get(f"{version}/eval_results.json"))
     assert results["test_accuracy"] > 0.8
-    assert {"eval_loss", "test_f1", "train_loss", "train_runtime", "train_samples_per_second", "goodput"} < set(results)
+    assert {
+        "eval_loss",
+        "test_f1",
+        "train_loss",
+        "train_runtime",
+        "train_samples_per_second",
+        "goodput",
+    } < set(results)
     card = store.get(f"{version}/README.md").decode()
     metadata = yaml.safe_load(card.split("---")[1])
     assert metadata["license"] == "mit"
     assert metadata["pipeline_tag"] == "text-classification"
     scores = {m["type"]: m["value"] for m in metadata["model-index"][0]["results"][0]["metrics"]}
-    assert scores["accuracy"] in (round(results["test_accuracy"], 6), round(results["eval_accuracy"], 6))
+    assert scores["accuracy"] in (
+        round(results["test_accuracy"], 6),
+        round(results["eval_accuracy"], 6),
+    )
     for word in ("billing", "Limitations", "Procedure", "predictions.parquet"):
         assert word in card
 
@@ -96,7 +117,9 @@ def test_rows_in_a_bucket_become_a_published_classifier(
     dataset = next(o.key for o in store.list("m/datasets/")).split("/a0")[0]
     quarantine = load(store, dataset)
     lines = store.get(f"{dataset}/{quarantine.files['quarantine.jsonl'].key}").decode().splitlines()
-    assert [(json.loads(line)["line"], json.loads(line)["split"]) for line in lines] == [(302, "train")]
+    assert [(json.loads(line)["line"], json.loads(line)["split"]) for line in lines] == [
+        (302, "train")
+    ]
 
     again = finetune("run", env=env, cwd=tmp_path)
     assert again.returncode == 0
@@ -140,7 +163,10 @@ def test_pairs_regression_and_several_labels(model: Path, tmp_path: Path) -> Non
     assert "test_pearson" in done.stdout
     several = tmp_path / "several.jsonl"
     several.write_text(
-        "".join(json.dumps({"text": text, "label": [label, "any"]}) + "\n" for text, label in tickets(120))
+        "".join(
+            json.dumps({"text": text, "label": [label, "any"]}) + "\n"
+            for text, label in tickets(120)
+        )
     )
     env = settings(str(tmp_path / "store2"), str(several), model, TRAIN__EPOCHS="1")
     done = finetune("run", env=env, cwd=tmp_path)
@@ -150,7 +176,9 @@ def test_pairs_regression_and_several_labels(model: Path, tmp_path: Path) -> Non
     assert "rows_compared" in done.stderr
 
 
-def test_killed_and_started_again_it_goes_on_and_a_stop_exits_143(model: Path, tmp_path: Path) -> None:
+def test_killed_and_started_again_it_goes_on_and_a_stop_exits_143(
+    model: Path, tmp_path: Path
+) -> None:
     data = write_tickets(tmp_path / "rows.csv")
     env = settings(
         str(tmp_path / "store"), str(data), model, RUN_ID="r1", TRAIN__EPOCHS="400", CHECKPOINT__EVERY_STEPS="5",
@@ -170,7 +198,9 @@ def test_killed_and_started_again_it_goes_on_and_a_stop_exits_143(model: Path, t
         )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            if (tmp_path / "store/m/runs/r1/state.json").exists() and int(str(state_of(store)["step"])) > beyond:
+            if (tmp_path / "store/m/runs/r1/state.json").exists() and int(
+                str(state_of(store)["step"])
+            ) > beyond:
                 break
             time.sleep(0.05)
         process.send_signal(number)
@@ -204,6 +234,15 @@ def test_check_prints_a_plan_and_writes_nothing(model: Path, tmp_path: Path) -> 
     data = write_tickets(tmp_path / "rows.csv")
     done = finetune("check", env=settings(str(tmp_path / "store"), str(data), model), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("honours conditional writes", "labels: billing", "parameters", "tokens", "memory", "grace period"):
+    for word in (
+        "honours conditional writes",
+        "labels: billing",
+        "parameters",
+        "tokens",
+        "memory",
+        "grace period",
+    ):
         assert word in done.stdout
-    assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file() and path.name != ".~lock"]
+    assert not [
+        path for path in (tmp_path / "store").rglob("*") if path.is_file() and path.name != ".~lock"
+    ]

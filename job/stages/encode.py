@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from job.artifacts import FILE, LINE, SPLITS, CleanRows, Dataset, Split
 from job.errors import Absent, DataError, Torn
 from job.store import Store
-from job.store.commit import commit, fetch
+from job.store.commit import commit, fetch, withdraw
 from job.tables import Writer, stream
 from job.tasks.base import Columns, Task
 from job.telemetry import event, warn
@@ -47,6 +47,7 @@ def find(store: Store, prefix: str, folder: Path) -> Dataset | None:
         return None
     except Torn as error:
         warn("data set in the store is damaged and made again", reason=str(error))
+        withdraw(store, prefix)
         return None
     profile = json.loads((folder / "profile.json").read_text())
     return Dataset(str(manifest.meta["fingerprint"]), folder, profile, fetched=True)

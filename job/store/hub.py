@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -121,12 +122,8 @@ class HubReader:
 
     def _call(self, work: Callable[[], T]) -> T:
         def attempt() -> T:
-            try:
+            with hub_errors(self.uri):
                 return work()
-            except JobError:  # `work` asked for the commit, which has named its own error
-                raise
-            except Exception as error:
-                raise _translate(error, self.uri) from error
 
         return retrying(attempt, lambda error: isinstance(error, Unreachable), self._attempts)
 

@@ -26,7 +26,12 @@ def refusal(environment: dict[str, str], *flags: str) -> str:
 def test_flags_win_over_variables_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("train: {epochs: 1, batch_size: 8, learning_rate: 2e-5}\n")
-    environment = {**COMPLETE, "FINETUNE_CONFIG": str(file), "FINETUNE_TRAIN__EPOCHS": "2", "FINETUNE_TRAIN__BATCH_SIZE": "16"}
+    environment = {
+        **COMPLETE,
+        "FINETUNE_CONFIG": str(file),
+        "FINETUNE_TRAIN__EPOCHS": "2",
+        "FINETUNE_TRAIN__BATCH_SIZE": "16",
+    }
     loaded = load(environment, ["--train.epochs", "3"])
     train = loaded.settings.train
     assert (train.epochs, train.batch_size, train.learning_rate) == (3, 16, 2e-5)
@@ -83,8 +88,16 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(name: str, nearest
 def test_an_unknown_key_in_a_file_or_in_json_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("trian: {epochs: 1}\ndata: {colums: {text: body}}\n")
-    message = refusal({**COMPLETE, "FINETUNE_CONFIG": str(file), "FINETUNE_MODEL__LORA": '{"rank": 4}'})
-    for expected in ("trian.epochs", "train.epochs", "data.colums.text", "data.columns.text", "model.lora.rank"):
+    message = refusal(
+        {**COMPLETE, "FINETUNE_CONFIG": str(file), "FINETUNE_MODEL__LORA": '{"rank": 4}'}
+    )
+    for expected in (
+        "trian.epochs",
+        "train.epochs",
+        "data.colums.text",
+        "data.columns.text",
+        "model.lora.rank",
+    ):
         assert expected in message
 
 
@@ -134,7 +147,11 @@ def test_mistakes_across_settings_are_reported_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("train: [", "settings.yaml"), ("- a\n- b", "holds a list"), ("seed: 1\nseed: 2", "stands twice")],
+    [
+        ("train: [", "settings.yaml"),
+        ("- a\n- b", "holds a list"),
+        ("seed: 1\nseed: 2", "stands twice"),
+    ],
 )
 def test_a_file_that_is_no_settings_file(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "settings.yaml"
@@ -151,4 +168,6 @@ def test_secrets_are_masked_in_what_is_recorded_and_refused() -> None:
     signed = "https://user:secret@host/a.csv?X-Signature=secret"
     values = relevant(load({**COMPLETE, "FINETUNE_DATA__TRAIN": signed}).settings)
     assert "secret" not in str(values)
-    assert "secret" not in refusal({**COMPLETE, "FINETUNE_DATA__TRAIN": "ftp://user:secret@host/a.csv"})
+    assert "secret" not in refusal(
+        {**COMPLETE, "FINETUNE_DATA__TRAIN": "ftp://user:secret@host/a.csv"}
+    )

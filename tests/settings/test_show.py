@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-
 from job.settings import Settings, load
 from job.settings.names import leaves
 from job.settings.show import effective, reference
@@ -17,7 +16,10 @@ def test_every_setting_has_a_docstring() -> None:
 def test_the_effective_settings_show_origins_and_hide_secrets() -> None:
     shown = effective(
         load(
-            {"FINETUNE_DATA__TRAIN": "https://user:secret@host/a.csv?sig=secret", "FINETUNE_SEED": "7"},
+            {
+                "FINETUNE_DATA__TRAIN": "https://user:secret@host/a.csv?sig=secret",
+                "FINETUNE_SEED": "7",
+            },
             ["--train.epochs", "2"],
             complete=False,
         )

@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from job import checkpoint
 from job.artifacts import Dataset
+from job.demo import tickets
 from job.errors import Diverged, SettingsError, Stopped
 from job.models import Place
 from job.optimization import learning_rate
@@ -25,10 +26,11 @@ from job.settings import Checkpoint, Columns, Evaluate, Lora, Model, Runtime, Tr
 from job.settings.tree import Log
 from job.stages.train import Given, Home, TrainSettings, train
 from job.store import open_store
+from job.store.commit import withdraw
 from job.tables import MappedTable, Writer
 from job.tasks.base import Padding
 from job.tasks.text_classification import TextClassification
-from tests.samples import tickets, tiny_bert
+from tests.samples import tiny_bert
 
 MAX_LENGTH = 32
 
@@ -43,7 +45,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dataset(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TextClassification, Dataset]:
+def dataset(
+    bert: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TextClassification, Dataset]:
     folder = tmp_path_factory.mktemp("dataset")
     names = sorted({label for _, label in tickets(300)})
     task = TextClassification.create(Columns(), Model(), Train())
@@ -82,7 +86,11 @@ def given(
             dataset=data,
             limits=Limits(tokens, Padding(0)),
             home=Home(
-                open_store(str(tmp_path / "store")), f"m/runs/{name}", 1, tmp_path / name, lambda step: None
+                open_store(str(tmp_path / "store")),
+                f"m/runs/{name}",
+                1,
+                tmp_path / name,
+                lambda step: None,
             ),
             stop=stop or StopSignal(30),
         )
@@ -122,14 +130,18 @@ def test_a_step_is_the_gradient_of_the_mean_over_its_rows(
     (no_dropout / "config.json").write_text(json.dumps(config))
 
     def ours(tokens: int) -> list[float]:
-        made = given(f"t{tokens}", train={"max_steps": 20, "tokens_per_device": tokens, "max_grad_norm": 0})
+        made = given(
+            f"t{tokens}", train={"max_steps": 20, "tokens_per_device": tokens, "max_grad_norm": 0}
+        )
         made = replace(made, place=Place(str(no_dropout), no_dropout, ""))
         train(made)
         return losses(made)
 
     whole, small = ours(16384), ours(64)
     assert whole == pytest.approx(small, rel=1e-4)
-    assert whole == pytest.approx(_plain_loop(given("plain", train={"max_steps": 20}), no_dropout), rel=1e-5)
+    assert whole == pytest.approx(
+        _plain_loop(given("plain", train={"max_steps": 20}), no_dropout), rel=1e-5
+    )
 
 
 def _plain_loop(given: Given, folder: Path) -> list[float]:
@@ -141,10 +153,13 @@ def _plain_loop(given: Given, folder: Path) -> list[float]:
     plan = Plan(lengths, np.ones(len(table), np.float32), given.settings.train, given.settings.seed)
     seed_everything(given.settings.seed)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3).train()
-    decayed, plain = [], []
+    decayed: list[torch.nn.Parameter] = []
+    plain: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         (plain if name.endswith("bias") or "LayerNorm" in name else decayed).append(parameter)
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0}])
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0}]
+    )
     found = []
     for step in range(20):
         batch = given.task.collate(table, plan.rows(step), Padding(0))
@@ -168,8 +183,10 @@ def test_a_resumed_run_ends_with_the_same_bits(given: Callable[..., Given]) -> N
     store, prefix = broken.home.store, broken.home.checkpoints
     for step in checkpoint.steps(store, prefix):
         if step > 21:
-            checkpoint.withdraw(store, checkpoint.key_of(prefix, step))
-    resumed = replace(broken, home=replace(broken.home, attempt=2, scratch=broken.home.scratch / "2"))
+            withdraw(store, checkpoint.key_of(prefix, step))
+    resumed = replace(
+        broken, home=replace(broken.home, attempt=2, scratch=broken.home.scratch / "2")
+    )
     got = train(resumed)
     for name, tensor in weights(expected.folder).items():
         assert torch.equal(tensor, weights(got.folder)[name]), name
@@ -217,7 +234,9 @@ def test_a_stop_commits_and_raises(given: Callable[..., Given]) -> None:
 
 
 def test_patience_ends_training_early(given: Callable[..., Given]) -> None:
-    made = given("patience", train={"epochs": 50, "patience": 2, "learning_rate": 1e-6, "warmup": 0})
+    made = given(
+        "patience", train={"epochs": 50, "patience": 2, "learning_rate": 1e-6, "warmup": 0}
+    )
     state = train(made).state
     assert state.step < 50 * 15
     assert state.stale == 2
@@ -231,7 +250,18 @@ def test_max_runtime_ends_well(given: Callable[..., Given]) -> None:
 
 def test_a_loss_that_is_not_finite_ends_with_80(given: Callable[..., Given]) -> None:
     with pytest.raises(Diverged) as caught:
-        train(given("diverged", train={"learning_rate": 1.0, "max_grad_norm": 0, "epochs": 100, "warmup": 0, "weight_decay": 1e30}))
+        train(
+            given(
+                "diverged",
+                train={
+                    "learning_rate": 1.0,
+                    "max_grad_norm": 0,
+                    "epochs": 100,
+                    "warmup": 0,
+                    "weight_decay": 1e30,
+                },
+            )
+        )
     assert caught.value.exit_code == 80
 
 
@@ -243,13 +273,21 @@ def test_fp16_on_a_cpu_is_refused(given: Callable[..., Given]) -> None:
 @pytest.mark.parametrize(
     ("name", "sections"),
     [
-        ("lora", {"model": {"lora": Lora(r=8, alpha=32)}, "train": {"learning_rate": 2e-2, "epochs": 12}}),
+        (
+            "lora",
+            {
+                "model": {"lora": Lora(r=8, alpha=32)},
+                "train": {"learning_rate": 2e-2, "epochs": 12},
+            },
+        ),
         ("recompute", {"model": {"gradient_checkpointing": True}}),
         ("bf16", {"train": {"precision": "bf16"}}),
         ("cosine", {"train": {"schedule": "cosine", "label_smoothing": 0.1}}),
     ],
 )
-def test_every_way_of_training_learns(name: str, sections: dict[str, Any], given: Callable[..., Given]) -> None:
+def test_every_way_of_training_learns(
+    name: str, sections: dict[str, Any], given: Callable[..., Given]
+) -> None:
     made = given(name, **{**sections, "train": {"epochs": 8, **sections.get("train", {})}})
     trained = train(made)
     first, last = np.mean(losses(made)[:5]), np.mean(losses(made)[-5:])

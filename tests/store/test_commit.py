@@ -84,7 +84,7 @@ def test_who_comes_second_loses_at_the_manifest(
 
 def test_without_a_manifest_there_is_nothing(store: Store, tmp_path: Path) -> None:
     store.put(f"{PREFIX}/a0001/model.safetensors", b"1")
-    for action in (load, verify, lambda *at: fetch(*at, tmp_path / "out")):
+    for action in (load, verify, lambda *at: fetch(at[0], at[1], tmp_path / "out")):
         with pytest.raises(Absent):
             action(store, PREFIX)
 

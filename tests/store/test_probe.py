@@ -15,7 +15,7 @@ from job.store.probe import probe_conditional_writes
 class Ignoring(FolderStore):
     """Reports success whatever the condition, as some stores do."""
 
-    ignored = ("if_absent", "if_tag")
+    ignored: tuple[str, ...] = ("if_absent", "if_tag")
 
     def put(
         self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None

@@ -15,7 +15,10 @@ def one_hot(classes: list[int], labels: int) -> np.ndarray:
 def test_single_label() -> None:
     # truth a a a b, guess a a b b: precision of a 1, recall 2/3; of b 1/2 and 1
     scores = compute(
-        "single_label_classification", ["a", "b"], one_hot([0, 0, 1, 1], 2), np.array([0, 0, 0, 1], np.float32)
+        "single_label_classification",
+        ["a", "b"],
+        one_hot([0, 0, 1, 1], 2),
+        np.array([0, 0, 0, 1], np.float32),
     )
     assert scores["accuracy"] == 0.75
     assert scores["precision_a"] == 1
@@ -31,12 +34,19 @@ def test_single_label() -> None:
 
 def test_the_area_under_the_curve_counts_pairs_in_order() -> None:
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]], np.float32)
-    scores = compute("single_label_classification", ["a", "b"], probabilities, np.array([0, 0, 1, 1], np.float32))
+    scores = compute(
+        "single_label_classification", ["a", "b"], probabilities, np.array([0, 0, 1, 1], np.float32)
+    )
     assert scores["roc_auc"] == pytest.approx(3 / 4)
 
 
 def test_a_class_without_rows_counts_as_zero_and_breaks_nothing() -> None:
-    scores = compute("single_label_classification", ["a", "b", "c"], one_hot([0, 1], 3), np.array([0, 1], np.float32))
+    scores = compute(
+        "single_label_classification",
+        ["a", "b", "c"],
+        one_hot([0, 1], 3),
+        np.array([0, 1], np.float32),
+    )
     assert scores["f1_c"] == 0
     assert scores["f1"] == pytest.approx(2 / 3)
     assert scores["accuracy"] == 1
@@ -65,5 +75,7 @@ def test_regression() -> None:
 
 
 def test_a_constant_guess_has_no_correlation_and_is_no_error() -> None:
-    scores = compute("regression", ["score"], np.ones((3, 1), np.float32), np.array([1, 2, 3], np.float32))
+    scores = compute(
+        "regression", ["score"], np.ones((3, 1), np.float32), np.array([1, 2, 3], np.float32)
+    )
     assert scores["pearson"] == scores["spearman"] == 0

@@ -48,7 +48,9 @@ def fitted(problem: str, **train: Any) -> TextClassification:
     return task.fitted(ROWS[problem], counts_of(task, ROWS[problem]), ())
 
 
-def table_of(task: TextClassification, rows: dict[str, list[str]], bert: Path, path: Path) -> MappedTable:
+def table_of(
+    task: TextClassification, rows: dict[str, list[str]], bert: Path, path: Path
+) -> MappedTable:
     features, _ = task.features(rows, AutoTokenizer.from_pretrained(bert), 16)
     with Writer(path) as writer:
         writer.write(features)
@@ -67,8 +69,14 @@ def test_labels_are_sorted_integers_by_value() -> None:
 
 def test_the_models_own_order_is_kept_where_the_sets_match() -> None:
     names = {"neg": 1, "pos": 2}
-    assert made().fitted({"label": ["pos"]}, {"train": names}, ("pos", "neg")).labels == ("pos", "neg")
-    assert made().fitted({"label": ["pos"]}, {"train": names}, ("pos", "bad")).labels == ("neg", "pos")
+    assert made().fitted({"label": ["pos"]}, {"train": names}, ("pos", "neg")).labels == (
+        "pos",
+        "neg",
+    )
+    assert made().fitted({"label": ["pos"]}, {"train": names}, ("pos", "bad")).labels == (
+        "neg",
+        "pos",
+    )
 
 
 def test_what_cannot_be_learned_is_refused() -> None:
@@ -80,12 +88,18 @@ def test_what_cannot_be_learned_is_refused() -> None:
     with pytest.raises(DataError, match="PROBLEM_TYPE=regression"):
         made().fitted({"label": ["a"]}, {"train": many}, ())
     with pytest.raises(SettingsError, match="'spma'"):
-        made(class_weights={"spma": 2}).fitted({"label": ["a"]}, {"train": {"ham": 9, "spam": 9}}, ())
+        made(class_weights={"spma": 2}).fitted(
+            {"label": ["a"]}, {"train": {"ham": 9, "spam": 9}}, ()
+        )
 
 
 def test_rows_without_text_or_label_are_problems() -> None:
     found = made("regression", text_pair="b").problems(
-        {"text": ["a", None, "c", "d"], "text_pair": ["a", "b", None, "d"], "label": ["1", "1", "1", "x"]}
+        {
+            "text": ["a", None, "c", "d"],
+            "text_pair": ["a", "b", None, "d"],
+            "label": ["1", "1", "1", "x"],
+        }
     )
     assert found == [None, "no text", "no text_pair", "the label 'x' is not a number"]
     assert made().problems({"text": ["a", "b"], "label": [None, " "]}) == ["no label", "no label"]
@@ -124,7 +138,9 @@ def test_a_mixed_label_column_is_refused() -> None:
 
 
 @pytest.mark.parametrize("problem", [SINGLE, MULTI, REGRESSION])
-def test_the_loss_is_transformers_own_times_the_rows(problem: str, bert: Path, tmp_path: Path) -> None:
+def test_the_loss_is_transformers_own_times_the_rows(
+    problem: str, bert: Path, tmp_path: Path
+) -> None:
     task = fitted(problem)
     table = table_of(task, ROWS[problem], bert, tmp_path / "rows.arrow")
     config_model = AutoModelForSequenceClassification.from_pretrained(
@@ -140,16 +156,24 @@ def test_the_loss_is_transformers_own_times_the_rows(problem: str, bert: Path, t
 
 
 @pytest.mark.parametrize("problem", [SINGLE, MULTI, REGRESSION])
-def test_micro_batches_add_up_and_a_dummy_adds_nothing(problem: str, bert: Path, tmp_path: Path) -> None:
+def test_micro_batches_add_up_and_a_dummy_adds_nothing(
+    problem: str, bert: Path, tmp_path: Path
+) -> None:
     task = fitted(problem, label_smoothing=0.1)
     table = table_of(task, ROWS[problem], bert, tmp_path / "rows.arrow")
-    model = AutoModelForSequenceClassification.from_pretrained(bert, num_labels=len(task.labels)).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        bert, num_labels=len(task.labels)
+    ).eval()
 
     def summed(rows: list[int]) -> float:
-        return task.predict(model, task.collate(table, np.array(rows, dtype=np.int64), Padding(0)))[1]
+        return task.predict(model, task.collate(table, np.array(rows, dtype=np.int64), Padding(0)))[
+            1
+        ]
 
     with torch.no_grad():
-        assert summed([0, 1, 2, 3]) == pytest.approx(summed([3, 1]) + summed([0]) + summed([2]), rel=1e-5)
+        assert summed([0, 1, 2, 3]) == pytest.approx(
+            summed([3, 1]) + summed([0]) + summed([2]), rel=1e-5
+        )
         assert summed([]) == 0
 
 
