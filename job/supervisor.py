@@ -53,9 +53,13 @@ def supervise(
             return finish(
                 Stopped.exit_code, {"message": "stopped before the worker started"}, termination_log
             )
+        # on a CPU that is shared, threads that spin at a barrier keep the one they wait for from
+        # running: a step takes up to ten times as long; threads that sleep cost nothing measurable
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
         # a session of its own: Ctrl-C in a terminal reaches the supervisor alone, which forwards it once
         _worker = subprocess.Popen(
             [sys.executable, "-m", "job", "worker", str(path), command, *arguments],
+            env=environment,
             start_new_session=True,
         )
         if _stopped:

@@ -209,6 +209,17 @@ def test_rows_are_sorted_by_number_where_all_values_are_numbers(tmp_path: Path) 
     assert texts_of(run(tmp_path, {"sort_by": "n"}, train=rows(10, 9, "b"))) == ["t0", "t1", "t2"]
 
 
+def test_many_rows_are_sorted_on_disk(tmp_path: Path) -> None:
+    values = [(i * 7_919) % 20_011 for i in range(20_000)]
+    path = jsonl(tmp_path / "a.jsonl", *({"text": f"t{n}", "label": "x", "n": n} for n in values))
+    texts = texts_of(run(tmp_path, {"sort_by": "n"}, train=path))
+    assert texts == [f"t{n}" for n in sorted(values)]
+    assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == [
+        "quarantine.jsonl",
+        "train.arrow",
+    ]
+
+
 def test_a_value_that_must_be_unique(tmp_path: Path) -> None:
     rows = [{"text": "a", "label": "x", "id": i} for i in (1, 2, None, None, 1)]
     path = jsonl(tmp_path / "a.jsonl", *rows)
@@ -220,7 +231,7 @@ def test_a_value_that_must_be_unique(tmp_path: Path) -> None:
 
 def test_poll_may_stop_both_passes(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", *labelled("a"))
-    data = Data(train=path, validation_fraction=0, test_fraction=0)  # type: ignore[arg-type]
+    data = Data(train=path, validation_fraction=0, test_fraction=0)
     raw = fetch(data, resolve_inputs(data), tmp_path / "fetch", poll=nothing)
     rules = TextClassification.create(data.columns, Model(), Train())
     for after in (1, 2):

@@ -33,7 +33,7 @@ def read(
     source: Path | list[Path], scratch: Path, limit: int | None = None, **data: Any
 ) -> RawRows:
     train = [str(path) for path in (source if isinstance(source, list) else [source])]
-    settings = Data(train=train, **data)  # type: ignore[arg-type]
+    settings = Data(train=train, **data)
     return fetch(settings, resolve_inputs(settings), scratch, poll=lambda: None, limit=limit)
 
 

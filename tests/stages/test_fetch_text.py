@@ -22,7 +22,7 @@ from job.tables import stream
 
 def read(path: Path, content: bytes | str, **data: Any) -> RawRows:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    chosen = Data(train=str(path), **data)  # type: ignore[arg-type]
+    chosen = Data(train=str(path), **data)
     inputs = resolve_inputs(chosen)
     return fetch(chosen, inputs, path.parent / "scratch", poll=lambda: None)
 

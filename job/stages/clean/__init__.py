@@ -16,8 +16,9 @@ from job.settings import Clean, Data
 from job.stages.clean.profile import profile
 from job.stages.clean.quarantine import check_bad
 from job.stages.clean.scan import Scan, Scanned
+from job.stages.clean.sort import sort_split
 from job.stages.clean.splits import CODE, Codes, decide, held_out
-from job.stages.clean.write import check_not_empty, check_unique, sort_split, write_splits
+from job.stages.clean.write import check_not_empty, check_unique, write_splits
 from job.tasks.base import RowRules
 
 __all__ = ["clean"]
@@ -52,22 +53,16 @@ def clean(
         scanned = scan.run(file, poll)
     check_bad(quarantine, raw.read, scanned.bad, data.max_bad_fraction)
     check_unique(scanned, raw.files)
-    wanted = _wanted(data)
     decision = decide(_split(scanned, data), scanned.keys, scanned.labels, clean, seed)
     written = write_splits(scanned, decision, raw.weights, rules, scratch, poll)
     scanned.path.unlink()
     counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
-    check_not_empty(wanted, counted)
+    check_not_empty(_wanted(data), counted)
     tables = {split: scratch / f"{split}.arrow" for split in SPLITS if split in written}
     if clean.sort_by:
         for path in tables.values():
             sort_split(path, reverse=clean.sort_by.startswith("-"), poll=poll)
-    return CleanRows(
-        tables=tables,
-        rows={split: written[split].rows for split in tables},
-        quarantine=quarantine,
-        profile=counted,
-    )
+    return CleanRows(tables, {s: written[s].rows for s in tables}, quarantine, counted)
 
 
 def _wanted(data: Data) -> dict[Split, str]:

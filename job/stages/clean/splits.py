@@ -58,9 +58,12 @@ def drawn(keys: Keys, salt: int) -> Keys:
     """A uniform number a row, from its key and the salt alone (splitmix64's finalizer)."""
     with np.errstate(over="ignore"):
         x = keys ^ np.uint64((salt * 0x9E3779B97F4A7C15 + 1) % 2**64)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
+        x ^= x >> np.uint64(30)
+        x *= np.uint64(0xBF58476D1CE4E5B9)
+        x ^= x >> np.uint64(27)
+        x *= np.uint64(0x94D049BB133111EB)
+        x ^= x >> np.uint64(31)
+    return x
 
 
 def copies(keys: Keys, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

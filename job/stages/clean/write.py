@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from job.artifacts import FILE, LINE, SPLITS, Split
 from job.errors import DataError
 from job.stages.clean.profile import Written
 from job.stages.clean.scan import SORT, UNIQUE, Scanned
 from job.stages.clean.splits import CODE, TRAIN, Decision, Keys, buckets, copies, repeated
-from job.tables import MappedTable, Writer, schema_of, stream
+from job.tables import Writer, schema_of, stream
 from job.tasks.base import RowRules
-
-SORTED_ROWS = 2_000
-"""Rows a batch when rows are gathered from all over a file."""
 
 
 def check_unique(scanned: Scanned, files: Sequence[str]) -> None:
@@ -109,27 +105,6 @@ def _weighted(
     if missing := int((times == 0).sum()):
         decision.dropped["train"]["weight"] += missing
     return np.repeat(rows, times)
-
-
-def sort_split(path: Path, *, reverse: bool, poll: Callable[[], None]) -> None:
-    """Put a split in the order of its SORT column, which is left out then: by number if all values
-    are numbers; rows without one, and rows that are equal in it, keep their order."""
-    table = MappedTable(path).table
-    values = table.column(SORT)
-    with suppress(pa.ArrowInvalid):  # raised where not all of them are numbers
-        values = pc.cast(values, pa.float64())
-    order = pc.sort_indices(
-        pa.table({SORT: values}),
-        sort_keys=[(SORT, "descending" if reverse else "ascending")],
-    )
-    table = table.drop_columns([SORT])
-    target = path.with_suffix(".sorted")
-    with Writer(target, table.schema) as writer:
-        for start in range(0, len(order), SORTED_ROWS):
-            poll()
-            for batch in table.take(order.slice(start, SORTED_ROWS)).combine_chunks().to_batches():
-                writer.write(batch)
-    target.replace(path)
 
 
 def check_not_empty(

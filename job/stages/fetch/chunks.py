@@ -204,7 +204,9 @@ def _encodable(chunk: Chunk, encoding: str) -> tuple[dict[str, pa.Array], Sequen
     ]
     kept = [row for row, ok in zip(rows, good, strict=True) if ok]
     columns = {
-        name: pa.array([row[i] for row in kept], pa.string()) for i, name in enumerate(names)
+        name: pa.array([row[i] for row in kept], pa.string())
+        for i, name in enumerate(names)
+        if name not in strange
     }
     lines = [line for line, ok in zip(chunk.lines, good, strict=True) if ok]
     return columns, lines, [*chunk.bad, *bad]

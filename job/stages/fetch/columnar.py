@@ -38,11 +38,13 @@ def read_parquet(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
     """
     from pyarrow import parquet
 
-    opened = parquet.ParquetFile(file)
+    # otherwise a whole row group, of a million rows as a rule, is in memory at once
+    opened = parquet.ParquetFile(file, buffer_size=CHUNK_CHARS, pre_buffer=False)
     groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
     size = sum(group.total_byte_size for group in groups)
     rows = _rows_a_chunk(size, opened.metadata.num_rows)
-    return _chunks(opened.iter_batches(batch_size=rows), opened.schema_arrow, name)
+    batches = opened.iter_batches(batch_size=rows, use_threads=False)
+    return _chunks(batches, opened.schema_arrow, name)
 
 
 def read_arrow(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
