@@ -1,6 +1,8 @@
 """Real servers for the tests and the demo: SeaweedFS as an S3 store, on loopback only.
 
-`python -m tests.servers FOLDER` runs one until interrupted and prints the variables to export.
+`python -m tests.servers FOLDER` runs one until interrupted and prints the variables to export;
+`python -m tests.servers FOLDER -- COMMAND` runs it for as long as the command does. Both have a
+bucket `finetune-demo`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ADMIN = ("admin", "admin-secret")
+BUCKET = "finetune-demo"
 READER = ("reader", "reader-secret")
 
 _GRPC = 10_000  # each of the server's gRPC ports lies this much above its HTTP port
@@ -185,9 +188,14 @@ def _identities() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run a server below the folder given until interrupted."""
+    """Run a server below the folder given: around a command, or until interrupted."""
+    folder, *command = sys.argv[1:]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with seaweedfs(Path(sys.argv[1])) as server:
+    with seaweedfs(Path(folder).resolve()) as server:
+        server.create_bucket(BUCKET)
+        if command[:1] == ["--"]:
+            done = subprocess.run(command[1:], env={**os.environ, **server.env}, check=False)
+            sys.exit(done.returncode)
         for name, value in server.env.items():
             print(f"export {name}={value}", flush=True)
         try:
