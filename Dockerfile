@@ -16,7 +16,7 @@ FROM ${BASE} AS libraries
 # pip stays outside the environment that it fills
 RUN python3 -m venv /opt/tools && python3 -m venv --without-pip /opt/venv
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_TRUSTED_HOST PIP_CERT
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 ARG TORCH=cuda
 COPY requirements.lock /src/
 # hashes instead of times in the bytecode: it stays good however the layers' times are rewritten; a
@@ -28,7 +28,8 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
         *)    echo "TORCH is cuda or cpu, not ${TORCH}" >&2; exit 64 ;; \
     esac \
     && sed "s/^torch==.*/&${build}/" /src/requirements.lock > /src/requirements.txt \
-    && /opt/tools/bin/pip --python /opt/venv/bin/python install --only-binary :all: -r /src/requirements.txt \
+    && /opt/tools/bin/pip --python /opt/venv/bin/python install \
+        --no-compile --only-binary :all: -r /src/requirements.txt \
     && { /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib || true; }
 
 # the job in a layer of its own: a change to it leaves the libraries' layer as it is
@@ -36,7 +37,7 @@ FROM libraries AS job
 COPY pyproject.toml README.md LICENSE /src/
 COPY job /src/job
 RUN /opt/tools/bin/pip --python /opt/venv/bin/python install \
-        --no-index --no-deps --no-build-isolation --root /job /src \
+        --no-compile --no-index --no-deps --no-build-isolation --no-warn-script-location --root /job /src \
     && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /job
 
 FROM ${BASE}

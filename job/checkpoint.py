@@ -33,6 +33,8 @@ class TrainerState:
     """Optimizer steps done."""
     best_score: float | None = None
     best_step: int | None = None
+    evaluated: int = 0
+    """The last step that was evaluated; a stop during an evaluation leaves it to the next attempt."""
     stale: int = 0
     """Evaluations in a row without a better score."""
     seconds: float = 0.0

@@ -55,14 +55,14 @@ def score(
     poll: Callable[[], None],
     rows: int | None = None,
 ) -> Scored:
-    """Run the model over the table (its first `rows` rows), longest rows first, in evaluation mode.
+    """Run the model over the table (`rows` rows spread over it), longest rows first, in evaluation mode.
 
     The training mode of the model is restored. `poll` is called between micro-batches.
     """
     import torch
 
     if rows is not None and rows < len(table):
-        table = table.head(rows)
+        table = table.spread(rows)
     lengths = limits.lengths(table)
     outputs: list[Any] = [None] * len(table)
     loss = 0.0

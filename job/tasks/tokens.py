@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,10 +50,8 @@ def tokenize(
     size = int(lengths.sum())
 
     def column(name: str, dtype: type[np.generic]) -> pa.ListArray:
-        values = np.fromiter(
-            (i for e in encodings for i in getattr(e, name)), dtype=dtype, count=size
-        )
-        return pa.ListArray.from_arrays(offsets, pa.array(values))
+        every = chain.from_iterable(getattr(encoding, name) for encoding in encodings)
+        return pa.ListArray.from_arrays(offsets, pa.array(np.fromiter(every, dtype, count=size)))
 
     return Tokens(
         input_ids=column("ids", np.int32),

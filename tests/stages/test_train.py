@@ -203,7 +203,7 @@ def test_a_torn_checkpoint_is_passed_over(given: Callable[..., Given], tmp_path:
     files[0].write_bytes(files[0].read_bytes()[:-1])
     found = checkpoint.newest(store, prefix, tmp_path / "restored")
     assert found is not None
-    assert found.state.step == checkpoint.steps(store, prefix)[-2]
+    assert found.state.step == checkpoint.steps(store, prefix)[-1] < last
 
 
 def test_only_the_newest_and_the_best_checkpoints_are_kept(given: Callable[..., Given]) -> None:
@@ -231,6 +231,31 @@ def test_a_stop_commits_and_raises(given: Callable[..., Given]) -> None:
         train(made)
     assert caught.value.exit_code == 143
     assert checkpoint.steps(made.home.store, made.home.checkpoints)[-1] in (5, 6)
+
+
+def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(
+    given: Callable[..., Given], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = given("uncut")
+    expected = train(whole)
+    stop = StopSignal(30)
+    cut = given("cut", stop)
+    original = type(cut.task).collate
+
+    def collate(task: Any, table: Any, rows: Any, pad: Any) -> Any:
+        if len(table) == 60:  # the validation rows
+            stop._since = 0.0 if stop._since is None else stop._since
+        return original(task, table, rows, pad)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(type(cut.task), "collate", collate)
+        patch.setattr(StopSignal, "seconds_left", 30.0)
+        train(replace(cut, limits=Limits(64, Padding(0))))
+    assert checkpoint.steps(cut.home.store, cut.home.checkpoints) == [15]
+    home = replace(cut.home, attempt=2, scratch=cut.home.scratch / "2")
+    got = train(replace(cut, home=home, stop=StopSignal(30)))
+    assert got.state.best_step == expected.state.best_step
+    assert (got.state.evaluated, got.state.finished) == (30, True)
 
 
 def test_patience_ends_training_early(given: Callable[..., Given]) -> None:

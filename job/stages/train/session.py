@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from job import checkpoint, models
 from job.checkpoint import TrainerState
@@ -64,7 +64,7 @@ class Session:
             self.home.store, self.home.prefix, self.home.attempt, self.state.step
         )
         self._latest: dict[str, float] = {}
-        self._committed_at = time.monotonic()
+        self._committed_at, self._committed_step = time.monotonic(), self.state.step
         self._commit_seconds = 0.0
 
     # -- the steps -------------------------------------------------------------------------------
@@ -83,12 +83,16 @@ class Session:
             parameters=sum(p.numel() for p in self.model.parameters() if p.requires_grad),
         )
         self.stepper.model.train()
-        self.clock.start()
+        at = self.state.step
+        if at and (at == plan.total or self._evaluation_due(at)):
+            self._pause(at)  # the last attempt was stopped in this evaluation
+        # reading a loss makes a GPU wait for it
         every = 1 if self.handle.device.type == "cpu" else 10
-        with progress(settings.log, "train", plan.total, start=self.state.step) as bar:
-            for step in range(self.state.step, plan.total):
-                rows = self.stepper.step(step)
-                done = step + 1
+        with progress(settings.log, "train", plan.total, start=at) as bar:
+            while not self.state.finished:
+                self.clock.start()
+                rows = self.stepper.step(self.state.step)
+                done = self.state.step + 1
                 due = self._due(done)
                 if due or done % every == 0 or self.stop.raised:
                     self._measure()
@@ -97,10 +101,7 @@ class Session:
                 self.state = replace(self.state, step=done)
                 if due:
                     self._pause(done)
-                    self.clock.start()
-                if self.state.finished:
-                    break
-                if self.stop.raised:
+                if self.stop.raised and not self.state.finished:
                     self._stop()
 
     def _measure(self) -> None:
@@ -131,7 +132,8 @@ class Session:
 
     def _evaluation_due(self, done: int) -> bool:
         every = self.settings.evaluate.every_steps
-        return done % every == 0 if every else self.plan.ends_epoch(done)
+        due = done % every == 0 if every else self.plan.ends_epoch(done)
+        return due and self.validation is not None and self.state.evaluated != done
 
     def _out_of_time(self) -> bool:
         limit = self.settings.train.max_runtime
@@ -143,8 +145,11 @@ class Session:
         """Evaluate if it is time, decide whether this is the end, and commit a checkpoint."""
         patience = self.settings.train.patience
         ended = done == self.plan.total or self._out_of_time()
-        if self.validation is not None and (ended or self._evaluation_due(done)):
-            self._evaluate(done)
+        if self._evaluation_due(done) or (ended and self.validation is not None):
+            try:
+                self._evaluate(done)
+            except Stopped:
+                self._stop()
         out_of_patience = patience is not None and self.state.stale >= patience
         if out_of_patience:
             event(
@@ -163,7 +168,7 @@ class Session:
             self.validation,
             self.limits,
             self.handle.device,
-            poll=lambda: None,
+            poll=self.stop.poll,
             rows=self.settings.evaluate.max_rows,
         )
         if self.metric not in scored.metrics:
@@ -172,6 +177,7 @@ class Session:
         improved = better(value, self.state.best_score, self.metric)
         self.state = replace(
             self.state,
+            evaluated=done,
             best_score=value if improved else self.state.best_score,
             best_step=done if improved else self.state.best_step,
             stale=0 if improved else self.state.stale + 1,
@@ -208,7 +214,7 @@ class Session:
             keep=self.settings.checkpoint.keep,
             best_step=self.state.best_step,
         )
-        self._committed_at = time.monotonic()
+        self._committed_at, self._committed_step = time.monotonic(), self.state.step
         self._commit_seconds = self._committed_at - began
 
     def _facts(self) -> dict[str, Any]:
@@ -221,9 +227,10 @@ class Session:
             "tokens": self.limits.tokens,
         }
 
-    def _stop(self) -> None:
+    def _stop(self) -> NoReturn:
         """Commit if what the last commit took fits what is left of the grace period."""
-        if self.stop.seconds_left > 1.5 * self._commit_seconds + 1:
+        fits = self.stop.seconds_left > 1.5 * self._commit_seconds + 1
+        if fits and self._committed_step != self.state.step:
             self._commit()
         raise Stopped(f"stopped by a signal at step {self.state.step} of {self.plan.total}")
 
