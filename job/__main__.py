@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 
 from job import commands, supervisor
 from job.errors import JobError
@@ -19,27 +20,29 @@ USAGE = """usage: finetune COMMAND [--SECTION.NAME VALUE …]
 
 Settings come from flags, FINETUNE_… variables, and the file that FINETUNE_CONFIG names.
 """
+SUPERVISED = ("run", "prepare")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code of the design's table."""
     command, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if command in ("-h", "--help", "help"):
+    if command == "help" or {"-h", "--help"} & {command, *rest}:
         print(USAGE, end="")
         return 0
-    if command == "worker":
+    if command == "worker" and len(rest) > 1:
         return commands.worker(rest[0], rest[1], rest[2:])
-    if command in ("run", "prepare"):
+    if command in SUPERVISED:
         supervisor.take_signals()
         return _supervised(command, rest)
+    if command not in commands.COMMANDS:
+        near = get_close_matches(command, [*SUPERVISED, *commands.COMMANDS], n=1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        print(f"finetune: there is no command {command!r}{guess}; see --help", file=sys.stderr)
+        return 78
     try:
         return commands.COMMANDS[command](rest)
-    except KeyError:
-        print(f"finetune: no command {command!r}\n{USAGE}", file=sys.stderr, end="")
-        return 78
-    except JobError as error:
-        print(f"finetune: {error}", file=sys.stderr)
-        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
+        return commands.explained(error)
 
 
 def _supervised(command: str, rest: list[str]) -> int:
@@ -47,11 +50,11 @@ def _supervised(command: str, rest: list[str]) -> int:
     log = "/dev/termination-log"
     try:
         log = load(os.environ, rest).settings.runtime.termination_log
+        code, outcome = supervisor.supervise(command, rest, log)
     except JobError as error:
         print(f"finetune: {error}", file=sys.stderr)
         outcome = {"error": type(error).__name__, "message": str(error)}
         return supervisor.finish(error.exit_code, outcome, log)[0]
-    code, outcome = supervisor.supervise(command, rest, log)
     for line in outcome.get("lines", []):
         print(line)
     return code

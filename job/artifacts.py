@@ -12,8 +12,8 @@ from typing import Any, Literal
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
-FILE, LINE = "__file", "__line"
-"""Columns that say where a row came from."""
+FILE, LINE, ROW = "__file", "__line", "__row"
+"""Columns that say where a row came from: the file, the line, the row of the cleaned split."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -95,11 +95,15 @@ class Dataset:
 
     fingerprint: str
     folder: Path
-    """train.arrow, validation.arrow, test.arrow, profile.json, quarantine.jsonl."""
+    """train.arrow, validation.arrow …, validation.rows.arrow …, profile.json, quarantine.jsonl."""
     profile: Mapping[str, Any] = field(default_factory=dict)
     fetched: bool = False
     """Whether it was found ready in the store."""
 
     def table(self, split: Split) -> Path:
-        """The Arrow file of a split; it may not exist."""
+        """The encoded rows of a split; the file may not exist."""
         return self.folder / f"{split}.arrow"
+
+    def rows(self, split: Split) -> Path:
+        """The cleaned rows of a held-out split, as text."""
+        return self.folder / f"{split}.rows.arrow"

@@ -17,7 +17,7 @@ from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.store import open_store
 from job.store.probe import probe_conditional_writes
-from job.tasks.base import Padding
+from job.tasks.padding import Padding
 from job.telemetry import event, quiet_libraries
 from job.uris import mask
 

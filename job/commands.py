@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from job import telemetry
-from job.errors import JobError, OutOfMemory, from_os_error
+from job.errors import DiskFull, JobError, OutOfMemory, from_os_error
 from job.settings import Settings, load
 
 
@@ -29,7 +32,8 @@ def worker(outcome_file: str, command: str, arguments: list[str]) -> int:
         outcome = {"exit_code": 0, "result": result.facts, "lines": result.lines}
     except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
         outcome = _failure(error)
-    Path(outcome_file).write_text(json.dumps(outcome))
+    with suppress(OSError):  # on a full disk the exit code alone has to do
+        Path(outcome_file).write_text(json.dumps(outcome))
     return int(outcome["exit_code"])
 
 
@@ -44,6 +48,16 @@ def _failure(error: Exception) -> dict[str, Any]:
     return {"exit_code": known.exit_code, "error": type(known).__name__, "message": str(known)}
 
 
+def explained(error: Exception) -> int:
+    """Say on stderr what a command without a worker ended with; returns the exit code."""
+    known = _known(error)
+    if known is None:
+        traceback.print_exception(error)
+        known = JobError(f"{type(error).__name__}: {error}")
+    print(f"finetune: {known}", file=sys.stderr)
+    return known.exit_code
+
+
 def _known(error: BaseException) -> JobError | None:
     """The error, or the one it was raised from, as one of ours."""
     if isinstance(error, JobError):
@@ -52,6 +66,8 @@ def _known(error: BaseException) -> JobError | None:
         return known
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return OutOfMemory(f"out of memory ({' '.join(str(error).split())[:200]})")
+    if "No space left on device" in str(error):  # safetensors and tokenizers say it in words only
+        return DiskFull("the scratch folder: no space left on the disk")
     return _known(error.__cause__) if error.__cause__ else None
 
 

@@ -117,9 +117,7 @@ class DiskFull(JobError):
     """No space left on the scratch disk, or in the folder that serves as the store."""
 
     exit_code = 75
-    hint = (
-        "give the pod more ephemeral storage, or point FINETUNE_RUNTIME__SCRATCH at a larger disk"
-    )
+    hint = "make room there, or point FINETUNE_RUNTIME__SCRATCH or FINETUNE_OUTPUT at a larger disk"
 
 
 class Diverged(JobError):
@@ -150,13 +148,18 @@ class Stopped(JobError):
     hint = "started again, it goes on where it stood"
 
 
-def from_os_error(error: OSError) -> JobError | None:
-    """Name an operating-system error that a user can do something about; None for the others."""
+def from_os_error(error: OSError, where: str = "the scratch folder") -> JobError | None:
+    """Name an operating-system error that a user can do something about; None for the others.
+
+    `where` stands in for the file's name, which an error in writing does not carry.
+    """
+    # in copying it is the second file that is written to
+    place = error.filename2 or error.filename or where
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"no space left on the disk ({error.filename or 'while writing'})")
+        return DiskFull(f"{place}: no space left on the disk")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return Forbidden(
-            f"{error.filename or 'a file'}: {error.strerror}",
+            f"{place}: {error.strerror}",
             hint="check the owner and the mode of the folder, and that it is mounted writable",
         )
     return None

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from job.artifacts import Input, Inputs, canonical_json, fingerprint
-from job.errors import Absent, Conflict, NoProgress, SettingsError
+from job.errors import Absent, Conflict, InputMissing, NoProgress, SettingsError
 from job.settings import Settings, relevant
 from job.store import Store, open_store
+from job.uris import mask
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,23 @@ class Run:
 
 
 def states(settings: Settings) -> list[dict[str, Any]]:
-    """The state of the run that the settings name, or of every run of this model."""
+    """The state of the run that the settings name, or of every run of this model.
+
+    Raises:
+        InputMissing: there is none.
+    """
+    if not settings.output:
+        raise SettingsError(
+            "FINETUNE_OUTPUT is not set", hint="name the s3://bucket/prefix or folder of the run"
+        )
     store = open_store(settings.output)
     prefix = f"{settings.name}/runs/{settings.run_id + '/' if settings.run_id else ''}"
     keys = [item.key for item in store.list(prefix) if item.key.endswith("/state.json")]
+    if not keys:
+        raise InputMissing(
+            f"{mask(store.uri)}/{prefix}: no run there",
+            hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID",
+        )
     return [json.loads(store.get(key)) for key in keys]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from job.errors import SettingsError, Stopped
+from job.errors import DiskFull, SettingsError, Stopped, from_os_error
 from job.settings import Runtime
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ def scratch_folder(runtime: Runtime) -> Iterator[Path]:
     try:
         base.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="finetune-", dir=base))
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+    except OSError as error:
+        if isinstance(known := from_os_error(error), DiskFull):
+            raise known from None
         raise SettingsError(
             f"the scratch folder {base} cannot be written to ({error.strerror})",
             hint="point FINETUNE_RUNTIME__SCRATCH at a writable folder",

@@ -8,28 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from job.artifacts import ROW, Dataset, Split
 from job.batching import evaluation_batches
 from job.tables import MappedTable
-from job.tasks.base import Floats, Padding, Rows, Task
+from job.tasks.base import FIXED, Outputs, Rows, Scored, Task
+from job.tasks.padding import Padding
 
 if TYPE_CHECKING:
     from torch import device
+    from transformers import PreTrainedTokenizerFast
 
 MINIMIZED = ("loss", "mse", "mae", "perplexity", "hamming_loss")
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What a model made of a table."""
-
-    outputs: Floats
-    """One entry a row, in the table's order."""
-    metrics: dict[str, float]
-    """Without prefix; `loss` among them."""
 
 
 @dataclass(frozen=True)
@@ -45,36 +39,61 @@ class Limits:
         return np.full_like(lengths, self.padding.fixed) if self.padding.fixed else lengths
 
 
+class HeldOut:
+    """A split that is scored: its encoded rows, and its cleaned rows as text."""
+
+    def __init__(self, encoded: MappedTable, rows: MappedTable) -> None:
+        self.encoded, self.rows = encoded, rows
+
+    @classmethod
+    def open(cls, dataset: Dataset, split: Split) -> HeldOut | None:
+        """The split, or None where the data set has none."""
+        path: Path = dataset.table(split)
+        return cls(MappedTable(path), MappedTable(dataset.rows(split))) if path.exists() else None
+
+    def spread(self, rows: int | None) -> HeldOut:
+        """At most so many rows, evenly spaced; all encoded rows of each of them."""
+        if rows is None or rows >= len(self.rows):
+            return self
+        chosen = np.linspace(0, len(self.rows) - 1, rows).astype(np.int64)
+        number = np.full(len(self.rows), -1, dtype=np.int64)
+        number[chosen] = np.arange(rows)
+        source = number[self.encoded.column(ROW)]
+        encoded = self.encoded.take(np.flatnonzero(source >= 0)).replaced(ROW, source[source >= 0])
+        return HeldOut(encoded, self.rows.take(chosen))
+
+
 def score(
     model: Any,
     task: Task,
-    table: MappedTable,
+    held_out: HeldOut,
+    tokenizer: PreTrainedTokenizerFast,
     limits: Limits,
     where: device,
     *,
     poll: Callable[[], None],
-    rows: int | None = None,
-) -> Scored:
-    """Run the model over the table (`rows` rows spread over it), longest rows first, in evaluation mode.
+) -> tuple[Scored, dict[str, float]]:
+    """Run the model over the rows, longest first, in evaluation mode.
 
     The training mode of the model is restored. `poll` is called between micro-batches.
+
+    Returns:
+        The outputs, and the metrics without prefix, `loss` among them.
     """
     import torch
 
-    if rows is not None and rows < len(table):
-        table = table.spread(rows)
-    lengths = limits.lengths(table)
-    outputs: list[Any] = [None] * len(table)
+    table = held_out.encoded
+    outputs: Outputs = [np.empty(0)] * len(table)
     loss = 0.0
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             for numbers in evaluation_batches(
-                lengths, tokens=limits.tokens, multiple=limits.padding.multiple
+                limits.lengths(table), tokens=limits.tokens, multiple=limits.padding.multiple
             ):
                 poll()
-                batch = task.collate(table, numbers, limits.padding)
+                batch = task.collate(table, numbers, limits.padding, FIXED)
                 batch = {k: v.to(where, non_blocking=True) for k, v in batch.items()}
                 values, batch_loss = task.predict(model, batch)
                 loss += batch_loss
@@ -82,10 +101,11 @@ def score(
                     outputs[number] = value
     finally:
         model.train(was_training)
-    stacked = np.stack(outputs)
-    metrics = task.metrics(stacked, table)
-    metrics["loss"] = loss / float(task.row_weights(table).sum())
-    return Scored(stacked, metrics)
+    scored = Scored(outputs, table, held_out.rows, tokenizer)
+    metrics = task.metrics(scored)
+    weights = task.row_weights(table, np.arange(len(table)), FIXED)
+    metrics["loss"] = loss / float(weights.sum(dtype=np.float64))
+    return scored, metrics
 
 
 def better(score: float, than: float | None, metric: str) -> bool:

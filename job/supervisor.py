@@ -13,11 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from job.errors import Stopped
+from job.errors import SettingsError, Stopped
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -43,11 +44,14 @@ def supervise(
 ) -> tuple[int, dict[str, Any]]:
     """Run `command` in a worker and wait for it.
 
+    Raises:
+        SettingsError: there is no folder for temporary files.
+
     Returns:
         The exit code and the worker's outcome: `error`, `message`, or what the run left.
     """
     global _worker
-    with tempfile.TemporaryDirectory(prefix="finetune-outcome-") as folder:
+    with _outcome_folder() as folder:
         path = Path(folder) / "outcome.json"
         if _stopped:
             return finish(
@@ -65,8 +69,26 @@ def supervise(
         if _stopped:
             _worker.send_signal(signal.SIGTERM)
         code = _worker.wait()
-        outcome = json.loads(path.read_text()) if path.exists() else {}
+        outcome = _read(path)
     return finish(_exit_code(code, outcome), outcome, termination_log)
+
+
+def _outcome_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="finetune-outcome-")
+    except OSError as error:
+        raise SettingsError(
+            f"temporary files cannot be written ({error.strerror})",
+            hint="mount a writable /tmp, or point TMPDIR at a folder that is",
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The worker's outcome; nothing if it was killed first, or a full disk cut it short."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
 
 
 def _exit_code(code: int, outcome: dict[str, Any]) -> int:
@@ -84,7 +106,8 @@ def finish(code: int, outcome: dict[str, Any], termination_log: str) -> tuple[in
         outcome = {"message": f"the worker ended with {code} and left no word; see the log"}
     outcome = {**outcome, "exit_code": code}
     if os.access(termination_log, os.W_OK):
-        Path(termination_log).write_text(_short(outcome))
+        with suppress(OSError):  # the exit code matters more than the message
+            Path(termination_log).write_text(_short(outcome))
     return code, outcome
 
 

@@ -82,11 +82,20 @@ class MappedTable:
         with pa.memory_map(str(path), "r") as file:
             self._index(pa.ipc.open_stream(file).read_all())
 
-    def spread(self, rows: int) -> MappedTable:
-        """So many rows, evenly spaced over the table, whose order may mean something; copied."""
-        part = MappedTable.__new__(MappedTable)
-        part._index(self.table.take(np.linspace(0, len(self) - 1, rows).astype(np.int64)))
-        return part
+    def take(self, rows: Int64) -> MappedTable:
+        """These rows, copied."""
+        return self._of(self.table.take(rows))
+
+    def replaced(self, name: str, values: Int64) -> MappedTable:
+        """The table with another column of this name."""
+        at = self.table.column_names.index(name)
+        return self._of(self.table.set_column(at, name, pa.array(values)))
+
+    @classmethod
+    def _of(cls, table: pa.Table) -> MappedTable:
+        made = cls.__new__(cls)
+        made._index(table)
+        return made
 
     def _index(self, table: pa.Table) -> None:
         self.table = table

@@ -10,6 +10,8 @@ from job.errors import SettingsError
 
 SCHEMES = ("s3", "https", "http", "hf", "file")
 
+_ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _USER_INFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/@\s]+@", re.IGNORECASE)
 _SIGNED_QUERY = re.compile(r"(?P<base>[a-z][a-z0-9+.-]*://[^\s?#'\"]+)\?[^\s'\"]+", re.IGNORECASE)
 
@@ -22,6 +24,8 @@ def scheme_of(uri: str) -> str:
     """
     scheme, separator, _ = uri.partition("://")
     if not separator:
+        if slip := _ONE_SLASH.match(uri):  # taken for a folder, it would be written to unnoticed
+            raise SettingsError(f"{uri}: not a URI", hint=f"write {slip.group(0)}//, or ./{uri}")
         return "file"
     if scheme.lower() not in SCHEMES:
         raise SettingsError(
@@ -32,12 +36,34 @@ def scheme_of(uri: str) -> str:
 
 
 def split_s3(uri: str) -> tuple[str, str]:
-    """`s3://bucket/some/prefix` as (`bucket`, `some/prefix`)."""
-    parts = urlsplit(uri)
-    if not parts.netloc:
+    """`s3://bucket/some/prefix` as (`bucket`, `some/prefix`).
+
+    Raises:
+        SettingsError: it names no bucket.
+    """
+    # not by urlsplit, which takes '?' and '#' for a query and a fragment; in a key they are plain
+    bucket, _, key = uri[len("s3://") :].partition("/")
+    if not bucket:
         raise SettingsError(f"{uri}: no bucket", hint="write s3://bucket/prefix")
-    # urlsplit would take '?' and '#' for a query and a fragment; in a key they are plain characters
-    return parts.netloc, uri[len("s3://") + len(parts.netloc) :].strip("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise SettingsError(
+            f"{mask(uri)}: no bucket has such a name",
+            hint="write s3://bucket/prefix; credentials belong in AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY",
+        )
+    return bucket, key.strip("/")
+
+
+def check_uri(uri: str) -> str:
+    """The URI's scheme.
+
+    Raises:
+        SettingsError: the scheme is none that the job reads, or an s3:// URI names no bucket.
+    """
+    scheme = scheme_of(uri)
+    if scheme == "s3":
+        split_s3(uri)
+    return scheme
 
 
 def local_path(uri: str) -> Path:

@@ -9,7 +9,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pyarrow as pa
+
+from job.artifacts import FILE, LINE, ROW
 from job.demo import tickets
+from job.tables import Writer
+from job.tasks.base import Features
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -88,3 +93,24 @@ def finetune(
         timeout=timeout,
         check=False,
     )
+
+
+def encoded(features: Features, path: Path) -> Path:
+    """Features as the encode stage writes them, with the number of the row each came from."""
+    with Writer(path) as writer:
+        writer.write(
+            pa.RecordBatch.from_pydict({**features.columns, ROW: pa.array(features.source)})
+        )
+    return path
+
+
+def cleaned(rows: Mapping[str, list[str]], path: Path) -> Path:
+    """Rows by role as the clean stage writes them."""
+    count = len(next(iter(rows.values())))
+    origin = {
+        FILE: pa.array([0] * count, pa.int32()),
+        LINE: pa.array(range(1, count + 1), pa.int64()),
+    }
+    with Writer(path) as writer:
+        writer.write(pa.RecordBatch.from_pydict({**rows, **origin}))
+    return path

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from job.errors import SettingsError
 from job.settings.base import Section
-from job.uris import scheme_of
+from job.uris import check_uri
 
 Format = Literal["auto", "csv", "tsv", "json", "jsonl", "text", "parquet", "arrow", "pickle"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -25,13 +25,13 @@ class Source(Section):
 
 
 def _sources(value: Any) -> Any:
-    """Accept one URI, one source or a list of either, and refuse a scheme that nothing reads."""
+    """Accept one URI, one source or a list of either, and refuse a URI that nothing can read."""
     items = value if isinstance(value, (list, tuple)) else [value]
     sources = [{"uri": item} if isinstance(item, str) else item for item in items]
     for source in sources:
         if isinstance(source, dict) and isinstance(source.get("uri"), str):
             try:
-                scheme_of(source["uri"])
+                check_uri(source["uri"])
             except SettingsError as error:
                 raise ValueError(str(error)) from None
     return sources

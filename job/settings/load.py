@@ -20,6 +20,12 @@ IRRELEVANT = ("output", "run_id", "store", "runtime", "log", "checkpoint", "publ
 """Top-level settings that do not change what is learned, and so not the run's identity."""
 
 
+_PLAIN = {
+    "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', at most 96, the first a letter or digit"
+}
+"""pydantic's complaints in words that say what to do; both patterns are of names."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """The settings and, for each one that was set, where: a flag, a variable or a file."""
@@ -102,7 +108,8 @@ def _explain(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> 
             path = path[:-1]
         owner = names.owner(path)
         path = owner.path if owner else path  # without pydantic's names for a union's members
-        complaints.setdefault(path, []).append(item["msg"].removeprefix("Value error, "))
+        said = _PLAIN.get(item["type"], item["msg"].removeprefix("Value error, "))
+        complaints.setdefault(path, []).append(said)
         values.setdefault(path, item["input"])
     for path, messages in complaints.items():
         said = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))

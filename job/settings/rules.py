@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 
+from job.errors import SettingsError
 from job.settings.tree import Settings
-from job.uris import mask, scheme_of
+from job.uris import check_uri, mask, scheme_of
 
-METRICS_WITHOUT_CLASSES = ("loss", "mse", "pearson", "spearman")
+METRICS = {
+    "single_label_classification": ("accuracy", "matthews_correlation"),
+    "multi_label_classification": ("accuracy", "hamming_loss", "f1_micro", "f1_samples"),
+    "regression": ("mse", "mae", "pearson", "spearman"),
+}
+"""Of text-classification, besides `loss` and AVERAGED."""
+AVERAGED = ("precision", "recall", "f1")
+"""Macro averages; `_weighted` weights the classes, and `f1_spam` is that of one class."""
 
 
 def mistakes(settings: Settings) -> list[str]:
@@ -19,6 +28,8 @@ def mistakes(settings: Settings) -> list[str]:
 def _places(settings: Settings) -> Iterator[str]:
     if not settings.output:
         yield "FINETUNE_OUTPUT is not set; name an s3://bucket/prefix or a folder"
+    elif wrong := list(_uri("FINETUNE_OUTPUT", settings.output)):
+        yield from wrong
     elif scheme_of(settings.output) not in ("s3", "file"):
         yield f"FINETUNE_OUTPUT={mask(settings.output)} cannot be written to; use s3:// or a folder"
     if not settings.data.train:
@@ -33,7 +44,9 @@ def _places(settings: Settings) -> Iterator[str]:
         for source in getattr(settings.data, split):
             if source.weight != 1:
                 yield f"FINETUNE_DATA__{split.upper()} has a weight; only training rows may have one"
-    formats = (settings.data.format, *(_suffix(s.uri) for s in settings.data.train))
+    data = settings.data
+    sources = (*data.train, *data.validation, *data.test)
+    formats = (data.format, *(_suffix(source.uri) for source in sources))
     if any(f in ("pickle", "pkl") for f in formats) and not settings.data.allow_pickle:
         yield (
             "FINETUNE_DATA__FORMAT=pickle is refused, since whoever wrote a pickle can run any program "
@@ -44,6 +57,13 @@ def _places(settings: Settings) -> Iterator[str]:
         yield f"FINETUNE_CLEAN__MIN_WORDS={low} is above FINETUNE_CLEAN__MAX_WORDS={high}; swap them"
 
 
+def _uri(setting: str, uri: str) -> Iterator[str]:
+    try:
+        check_uri(uri)
+    except SettingsError as error:
+        yield f"{setting}: {error}"
+
+
 def _suffix(uri: str) -> str:
     return uri.rsplit(".", 1)[-1].lower() if "." in uri else ""
 
@@ -52,19 +72,36 @@ def _model(settings: Settings) -> Iterator[str]:
     model = settings.model
     if not model.name:
         yield "FINETUNE_MODEL__NAME is not set; name a Hub id, a folder or an s3:// prefix"
-    if model.trust_remote_code:
-        if scheme_of(model.name) == "s3":
+    places = {"FINETUNE_MODEL__NAME": model.name, "FINETUNE_MODEL__TOKENIZER": model.tokenizer or ""}
+    if wrong := [line for setting, uri in places.items() for line in _uri(setting, uri)]:
+        yield from wrong
+    elif model.trust_remote_code:
+        if "s3" in map(scheme_of, places.values()):
             yield "FINETUNE_MODEL__TRUST_REMOTE_CODE is refused for a model from a bucket; unset it"
         elif not re.fullmatch(r"[0-9a-f]{40}", model.revision or ""):
             yield (
                 "FINETUNE_MODEL__TRUST_REMOTE_CODE needs FINETUNE_MODEL__REVISION to be a full commit "
                 "hash (40 hex digits), so that the code that was read is the code that runs"
             )
-    metric = settings.evaluate.metric
-    if model.problem_type == "regression" and metric and metric not in METRICS_WITHOUT_CLASSES:
+    if settings.task == "text-classification" and settings.evaluate.metric:
+        yield from _metric(settings.evaluate.metric, model.problem_type)
+
+
+def _metric(given: str, problem: str) -> Iterator[str]:
+    """A metric that is none is found out at the first evaluation otherwise, after all the training."""
+    metric = given.removeprefix("eval_")
+    known = ["loss", *dict.fromkeys(m for p in METRICS if problem in ("auto", p) for m in METRICS[p])]
+    if problem != "regression":
+        known += [*AVERAGED, *(f"{name}_weighted" for name in AVERAGED), "roc_auc"]
+        if metric.startswith(tuple(f"{name}_" for name in AVERAGED)):
+            return  # of one class; which there are the data says
+    if metric not in known:
+        near = get_close_matches(metric, known, n=1)
+        guess = f" (did you mean {near[0]}?)" if near else ""
+        kind = "" if problem == "auto" else f" with FINETUNE_MODEL__PROBLEM_TYPE={problem}"
         yield (
-            f"FINETUNE_EVALUATE__METRIC={metric} needs classes, and FINETUNE_MODEL__PROBLEM_TYPE is "
-            f"regression; use one of {', '.join(METRICS_WITHOUT_CLASSES)}"
+            f"FINETUNE_EVALUATE__METRIC={given} is no metric of text-classification{kind}{guess}; "
+            f"use one of {', '.join(known)}"
         )
 
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job.artifacts import FILE, LINE, SPLITS, CleanRows, Dataset, Split
+import pyarrow as pa
+
+from job.artifacts import FILE, LINE, ROW, CleanRows, Dataset
 from job.errors import Absent, DataError, Torn
 from job.store import Store
 from job.store.commit import commit, fetch, withdraw
 from job.tables import Writer, stream
-from job.tasks.base import Columns, Task
+from job.tasks.base import Columns, Features, Task
 from job.telemetry import event, warn
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ ENCODE_VERSION = 1
 
 BATCH_ROWS = 2000
 FIRST_ROWS = 100
-EXAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -67,33 +68,26 @@ def encode(
     splits = rows.profile["splits"]
     counts = {str(split): splits[split]["labels"] for split in rows.tables}
     task = task.fitted(_first(rows.tables["train"]), counts, encoder.model_labels)
+    folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
-    truncated: dict[Split, int] = {}
-    for split in SPLITS:
-        if split in rows.tables:
-            files[f"{split}.arrow"] = folder / f"{split}.arrow"
-            truncated[split] = _encode_split(
-                rows.tables[split], files[f"{split}.arrow"], task, encoder, poll
-            )
-    for split, number in truncated.items():
-        if number:
+    for split, cleaned in rows.tables.items():
+        files[f"{split}.arrow"] = folder / f"{split}.arrow"
+        cut = _encode_split(cleaned, files[f"{split}.arrow"], task, encoder, poll)
+        splits[split]["truncated"] = cut
+        if cut:
             warn(
                 "rows are longer than the model takes and were cut",
                 split=split,
-                rows=number,
+                rows=cut,
                 of=rows.rows[split],
                 max_length=encoder.max_length,
             )
-    for split, number in truncated.items():
-        splits[split]["truncated"] = number
-    profile = {
-        **rows.profile,
-        "max_length": encoder.max_length,
-        "task": task.facts,
-    }
+        if split != "train":  # scoring reads the text of held-out rows
+            files[f"{split}.rows.arrow"] = folder / f"{split}.rows.arrow"
+            cleaned.rename(files[f"{split}.rows.arrow"])
+    profile = {**rows.profile, "max_length": encoder.max_length, "task": task.facts}
     files["profile.json"] = folder / "profile.json"
     files["profile.json"].write_text(json.dumps(profile, indent=1, ensure_ascii=False))
-    files["examples.jsonl"] = _examples(rows, folder / "examples.jsonl")
     files["quarantine.jsonl"] = rows.quarantine
     return task, profile, files
 
@@ -104,34 +98,30 @@ def _first(path: Path) -> Columns:
     raise DataError("the training split is empty")
 
 
-def _examples(rows: CleanRows, path: Path) -> Path:
-    """The first rows of each split as text: publishing runs them through the finished model."""
-    with path.open("w", encoding="utf-8") as file:
-        for split, table in rows.tables.items():
-            first = next(stream(table)).slice(0, EXAMPLES).drop_columns([FILE, LINE])
-            for number, row in enumerate(first.to_pylist()):
-                file.write(
-                    json.dumps({"split": split, "row": number, **row}, ensure_ascii=False) + "\n"
-                )
-    return path
-
-
 def _encode_split(
     source: Path, target: Path, task: Task, encoder: Encoder, poll: Callable[[], None]
 ) -> int:
     """One split; returns how many rows were cut. A small batch at a time, so memory stays small."""
-    truncated = 0
+    truncated = number = 0
     with Writer(target) as writer:
         for whole in stream(source):
             for start in range(0, whole.num_rows, BATCH_ROWS):
                 poll()
                 batch = whole.slice(start, BATCH_ROWS)
                 columns = batch.drop_columns([FILE, LINE]).to_pydict()
-                features, cut = task.features(columns, encoder.tokenizer, encoder.max_length)
-                truncated += cut
-                features = features.append_column(FILE, batch.column(FILE))
-                writer.write(features.append_column(LINE, batch.column(LINE)))
+                features = task.features(columns, encoder.tokenizer, encoder.max_length)
+                truncated += features.truncated
+                writer.write(_with_origin(features, batch, number))
+                number += batch.num_rows
     return truncated
+
+
+def _with_origin(features: Features, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    """The features with FILE, LINE and ROW of the row that each came from."""
+    source = pa.array(features.source)
+    origin = {name: batch.column(name).take(source) for name in (FILE, LINE)}
+    origin[ROW] = pa.array(features.source + first)
+    return pa.RecordBatch.from_pydict({**features.columns, **origin})
 
 
 def _rows(profile: Mapping[str, Any]) -> dict[str, int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +17,14 @@ from job.artifacts import FILE, LINE, Dataset, Split
 from job.errors import DataError
 from job.models import Place
 from job.runtime import has_gpu
-from job.scoring import Limits, score
+from job.scoring import HeldOut, Limits, score
 from job.settings import Model, Runtime
 from job.tables import MappedTable
 from job.tasks.base import Task
 from job.telemetry import event
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PREFIXES: dict[Split, str] = {"validation": "eval", "test": "test"}
 """transformers' names: eval_* is the validation split."""
@@ -40,6 +44,7 @@ def evaluate(
     settings: Model,
     runtime: Runtime,
     task: Task,
+    tokenizer: PreTrainedTokenizerFast,
     folder: Path,
     dataset: Dataset,
     limits: Limits,
@@ -50,7 +55,7 @@ def evaluate(
     """Load the saved model afresh and score it over validation and test, in float32.
 
     Raises:
-        DataError: an output is not a finite number.
+        DataError: the loss is not a finite number.
     """
     import torch
 
@@ -61,19 +66,19 @@ def evaluate(
     results: dict[str, float] = {}
     tables: list[pa.Table] = []
     for split, prefix in PREFIXES.items():
-        if not dataset.table(split).exists():
+        held_out = HeldOut.open(dataset, split)
+        if held_out is None:
             continue
-        table = MappedTable(dataset.table(split))
-        scored = score(model, task, table, limits, device, poll=poll)
-        if not np.isfinite(scored.outputs).all():
+        scored, metrics = score(model, task, held_out, tokenizer, limits, device, poll=poll)
+        if not math.isfinite(metrics["loss"]):
             raise DataError(
-                f"the model's outputs on {split} are not all finite",
-                hint="look at the training loss",
+                f"the model's loss on {split} is not finite", hint="look at the training loss"
             )
-        results |= {f"{prefix}_{name}": value for name, value in scored.metrics.items()}
-        results[f"{prefix}_samples"] = len(table)
-        tables.append(_predictions(split, task, scored.outputs, table))
-        event("scored", split=split, rows=len(table), **_headline(scored.metrics, task))
+        rows = held_out.rows
+        results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
+        results[f"{prefix}_samples"] = len(rows)
+        tables.append(_predictions(split, rows, task.written(scored)))
+        event("scored", split=split, rows=len(rows), **_headline(metrics, task))
     predictions = scratch / "predictions.parquet"
     if tables:
         pq.write_table(pa.concat_tables(tables), predictions)
@@ -88,13 +93,11 @@ def _headline(metrics: dict[str, float], task: Task) -> dict[str, float]:
     }
 
 
-def _predictions(split: Split, task: Task, outputs: Any, table: MappedTable) -> pa.Table:
-    rows = len(table)
+def _predictions(split: Split, rows: MappedTable, written: dict[str, Any]) -> pa.Table:
     columns: dict[str, Any] = {
-        "split": pa.array([split] * rows),
-        "row": pa.array(np.arange(rows)),
-        "file": pa.array(table.column(FILE)),
-        "line": pa.array(table.column(LINE)),
+        "split": pa.array([split] * len(rows)),
+        "row": pa.array(np.arange(len(rows))),
+        "file": pa.array(rows.column(FILE)),
+        "line": pa.array(rows.column(LINE)),
     }
-    columns |= {name: pa.array(values) for name, values in task.written(outputs, table).items()}
-    return pa.table(columns)
+    return pa.table(columns | {name: pa.array(values) for name, values in written.items()})

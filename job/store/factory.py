@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from job.errors import Absent, InputMissing, SettingsError
 from job.store.base import Object, Reader, Store
+from job.store.local import os_errors
 from job.store.patterns import compiled, fixed_folder, is_hidden, is_pattern
 from job.uris import local_path, mask, scheme_of, split_s3
 
@@ -13,15 +15,16 @@ from job.uris import local_path, mask, scheme_of, split_s3
 def open_store(uri: str) -> Store:
     """The store whose root is `uri`: s3://bucket/prefix, file:///folder, or a folder's path.
 
-    Nothing is asked of the store yet.
+    Nothing is asked of a bucket yet.
 
     Raises:
-        SettingsError: the URI cannot be written to, or names no bucket.
+        SettingsError: the URI cannot be written to, names no bucket, or a file.
     """
     scheme = scheme_of(uri)
     if scheme == "s3":
         return _s3(*split_s3(uri))
     if scheme == "file":
+        _refuse_file(local_path(uri).absolute())
         return _folder(str(local_path(uri)))
     raise SettingsError(
         f"{mask(uri)}: {scheme}:// can be read but not written to",
@@ -118,11 +121,19 @@ def _s3(bucket: str, prefix: str) -> Store:
 
 
 def _folder(path: str) -> Store:
-    from pathlib import Path
-
     from job.store.folder import FolderStore
 
     return FolderStore(Path(path))
+
+
+def _refuse_file(path: Path) -> None:
+    """A path that is a file, or leads through one, can never become a folder."""
+    with os_errors(str(path)):
+        there = next(p for p in (path, *path.parents) if p.exists())
+        if not there.is_dir():
+            raise SettingsError(
+                f"{there} is a file, not a folder", hint="point FINETUNE_OUTPUT at a folder"
+            )
 
 
 def _hub(uri: str) -> tuple[Reader, str]:

@@ -36,7 +36,7 @@ def os_errors(what: str) -> Iterator[None]:
             f"{what}: {error.strerror}", hint="a folder store cannot hold both a and a/b"
         ) from error
     except OSError as error:
-        raise from_os_error(error) or Unreachable(
+        raise from_os_error(error, what) or Unreachable(
             f"{what}: {error.strerror or error}",
             hint="check the disk or the file server behind the folder",
         ) from error

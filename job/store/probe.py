@@ -19,19 +19,24 @@ def probe_conditional_writes(store: Store, prefix: str = "") -> None:
         SettingsError: the store overwrote what it should have kept.
         Absent, Forbidden, Unreachable: as the store says.
     """
-    key = below(prefix, f"probe-{secrets.token_hex(8)}")
     try:
-        tag = store.put(key, b"first", if_absent=True)
-        if not _refused(store, key, b"second", if_absent=True):
-            raise _ignored(store, "If-None-Match")
-        store.put(key, b"third", if_tag=tag)
-        if not _refused(store, key, b"fourth", if_tag=tag):
-            raise _ignored(store, "If-Match")
+        _try(store, below(prefix, f"probe-{secrets.token_hex(8)}"))
     except (Absent, Forbidden, Unreachable, SettingsError):
         raise
     except StoreError as error:
         # some stores answer 501 Not Implemented instead of ignoring the condition
         raise _ignored(store, f"conditions ({error.message})") from error
+
+
+def _try(store: Store, key: str) -> None:
+    # outside the block: where this fails nothing is to be removed, and trying to would hide why
+    tag = store.put(key, b"first", if_absent=True)
+    try:
+        if not _refused(store, key, b"second", if_absent=True):
+            raise _ignored(store, "If-None-Match")
+        store.put(key, b"third", if_tag=tag)
+        if not _refused(store, key, b"fourth", if_tag=tag):
+            raise _ignored(store, "If-Match")
     finally:
         store.delete([key])
 

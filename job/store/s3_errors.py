@@ -74,7 +74,8 @@ def translate(error: Exception, where: str) -> JobError:
     code, status = code_and_status(error)
     text = f"{where}: {mask(str(error))}"
     if code == "NoSuchBucket":
-        return Absent(f"{where}: the bucket does not exist", hint="create it, or correct its name")
+        bucket = "/".join(where.split("/")[:3])
+        return Absent(f"{bucket}: the bucket does not exist", hint="create it, or correct its name")
     if code in ("404", "NoSuchKey", "NoSuchVersion", "NotFound"):
         return Absent(f"{where}: no such key")
     if status in (401, 403) or code in _WHO_ASKS or _is(error, _NO_CREDENTIALS):

@@ -1,16 +1,21 @@
 """What a task is: everything that differs between, say, classifying sentences and translating them.
 
 A task is a frozen value. It is made from the settings, *fitted* to the data once (labels, problem
-type), and what fitting found travels with the encoded data set and the model as plain JSON.
+type), and what fitting found travels with the encoded data set and the model as plain JSON. Adding
+a task means adding its file and a line in `job.tasks`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from job.tasks.padding import Padding
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,13 +29,18 @@ Columns = Mapping[str, Sequence[str | None]]
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+Outputs = list[npt.NDArray[Any]]
+"""What a model made of encoded rows, one array a row; shapes are the task's own."""
 Batch = dict[str, "torch.Tensor"]
+
+FIXED = -1
+"""In place of an epoch, where what is drawn anew each epoch must be the same each time."""
 
 
 class RowRules(Protocol):
     """The part of a task that preparation needs before any model is known."""
 
-    name: str
+    name: ClassVar[str]
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -51,32 +61,74 @@ class RowRules(Protocol):
         ...
 
 
-class Task(RowRules, Protocol):
+@dataclass(frozen=True)
+class Features:
+    """Rows as tokens."""
+
+    columns: dict[str, pa.Array]
+    """What `collate` reads, `length` (int32, tokens) among it."""
+    source: Rows
+    """For each encoded row the number of the row of the batch that it came from; a long row may
+    give several."""
+    truncated: int = 0
+    """Rows that lost their end."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What predictions are made from: a model's outputs beside the rows they are for."""
+
+    outputs: Outputs
+    table: MappedTable
+    """The encoded rows, with ROW among the columns unless they are packed."""
+    rows: MappedTable
+    """The cleaned rows, by role."""
+    tokenizer: PreTrainedTokenizerFast
+
+
+class Task(ABC):
     """One of the Hub's tasks, fitted to the data or not yet."""
 
-    auto_class: str
+    name: ClassVar[str]
+    auto_class: ClassVar[str]
     """The transformers Auto class that loads its model."""
+    peft_type: ClassVar[str]
+    """peft's name for it."""
+    packed: ClassVar[bool] = False
+    """Whether encoded rows are joined and cut into blocks of `max_length` tokens."""
+
+    columns: Mapping[str, str]
+    """See RowRules."""
+
+    # -- rows ------------------------------------------------------------------------------------
 
     @property
-    def default_metric(self) -> str:
-        """What selects the best checkpoint when the settings do not say."""
-        ...
+    @abstractmethod
+    def text_roles(self) -> tuple[str, ...]:
+        """See RowRules."""
+
+    @abstractmethod
+    def problems(self, rows: Columns) -> list[str | None]:
+        """See RowRules."""
+
+    def labels_of(self, rows: Columns) -> list[list[str]]:
+        """See RowRules."""
+        return [[] for _ in next(iter(rows.values()))]
+
+    # -- fitting ---------------------------------------------------------------------------------
 
     @property
     def facts(self) -> dict[str, Any]:
         """What fitting found, as JSON; `restored` takes it back."""
-        ...
+        return {}
 
-    def restored(self, facts: Mapping[str, Any]) -> Task:
+    def restored(self, facts: Mapping[str, Any]) -> Self:
         """The task as it was fitted when the data set was encoded."""
-        ...
+        return self
 
     def fitted(
-        self,
-        first: Columns,
-        counts: Mapping[str, Mapping[str, int]],
-        model_labels: tuple[str, ...],
-    ) -> Task:
+        self, first: Columns, counts: Mapping[str, Mapping[str, int]], model_labels: tuple[str, ...]
+    ) -> Self:
         """The task with its labels, from the training rows alone.
 
         Args:
@@ -87,71 +139,57 @@ class Task(RowRules, Protocol):
         Raises:
             DataError: the rows hold nothing to learn, or a label that training never shows.
         """
-        ...
+        return self
 
+    def configure(self, config: Any) -> None:  # noqa: B027 - most tasks have nothing to write
+        """Write what fitting found into a model's config."""
+
+    # -- features and loss -----------------------------------------------------------------------
+
+    @abstractmethod
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
-    ) -> tuple[pa.RecordBatch, int]:
-        """Rows as tokens: the columns that `collate` reads, `length` (int32, tokens) among them,
-        and how many of the rows were cut to `max_length`."""
-        ...
+    ) -> Features:
+        """Rows as tokens.
 
-    def configure(self, config: Any) -> None:
-        """Write label names and problem type into a model's config."""
-        ...
+        Raises:
+            DataError: a row does not fit the others or the tokenizer.
+        """
 
-    def row_weights(self, table: MappedTable) -> Floats:
-        """What each row adds to the denominator of its step's loss, shape (rows,)."""
-        ...
+    @abstractmethod
+    def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
+        """What each of these rows adds to the denominator of its step's loss, shape (rows,)."""
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding) -> Batch:
-        """A micro-batch; no rows make a one-row dummy of weight 0, since every rank must run one."""
-        ...
+    @abstractmethod
+    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """A micro-batch; no rows make a one-row dummy of weight 0, since every rank must run one.
 
+        What is not the model's own input begins with `labels` or `weights`.
+        """
+
+    def forward(self, model: Any, batch: Batch) -> Any:
+        """The model's outputs for a micro-batch, without a loss of its own."""
+        return model(**{k: v for k, v in batch.items() if not k.startswith(("labels", "weights"))})
+
+    @abstractmethod
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """The micro-batch's loss as a weighted sum over its rows, a float32 scalar."""
-        ...
 
-    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Floats, float]:
-        """The model's outputs, shape (rows, …), and the summed loss of a micro-batch."""
-        ...
+    # -- predictions -----------------------------------------------------------------------------
 
-    def metrics(self, outputs: Floats, table: MappedTable) -> dict[str, float]:
-        """Every metric of the task over all rows of a table, without prefix and without loss."""
-        ...
+    @property
+    @abstractmethod
+    def default_metric(self) -> str:
+        """What selects the best checkpoint when the settings do not say."""
 
-    def written(self, outputs: Floats, table: MappedTable) -> dict[str, Any]:
-        """Predictions as columns of predictions.parquet."""
-        ...
+    @abstractmethod
+    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
+        """The model's outputs, one a row, and the summed loss of a micro-batch."""
 
+    @abstractmethod
+    def metrics(self, scored: Scored) -> dict[str, float]:
+        """Every metric of the task, without prefix and without loss."""
 
-class Padding:
-    """How a micro-batch is made rectangular.
-
-    Args:
-        token: the tokenizer's padding token id.
-        multiple: lengths are rounded up to it.
-        fixed: one length for all, or None for the longest row's.
-        side: where the padding goes.
-    """
-
-    def __init__(
-        self, token: int, *, multiple: int = 1, fixed: int | None = None, side: str = "right"
-    ) -> None:
-        self.token, self.multiple, self.fixed, self.side = token, multiple, fixed, side
-
-    def width(self, lengths: Sequence[int]) -> int:
-        """The padded length for rows of these lengths."""
-        return self.fixed or -(-max(lengths) // self.multiple) * self.multiple
-
-    def fill(self, values: Sequence[npt.NDArray[Any]], filler: int) -> npt.NDArray[np.int64]:
-        """Rows of different length as one (rows, width) array."""
-        lengths = [len(v) for v in values]
-        width = self.width(lengths)
-        filled = np.full((len(values), width), filler, dtype=np.int64)
-        for row, value in zip(filled, values, strict=True):
-            if self.side == "right":
-                row[: len(value)] = value
-            else:
-                row[width - len(value) :] = value
-        return filled
+    @abstractmethod
+    def written(self, scored: Scored) -> dict[str, Any]:
+        """Predictions as columns of predictions.parquet, one entry a cleaned row, in order."""

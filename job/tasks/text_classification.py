@@ -13,8 +13,9 @@ from job.errors import DataError
 from job.settings import Columns as ColumnSettings
 from job.settings import Model, Train
 from job.tasks import labels as label_names
-from job.tasks.base import Batch, Columns, Floats, Padding, Rows
-from job.tasks.tokens import tokenize
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.padding import Padding
+from job.tasks.tokens import inputs_of, tokenize
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,7 @@ SINGLE, MULTI, REGRESSION = (
 
 
 @dataclass(frozen=True)
-class TextClassification:
+class TextClassification(Task):
     """Sequence classification and regression with a head on top of an encoder or a decoder."""
 
     columns: Mapping[str, str]
@@ -42,6 +43,7 @@ class TextClassification:
 
     name = "text-classification"
     auto_class = "AutoModelForSequenceClassification"
+    peft_type = "SEQ_CLS"
 
     @classmethod
     def create(cls, columns: ColumnSettings, model: Model, train: Train) -> TextClassification:
@@ -147,7 +149,7 @@ class TextClassification:
 
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
-    ) -> tuple[pa.RecordBatch, int]:
+    ) -> Features:
         """input_ids, token_type_ids where the model has them, labels, length."""
         texts = [text or "" for text in rows["text"]]
         pairs = [text or "" for text in rows["text_pair"]] if "text_pair" in rows else None
@@ -157,7 +159,7 @@ class TextClassification:
             columns["token_type_ids"] = tokens.token_type_ids
         columns["labels"] = self._encode_labels([label or "" for label in rows["label"]])
         columns["length"] = tokens.lengths
-        return pa.RecordBatch.from_pydict(columns), tokens.truncated
+        return Features(columns, np.arange(len(texts)), tokens.truncated)
 
     def _encode_labels(self, labels: Sequence[str]) -> pa.Array:
         if self.problem_type == REGRESSION:
@@ -196,39 +198,26 @@ class TextClassification:
         given = self.class_weights if isinstance(self.class_weights, Mapping) else {}
         return np.array([given.get(label, 1.0) for label in self.labels], dtype=np.float32)
 
-    def row_weights(self, table: MappedTable) -> Floats:
+    def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
         """The weight of the row's class; one for multi-label and regression."""
         if self.problem_type != SINGLE:
-            return np.ones(len(table), dtype=np.float32)
-        weights: Floats = self.weights_of_labels()[table.column("labels").astype(np.int64)]
+            return np.ones(len(rows), dtype=np.float32)
+        weights: Floats = self.weights_of_labels()[table.column("labels")[rows]]
         return weights
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding) -> Batch:
+    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids, attention_mask, token_type_ids, labels and weights as tensors."""
         import torch
 
         dummy = len(rows) == 0
         rows = np.zeros(1, dtype=np.int64) if dummy else rows
-        ids = table.lists("input_ids", rows)
-        batch = {
-            "input_ids": torch.from_numpy(pad.fill(ids, pad.token)),
-            "attention_mask": torch.from_numpy(pad.fill([np.ones_like(i) for i in ids], 0)),
-        }
-        if "token_type_ids" in table.names:
-            batch["token_type_ids"] = torch.from_numpy(
-                pad.fill(table.lists("token_type_ids", rows), 0)
-            )
+        batch = inputs_of(table, rows, pad)
         if self.problem_type == MULTI:
             batch["labels"] = torch.from_numpy(np.stack(table.lists("labels", rows)))
-            weights = np.ones(len(rows), dtype=np.float32)
         else:
             batch["labels"] = torch.from_numpy(table.column("labels")[rows])
-            weights = (
-                self.weights_of_labels()[batch["labels"].numpy()]
-                if self.problem_type == SINGLE
-                else np.ones(len(rows), dtype=np.float32)
-            )
-        batch["weights"] = torch.from_numpy(weights * (0.0 if dummy else 1.0))
+        weights = self.row_weights(table, rows, epoch) * (0.0 if dummy else 1.0)
+        batch["weights"] = torch.from_numpy(weights.astype(np.float32))
         return batch
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
@@ -255,12 +244,10 @@ class TextClassification:
 
     # -- predictions -----------------------------------------------------------------------------
 
-    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Floats, float]:
-        """Logits, shape (rows, labels)."""
-        inputs = {k: v for k, v in batch.items() if k not in ("labels", "weights")}
-        outputs = model(**inputs)
-        loss = float(self.loss(outputs, batch))
-        return outputs.logits.float().cpu().numpy(), loss
+    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
+        """Logits, shape (labels,) a row."""
+        outputs = self.forward(model, batch)
+        return list(outputs.logits.float().cpu().numpy()), float(self.loss(outputs, batch))
 
     def probabilities(self, logits: Floats) -> Floats:
         """Softmax over the labels, a sigmoid for each, or the score as it is; shape (rows, labels)."""
@@ -272,17 +259,17 @@ class TextClassification:
         softmax: Floats = (exponent / exponent.sum(axis=-1, keepdims=True)).astype(np.float32)
         return softmax
 
-    def metrics(self, outputs: Floats, table: MappedTable) -> dict[str, float]:
+    def metrics(self, scored: Scored) -> dict[str, float]:
         """See job.tasks.classification_metrics."""
         from job.tasks.classification_metrics import compute
 
-        return compute(
-            self.problem_type, self.labels, self.probabilities(outputs), self.targets(table)
-        )
+        probabilities = self.probabilities(np.stack(scored.outputs))
+        return compute(self.problem_type, self.labels, probabilities, self.targets(scored.table))
 
-    def written(self, outputs: Floats, table: MappedTable) -> dict[str, Any]:
+    def written(self, scored: Scored) -> dict[str, Any]:
         """`label` and `prediction` by name, `score` (the prediction's probability), `probabilities`."""
-        probabilities, targets = self.probabilities(outputs), self.targets(table)
+        probabilities = self.probabilities(np.stack(scored.outputs))
+        targets = self.targets(scored.table)
         if self.problem_type == REGRESSION:
             return {"label": targets, "prediction": probabilities[:, 0]}
         if self.problem_type == MULTI:

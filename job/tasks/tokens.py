@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from job.tasks.base import Batch, Rows
+from job.tasks.padding import Padding
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from job.tables import MappedTable
 
 
 @dataclass(frozen=True)
@@ -61,3 +66,18 @@ def tokenize(
         lengths=pa.array(lengths),
         truncated=sum(1 for e in encodings if e.overflowing),
     )
+
+
+def inputs_of(table: MappedTable, rows: Rows, pad: Padding) -> Batch:
+    """input_ids, attention_mask and token_type_ids of encoded rows, padded, as int64 tensors."""
+    import torch
+
+    ids = table.lists("input_ids", rows)
+    batch = {
+        "input_ids": torch.from_numpy(pad.fill(ids, pad.token)),
+        "attention_mask": torch.from_numpy(pad.fill([np.ones_like(i) for i in ids], 0)),
+    }
+    if "token_type_ids" in table.names:
+        types = table.lists("token_type_ids", rows)
+        batch["token_type_ids"] = torch.from_numpy(pad.fill(types, 0))
+    return batch

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from job.demo import model_folder, tickets
-from tests.samples import SHARED
+from tests.samples import SHARED, encoded
 
 ARMS = ("finetune", "random", "group_by_length")
 MAX_LENGTH, BATCH, RATE = 128, 32, 5e-5
@@ -48,8 +48,7 @@ def finetune(rows: list[tuple[str, str]], epochs: float, folder: Path) -> dict[s
     from job.settings.tree import Log
     from job.stages.train import Given, Home, TrainSettings, train
     from job.store import open_store
-    from job.tables import Writer
-    from job.tasks.base import Padding
+    from job.tasks.padding import Padding
     from job.tasks.text_classification import TextClassification
 
     labels = [label for _, label in rows]
@@ -57,9 +56,8 @@ def finetune(rows: list[tuple[str, str]], epochs: float, folder: Path) -> dict[s
     counts = {label: labels.count(label) for label in set(labels)}
     fitted = task.fitted({"label": labels[:9]}, {"train": counts}, ())
     tokenizer = AutoTokenizer.from_pretrained(model_folder())
-    with Writer(folder / "train.arrow") as writer:
-        columns = {"text": [text for text, _ in rows], "label": labels}
-        writer.write(fitted.features(columns, tokenizer, MAX_LENGTH)[0])
+    columns = {"text": [text for text, _ in rows], "label": labels}
+    encoded(fitted.features(columns, tokenizer, MAX_LENGTH), folder / "train.arrow")
     settings = TrainSettings(
         Train(epochs=epochs, batch_size=BATCH, learning_rate=RATE, warmup=0, weight_decay=0),
         Model(name=str(model_folder())),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ from job.settings.tree import Log
 from job.stages.train import Given, Home, TrainSettings, train
 from job.store import open_store
 from job.store.commit import withdraw
-from job.tables import MappedTable, Writer
-from job.tasks.base import Padding
+from job.tables import MappedTable
+from job.tasks.base import FIXED
+from job.tasks.padding import Padding
 from job.tasks.text_classification import TextClassification
-from tests.samples import tiny_bert
+from tests.samples import cleaned, encoded, tiny_bert
 
 MAX_LENGTH = 32
 
@@ -55,8 +57,8 @@ def dataset(
     tokenizer = AutoTokenizer.from_pretrained(bert)
     for split, rows in (("train", tickets(240)), ("validation", tickets(300)[240:])):
         columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
-        with Writer(folder / f"{split}.arrow") as writer:
-            writer.write(task.features(columns, tokenizer, MAX_LENGTH)[0])
+        encoded(task.features(columns, tokenizer, MAX_LENGTH), folder / f"{split}.arrow")
+        cleaned(columns, folder / f"{split}.rows.arrow")
     return task, Dataset("fingerprint", folder)
 
 
@@ -150,7 +152,9 @@ def _plain_loop(given: Given, folder: Path) -> list[float]:
 
     table = MappedTable(given.dataset.table("train"))
     lengths = table.column("length").astype(np.int64)
-    plan = Plan(lengths, np.ones(len(table), np.float32), given.settings.train, given.settings.seed)
+    plan = Plan(
+        lengths, partial(given.task.row_weights, table), given.settings.train, given.settings.seed
+    )
     seed_everything(given.settings.seed)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3).train()
     decayed: list[torch.nn.Parameter] = []
@@ -162,7 +166,7 @@ def _plain_loop(given: Given, folder: Path) -> list[float]:
     )
     found = []
     for step in range(20):
-        batch = given.task.collate(table, plan.rows(step), Padding(0))
+        batch = given.task.collate(table, plan.rows(step), Padding(0), FIXED)
         batch.pop("weights")
         loss = model(**batch).loss
         loss.backward()
@@ -242,10 +246,10 @@ def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(
     cut = given("cut", stop)
     original = type(cut.task).collate
 
-    def collate(task: Any, table: Any, rows: Any, pad: Any) -> Any:
+    def collate(task: Any, table: Any, rows: Any, pad: Any, epoch: int) -> Any:
         if len(table) == 60:  # the validation rows
             stop._since = 0.0 if stop._since is None else stop._since
-        return original(task, table, rows, pad)
+        return original(task, table, rows, pad, epoch)
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         patch.setattr(type(cut.task), "collate", collate)

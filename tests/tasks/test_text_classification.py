@@ -13,10 +13,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from job.errors import DataError, SettingsError
 from job.settings import Columns, Model, Train
-from job.tables import MappedTable, Writer
-from job.tasks.base import Padding
+from job.tables import MappedTable
+from job.tasks.base import FIXED, Scored
+from job.tasks.padding import Padding
 from job.tasks.text_classification import MULTI, REGRESSION, SINGLE, TextClassification
-from tests.samples import tiny_bert
+from tests.samples import encoded, tiny_bert
 
 ROWS = {
     SINGLE: {"text": ["a b c", "d", "e f", "a a a a"], "label": ["x", "y", "x", "z"]},
@@ -51,10 +52,8 @@ def fitted(problem: str, **train: Any) -> TextClassification:
 def table_of(
     task: TextClassification, rows: dict[str, list[str]], bert: Path, path: Path
 ) -> MappedTable:
-    features, _ = task.features(rows, AutoTokenizer.from_pretrained(bert), 16)
-    with Writer(path) as writer:
-        writer.write(features)
-    return MappedTable(path)
+    features = task.features(rows, AutoTokenizer.from_pretrained(bert), 16)
+    return MappedTable(encoded(features, path))
 
 
 # -- labels -----------------------------------------------------------------------------------
@@ -118,14 +117,14 @@ def test_features_are_the_tokenizers_own(bert: Path, tmp_path: Path) -> None:
     rows = {"text": ["a b c", "d " * 30], "text_pair": ["e f", "g h"], "label": ["x", "y"]}
     task = made(text_pair="text_pair").fitted(rows, {"train": {"x": 1, "y": 1}}, ())
     tokenizer = AutoTokenizer.from_pretrained(bert)
-    features, truncated = task.features(rows, tokenizer, 16)
+    features = task.features(rows, tokenizer, 16)
     expected = AutoTokenizer.from_pretrained(bert)(
         rows["text"], rows["text_pair"], truncation=True, max_length=16
     )
-    assert features.column("input_ids").to_pylist() == expected["input_ids"]
-    assert features.column("token_type_ids").to_pylist() == expected["token_type_ids"]
-    assert features.column("length").to_pylist() == [len(ids) for ids in expected["input_ids"]]
-    assert truncated == 1
+    assert features.columns["input_ids"].to_pylist() == expected["input_ids"]
+    assert features.columns["token_type_ids"].to_pylist() == expected["token_type_ids"]
+    assert features.columns["length"].to_pylist() == [len(ids) for ids in expected["input_ids"]]
+    assert features.truncated == 1
 
 
 def test_a_mixed_label_column_is_refused() -> None:
@@ -146,13 +145,13 @@ def test_the_loss_is_transformers_own_times_the_rows(
     config_model = AutoModelForSequenceClassification.from_pretrained(
         bert, num_labels=len(task.labels), problem_type=problem
     ).eval()
-    batch = task.collate(table, np.arange(4), Padding(0))
+    batch = task.collate(table, np.arange(4), Padding(0), FIXED)
     inputs = {k: v for k, v in batch.items() if k not in ("labels", "weights")}
     with torch.no_grad():
         outputs = config_model(**inputs)
         expected = config_model(**inputs, labels=batch["labels"]).loss
     assert float(task.loss(outputs, batch)) / 4 == pytest.approx(float(expected), abs=1e-6)
-    assert task.row_weights(table).tolist() == [1, 1, 1, 1]
+    assert task.row_weights(table, np.arange(4), FIXED).tolist() == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("problem", [SINGLE, MULTI, REGRESSION])
@@ -166,9 +165,9 @@ def test_micro_batches_add_up_and_a_dummy_adds_nothing(
     ).eval()
 
     def summed(rows: list[int]) -> float:
-        return task.predict(model, task.collate(table, np.array(rows, dtype=np.int64), Padding(0)))[
-            1
-        ]
+        return task.predict(
+            model, task.collate(table, np.array(rows, dtype=np.int64), Padding(0), FIXED)
+        )[1]
 
     with torch.no_grad():
         assert summed([0, 1, 2, 3]) == pytest.approx(
@@ -182,12 +181,14 @@ def test_class_weights_make_a_weighted_mean(bert: Path, tmp_path: Path) -> None:
     task = fitted(SINGLE, class_weights="balanced")
     table = table_of(task, ROWS[SINGLE], bert, tmp_path / "rows.arrow")
     model = AutoModelForSequenceClassification.from_pretrained(bert, num_labels=3).eval()
-    batch = task.collate(table, np.arange(4), Padding(0))
+    batch = task.collate(table, np.arange(4), Padding(0), FIXED)
     with torch.no_grad():
         outputs = model(**{k: v for k, v in batch.items() if k not in ("labels", "weights")})
     weights = torch.tensor([4 / (3 * 2), 4 / 3, 4 / 3])  # of x, y and z
     expected = torch.nn.functional.cross_entropy(outputs.logits, batch["labels"], weight=weights)
-    ours = float(task.loss(outputs, batch)) / float(task.row_weights(table).sum())
+    ours = float(task.loss(outputs, batch)) / float(
+        task.row_weights(table, np.arange(4), FIXED).sum()
+    )
     assert ours == pytest.approx(float(expected), rel=1e-6)
 
 
@@ -204,13 +205,19 @@ def test_padding_is_to_the_longest_row_a_multiple_or_a_fixed_length() -> None:
 
 def test_predictions_are_written_by_name(bert: Path, tmp_path: Path) -> None:
     logits = np.array([[5, 0, 0], [0, 5, 0], [0, 0, 5], [0, 0, 5]], dtype=np.float32)
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+
+    def scored(task: TextClassification, problem: str, outputs: np.ndarray) -> Scored:
+        table = table_of(task, ROWS[problem], bert, tmp_path / f"{problem}.arrow")
+        return Scored(list(outputs), table, table, tokenizer)
+
     single = fitted(SINGLE)
-    written = single.written(logits, table_of(single, ROWS[SINGLE], bert, tmp_path / "a.arrow"))
+    written = single.written(scored(single, SINGLE, logits))
     assert written["label"] == ["x", "y", "x", "z"]
     assert written["prediction"] == ["x", "y", "z", "z"]
     assert written["score"][0] == pytest.approx(0.98670, abs=1e-4)
     multi = fitted(MULTI)
-    written = multi.written(logits - 1, table_of(multi, ROWS[MULTI], bert, tmp_path / "b.arrow"))
+    written = multi.written(scored(multi, MULTI, logits - 1))
     assert written["label"] == [["x", "y"], [], ["z"], ["x"]]
     assert written["prediction"] == [["x"], ["y"], ["z"], ["z"]]
     assert pa.array(written["probabilities"]).type == pa.list_(pa.float32())

@@ -119,6 +119,12 @@ def check_not_empty(
         counts = profile["splits"].get(split, {})
         if counts.get("rows"):
             continue
+        if origin != "given":
+            raise DataError(
+                f"no {split} rows were {origin}, which are {profile['splits']['train']['rows']}",
+                hint=f"raise FINETUNE_DATA__{split.upper()}_FRACTION, name files in "
+                f"FINETUNE_DATA__{split.upper()}, or set the fraction to 0 to do without",
+            )
         reasons = {"read": counts.get("read", 0), "unusable": counts.get("bad", 0)}
         dropped = counts.get("dropped", {})
         reasons |= dropped if isinstance(dropped, dict) else {}

@@ -22,10 +22,10 @@ from job.stages.fetch.chunks import (
 )
 
 
-def pickle_refused() -> SettingsError:
+def pickle_refused(name: str) -> SettingsError:
     """Why a pickle is not read."""
     return SettingsError(
-        "a pickle is not read: whoever wrote it can run any program in this job",
+        f"{name}: a pickle is not read: whoever wrote it can run any program in this job",
         hint="convert it to parquet, or trust its writer and set FINETUNE_DATA__ALLOW_PICKLE=true",
     )
 
@@ -73,7 +73,7 @@ def read_pickle(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
     import pickle
 
     if not data.allow_pickle:
-        raise pickle_refused()
+        raise pickle_refused(name)
     try:
         value = pickle.load(file)  # noqa: S301 - refused unless the setting allows it
     except Exception as error:  # a pickle can raise anything

@@ -133,7 +133,7 @@ def _rows(
     """The rows of a file that is no zip archive."""
     chosen = data.format if data.format != "auto" else format_of(name)
     if chosen == "pickle" and not data.allow_pickle:
-        raise pickle_refused()
+        raise pickle_refused(name)
     opened = _decompressed(file, kind)
     if chosen not in _SEEKABLE:
         yield from _READERS[chosen](opened, name, data)
@@ -197,6 +197,10 @@ def _named(name: str, rows: Callable[[], Iterator[Chunk]]) -> Iterator[Chunk]:
         yield from rows()
     except _FAULTS as error:
         raise _damaged(name, error) from error
+    except UnicodeError as error:  # utf-16 without the mark that tells its byte order
+        raise DataError(
+            f"{name}: cannot be decoded: {error}", hint="set FINETUNE_DATA__ENCODING, such as utf-8"
+        ) from error
     except OSError as error:
         if error.errno is not None:  # the disk's, not the decompressor's
             raise

@@ -47,6 +47,7 @@ def pieces(file: BinaryIO, encoding: str) -> Iterator[str]:
     data = file.read(CHUNK_CHARS)
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), encoding)
     try:
+        "".encode(marked)  # refuses codecs such as hex, which are no text's
         decoder = codecs.getincrementaldecoder(marked)("job.escape")
     except LookupError:
         raise SettingsError(

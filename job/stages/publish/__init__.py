@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from job.artifacts import Dataset
 from job.errors import JobError
 from job.reporting.card import Facts, write_card
 from job.settings import Publish
@@ -42,7 +43,7 @@ def publish(
     version: Version,
     folder: Path,
     predictions: Path,
-    examples: Path,
+    dataset: Dataset,
     results: Mapping[str, Any],
     facts: Facts,
     history: list[dict[str, Any]],
@@ -53,7 +54,7 @@ def publish(
     Args:
         folder: config, safetensors and tokenizer; the card and the rest are added to it.
         predictions: what the evaluate stage wrote.
-        examples: JSON lines, raw rows that predictions exist for.
+        dataset: holds the text of the rows that predictions were made for.
         results: what eval_results.json holds.
         facts: what the card says.
         history: the metrics of every step.
@@ -74,7 +75,7 @@ def publish(
     back = scratch / "published"
     fetch(store, version.key, back)
     try:
-        rows = compare(task, back, examples, predictions, facts.max_length)
+        rows = compare(task, back, dataset, predictions, facts.max_length)
     except JobError:
         withdraw(store, version.key)
         raise

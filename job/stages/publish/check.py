@@ -12,15 +12,19 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from job.artifacts import FILE, LINE, SPLITS, Dataset, Split
 from job.errors import JobError
+from job.tables import MappedTable
 from job.tasks.base import Task
 
+ROWS = 8
+"""Of each held-out split."""
 TOLERANCE = 1e-3
 """Between the scored and the fresh process's outputs; another padding moves the last digits."""
 
 
-def compare(task: Task, folder: Path, examples: Path, predictions: Path, max_length: int) -> int:
-    """Run the raw example rows through the published files and compare with predictions.parquet.
+def compare(task: Task, folder: Path, dataset: Dataset, predictions: Path, max_length: int) -> int:
+    """Run held-out rows, as text, through the published files; compare with predictions.parquet.
 
     Returns:
         The rows compared; 0 when nothing was held out.
@@ -28,9 +32,8 @@ def compare(task: Task, folder: Path, examples: Path, predictions: Path, max_len
     Raises:
         JobError: the fresh process failed, or its outputs differ.
     """
-    rows = [json.loads(line) for line in examples.read_text().splitlines()]
-    rows = [row for row in rows if row["split"] != "train"]
-    if not rows or not predictions.exists():
+    rows = [row for split in SPLITS for row in _first(dataset, split)]
+    if not rows:
         return 0
     expected = _expected(predictions, rows)
     found = _fresh(task, folder, rows, max_length)
@@ -42,6 +45,14 @@ def compare(task: Task, folder: Path, examples: Path, predictions: Path, max_len
                 f"{row['split']} differs by {difference:.3g}; the version is withdrawn"
             )
     return len(rows)
+
+
+def _first(dataset: Dataset, split: Split) -> list[dict[str, Any]]:
+    """The first rows of a held-out split, by role."""
+    if not dataset.rows(split).exists():
+        return []
+    rows = MappedTable(dataset.rows(split)).table.slice(0, ROWS).drop_columns([FILE, LINE])
+    return [{"split": split, "row": i, **row} for i, row in enumerate(rows.to_pylist())]
 
 
 def _expected(predictions: Path, rows: list[dict[str, Any]]) -> list[Any]:

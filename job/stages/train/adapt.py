@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from job.errors import SettingsError
 from job.settings import Lora, Model, Train
+from job.tasks.base import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
-def adapted(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, settings: Model) -> Any:
+def adapted(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, task: Task, settings: Model
+) -> Any:
     """The model with a padding token, gradient checkpointing and adapters as the settings say."""
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
@@ -23,15 +26,15 @@ def adapted(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, settings
             )
         model.gradient_checkpointing_enable()
         model.enable_input_require_grads()
-    return _with_adapters(model, settings.lora) if settings.lora else model
+    return _with_adapters(model, task, settings.lora) if settings.lora else model
 
 
-def _with_adapters(model: PreTrainedModel, settings: Lora) -> Any:
+def _with_adapters(model: PreTrainedModel, task: Task, settings: Lora) -> Any:
     from peft import LoraConfig, TaskType, get_peft_model
 
     targets = settings.target_modules
     config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
+        task_type=TaskType(task.peft_type),
         r=settings.r,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,

@@ -46,17 +46,15 @@ class Stepper:
         rows = plan.rows(number)
         mine = plan.shares(rows, world, self.limits.tokens)[self.accelerator.process_index]
         # DDP averages gradients over the ranks; the loss is a mean over the whole step's rows
-        scale = world / plan.denominator(rows)
+        scale = world / plan.denominator(rows, number)
         total: Any = 0.0
         for i, micro in enumerate(mine.micro_batches):
             seed_everything(self.seed, number, self.accelerator.process_index, i)
-            batch = self.task.collate(self.table, micro, self.limits.padding)
+            batch = self.task.collate(self.table, micro, self.limits.padding, plan.epoch(number))
             batch = {k: v.to(self.accelerator.device, non_blocking=True) for k, v in batch.items()}
             last = i == len(mine.micro_batches) - 1
             with self._sync(last):
-                inputs = {k: v for k, v in batch.items() if k not in ("labels", "weights")}
-                outputs = self.model(**inputs)
-                loss = self.task.loss(outputs, batch) * scale
+                loss = self.task.loss(self.task.forward(self.model, batch), batch) * scale
                 self.accelerator.backward(loss)
             total = total + loss.detach()
         norm = self.accelerator.clip_grad_norm_(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,8 +19,8 @@ class Plan:
 
     lengths: Rows
     """Tokens of each training row."""
-    weights: Floats
-    """What each row adds to its step's denominator."""
+    weigh: Callable[[Rows, int], Floats]
+    """What rows add to their step's denominator, in an epoch."""
     settings: Train
     seed: int
     multiple: int = 1
@@ -53,9 +54,13 @@ class Plan:
         """How the step's rows are dealt out to the ranks."""
         return shares(rows, self.lengths[rows], world=world, tokens=tokens, multiple=self.multiple)
 
-    def denominator(self, rows: Rows) -> float:
+    def epoch(self, step: int) -> int:
+        """The epoch, from 0, that a step belongs to."""
+        return step // self.per_epoch
+
+    def denominator(self, rows: Rows, step: int) -> float:
         """What the step's summed loss is divided by, the same on every rank."""
-        return float(np.sum(self.weights[rows], dtype=np.float64))
+        return float(np.sum(self.weigh(rows, self.epoch(step)), dtype=np.float64))
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step."""

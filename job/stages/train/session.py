@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn
 
 from job import checkpoint, models
@@ -12,7 +13,7 @@ from job.errors import SettingsError, Stopped
 from job.history import History
 from job.optimization import adamw
 from job.runtime import accelerator, precision_of, seed_everything
-from job.scoring import better, score
+from job.scoring import HeldOut, better, score
 from job.settings import Evaluate
 from job.stages.train import state as tensors
 from job.stages.train.adapt import adapted, compiled, merged
@@ -32,12 +33,12 @@ class Session:
         self.settings, self.task, self.limits, self.home = settings, task, limits, given.home
         self.stop, self.tokenizer = given.stop, given.tokenizer
         self.table = MappedTable(given.dataset.table("train"))
-        held_out = given.dataset.table("validation")
-        self.validation = MappedTable(held_out) if held_out.exists() else None
+        validation = HeldOut.open(given.dataset, "validation")
+        self.validation = validation and validation.spread(settings.evaluate.max_rows)
         self.metric = _metric(settings.evaluate, task)
         self.plan = Plan(
             limits.lengths(self.table),
-            task.row_weights(self.table),
+            partial(task.row_weights, self.table),
             settings.train,
             settings.seed,
             limits.padding.multiple,
@@ -46,7 +47,7 @@ class Session:
         self.handle = accelerator(precision, settings.runtime)
         seed_everything(settings.seed)
         model = models.load(given.place, task, settings.model)
-        self.model = adapted(model, given.tokenizer, settings.model).to(self.handle.device)
+        self.model = adapted(model, given.tokenizer, task, settings.model).to(self.handle.device)
         self.optimizer = adamw(self.model, settings.train)
         self.state = self._resume()
         self.stepper = Stepper(
@@ -162,18 +163,18 @@ class Session:
 
     def _evaluate(self, done: int) -> None:
         assert self.validation is not None
-        scored = score(
+        _, metrics = score(
             self.stepper.model,
             self.task,
             self.validation,
+            self.tokenizer,
             self.limits,
             self.handle.device,
             poll=self.stop.poll,
-            rows=self.settings.evaluate.max_rows,
         )
-        if self.metric not in scored.metrics:
-            raise _no_such_metric(self.metric, scored.metrics)
-        value = scored.metrics[self.metric]
+        if self.metric not in metrics:
+            raise _no_such_metric(self.metric, metrics)
+        value = metrics[self.metric]
         improved = better(value, self.state.best_score, self.metric)
         self.state = replace(
             self.state,
@@ -182,8 +183,8 @@ class Session:
             best_step=done if improved else self.state.best_step,
             stale=0 if improved else self.state.stale + 1,
         )
-        self.history.add({"step": done, **{f"eval_{k}": v for k, v in scored.metrics.items()}})
-        shown = {k: scored.metrics[k] for k in ("loss", self.metric)}
+        self.history.add({"step": done, **{f"eval_{k}": v for k, v in metrics.items()}})
+        shown = {k: metrics[k] for k in ("loss", self.metric)}
         event("evaluated", step=done, split="validation", **shown, best=improved)
 
     def _commit(self) -> None:
