@@ -6,10 +6,10 @@
 #
 # pip looks where its own configuration says. An index without credentials may be given as build
 # arguments (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, PIP_TRUSTED_HOST, PIP_CERT), any other
-# as a secret, which leaves no trace in the image: --secret id=pip,src=pip.conf. TORCH=cpu on amd64
+# as a secret, which leaves no trace in the image: --secret id=pip,src=pip.conf. TORCH=cpu
 # needs an index, or a folder of wheels, that has the +cpu builds.
 #
-#   docker run --read-only --tmpfs /scratch:mode=1777 --env-file settings.env IMAGE
+#   docker run --read-only --volume /scratch --env-file settings.env IMAGE
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS libraries

@@ -21,8 +21,8 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 
 # torch's local version (+cpu) is cut off, so that a GPU image gets the CUDA build
 lock:
-	$(BIN)/uv pip compile $(LINKS) --upgrade --no-header --no-annotate --all-extras pyproject.toml | sed 's/+cpu$$//' > requirements-dev.lock
-	$(BIN)/uv pip compile $(LINKS) --no-header --no-annotate -c requirements-dev.lock pyproject.toml | sed 's/+cpu$$//' > requirements.lock
+	$(BIN)/uv pip compile $(LINKS) --upgrade --no-header --no-annotate --all-extras pyproject.toml 2>/dev/null | sed 's/+cpu$$//' > requirements-dev.lock
+	$(BIN)/uv pip compile $(LINKS) --no-header --no-annotate -c requirements-dev.lock pyproject.toml 2>/dev/null | sed 's/+cpu$$//' > requirements.lock
 
 format: install
 	$(BIN)/ruff format .

@@ -6,9 +6,8 @@ import os
 import sys
 from difflib import get_close_matches
 
-from job import commands, supervisor
+from job import supervisor
 from job.errors import JobError
-from job.settings import load
 
 USAGE = """usage: finetune COMMAND [--SECTION.NAME VALUE …]
 
@@ -29,11 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     if command == "help" or {"-h", "--help"} & {command, *rest}:
         print(USAGE, end="")
         return 0
+    if command in SUPERVISED:
+        supervisor.take_signals()  # before anything else is imported: a pod may be stopped at once
+        return _supervised(command, rest)
+    from job import commands
+
     if command == "worker" and len(rest) > 1:
         return commands.worker(rest[0], rest[1], rest[2:])
-    if command in SUPERVISED:
-        supervisor.take_signals()
-        return _supervised(command, rest)
     if command not in commands.COMMANDS:
         near = get_close_matches(command, [*SUPERVISED, *commands.COMMANDS], n=1)
         guess = f"; did you mean {near[0]}?" if near else ""
@@ -47,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _supervised(command: str, rest: list[str]) -> int:
     """`run` and `prepare` work in a subprocess; wrong settings are refused before it starts."""
+    from job.settings import load
+
     log = "/dev/termination-log"
     try:
         log = load(os.environ, rest).settings.runtime.termination_log

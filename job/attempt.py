@@ -99,6 +99,7 @@ def find_base(settings: Settings, scratch: Path) -> Base:
     other = settings.model.tokenizer
     source = models.find(other, None, scratch) if other else place
     config = models.load_config(place, settings.model)
+    models.check_weights(place)
     tokenizer = models.load_tokenizer(source, settings.model)
     length = models.max_length_of(config, tokenizer, settings.encode.max_length)
     return Base(place, tokenizer, length, models.label_names(config))

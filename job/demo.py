@@ -97,7 +97,7 @@ def run(folder: Path, output: str | None) -> int:
         "FINETUNE_DATA__TRAIN": str(sample),
         "FINETUNE_CLEAN__UNESCAPE_HTML": "true",
         "FINETUNE_CLEAN__DEDUPLICATE": "true",
-        "FINETUNE_MODEL__NAME": str(model_folder()),
+        "FINETUNE_MODEL__NAME": os.environ.get("FINETUNE_MODEL__NAME") or str(model_folder()),
         "FINETUNE_PUBLISH__LICENSE": "apache-2.0",
         "FINETUNE_TRAIN__EPOCHS": "2",
         "FINETUNE_TRAIN__LEARNING_RATE": "2e-4",

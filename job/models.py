@@ -7,7 +7,7 @@ transformers takes the file's own dtype, and half-precision weights do not train
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 
+_COMPLETE = "download it again; a model needs config.json, model.safetensors and tokenizer.json"
+
 FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 """What is taken from a Hub repository or a bucket: never a pickle."""
+
+VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model")  # one at least makes a tokenizer
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,36 @@ def _readable(what: str, place: Place) -> Iterator[None]:
         reason = " ".join(str(error).split())[:300]
         raise DataError(
             f"the {what} in {mask(place.name)} cannot be read ({type(error).__name__}: {reason})",
-            hint="download it again; a model needs config.json, model.safetensors and tokenizer.json",
+            hint=_COMPLETE,
         ) from error
+
+
+def check_weights(place: Place) -> None:
+    """Look at the weights' headers, so that a damaged model ends the run before its data is prepared.
+
+    Raises:
+        DataError: there are none, or a file was cut short.
+    """
+    from safetensors import safe_open
+
+    files = sorted(place.folder.glob("*.safetensors"))
+    if not files:
+        raise DataError(
+            f"{mask(place.name)} holds no .safetensors file",
+            hint="save it with transformers' save_pretrained; weights in a pickle (pytorch_model.bin) "
+            "are not read: whoever wrote it can run any program in this job",
+        )
+    for path in files:
+        with _readable(path.name, place), safe_open(path, framework="numpy"):
+            pass
 
 
 def load_config(place: Place, settings: Model) -> PreTrainedConfig:
     """The model's config.json."""
     from transformers import AutoConfig
+
+    if not (place.folder / "config.json").is_file():
+        raise DataError(f"{mask(place.name)} holds no config.json", hint=_COMPLETE)
 
     with _readable("config", place):
         return AutoConfig.from_pretrained(
@@ -142,9 +169,7 @@ def load_config(place: Place, settings: Model) -> PreTrainedConfig:
 
 def label_names(config: Any) -> tuple[str, ...]:
     """The model's own labels in order; none where they are transformers' LABEL_0, LABEL_1 …"""
-    names = (
-        tuple(str(config.id2label[i]) for i in sorted(config.id2label)) if config.id2label else ()
-    )
+    names = tuple(str(config.id2label[i]) for i in sorted(config.id2label or ()))
     return () if all(name == f"LABEL_{i}" for i, name in enumerate(names)) else names
 
 
@@ -156,6 +181,12 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
     """
     from transformers import AutoTokenizer
 
+    # without its files transformers makes one that knows no words
+    if not any(file for pattern in VOCABULARIES for file in place.folder.glob(pattern)):
+        raise DataError(
+            f"{mask(place.name)} holds no tokenizer",
+            hint="add its tokenizer.json, or name another in FINETUNE_MODEL__TOKENIZER",
+        )
     with _readable("tokenizer", place):
         tokenizer = AutoTokenizer.from_pretrained(
             place.folder, trust_remote_code=settings.trust_remote_code, local_files_only=True
@@ -218,7 +249,8 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
     import torch
 
     with _readable("model", place):
-        loaded: PreTrainedModel = auto.from_pretrained(
+        loaded: PreTrainedModel
+        loaded, report = auto.from_pretrained(
             place.folder,
             config=config,
             dtype=torch.float32,
@@ -226,9 +258,31 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
             trust_remote_code=settings.trust_remote_code,
             local_files_only=True,
             use_safetensors=True,
+            output_loading_info=True,
             **options,
         )
+    _check_body(place, loaded, report)
     return loaded
+
+
+def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
+    """Only a head, or a pooler that another head did not need, may begin at random.
+
+    Raises:
+        DataError: config.json describes another model than the weights are.
+    """
+    body = f"{model.base_model_prefix}."
+    shapes = [name for name, *_ in report["mismatched_keys"] if name.startswith(body)]
+    missing = {name for name in report["missing_keys"] if name.startswith(body)}
+    if shapes:
+        problem = f"{shapes[0]} has another shape in its weights than config.json says"
+    elif missing and missing >= {k for k, _ in model.named_parameters() if k.startswith(body)}:
+        problem = "none of its weights has a name that config.json's architecture knows"
+    else:
+        return
+    raise DataError(
+        f"the model in {mask(place.name)} does not fit itself: {problem}", hint=_COMPLETE
+    )
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -72,12 +72,15 @@ def _model(settings: Settings) -> Iterator[str]:
     model = settings.model
     if not model.name:
         yield "FINETUNE_MODEL__NAME is not set; name a Hub id, a folder or an s3:// prefix"
-    places = {"FINETUNE_MODEL__NAME": model.name, "FINETUNE_MODEL__TOKENIZER": model.tokenizer or ""}
+    places = {
+        "FINETUNE_MODEL__NAME": model.name,
+        "FINETUNE_MODEL__TOKENIZER": model.tokenizer or "",
+    }
     if wrong := [line for setting, uri in places.items() for line in _uri(setting, uri)]:
         yield from wrong
     elif model.trust_remote_code:
         if "s3" in map(scheme_of, places.values()):
-            yield "FINETUNE_MODEL__TRUST_REMOTE_CODE is refused for a model from a bucket; unset it"
+            yield "FINETUNE_MODEL__TRUST_REMOTE_CODE is refused for files from a bucket; unset it"
         elif not re.fullmatch(r"[0-9a-f]{40}", model.revision or ""):
             yield (
                 "FINETUNE_MODEL__TRUST_REMOTE_CODE needs FINETUNE_MODEL__REVISION to be a full commit "
@@ -90,7 +93,10 @@ def _model(settings: Settings) -> Iterator[str]:
 def _metric(given: str, problem: str) -> Iterator[str]:
     """A metric that is none is found out at the first evaluation otherwise, after all the training."""
     metric = given.removeprefix("eval_")
-    known = ["loss", *dict.fromkeys(m for p in METRICS if problem in ("auto", p) for m in METRICS[p])]
+    known = [
+        "loss",
+        *dict.fromkeys(m for p in METRICS if problem in ("auto", p) for m in METRICS[p]),
+    ]
     if problem != "regression":
         known += [*AVERAGED, *(f"{name}_weighted" for name in AVERAGED), "roc_auc"]
         if metric.startswith(tuple(f"{name}_" for name in AVERAGED)):

@@ -67,7 +67,9 @@ def encode(
     """
     splits = rows.profile["splits"]
     counts = {str(split): splits[split]["labels"] for split in rows.tables}
-    task = task.fitted(_first(rows.tables["train"]), counts, encoder.model_labels)
+    task = task.fitted(
+        _first(rows.tables["train"]), counts, encoder.model_labels, encoder.tokenizer
+    )
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
     for split, cleaned in rows.tables.items():
@@ -103,6 +105,7 @@ def _encode_split(
 ) -> int:
     """One split; returns how many rows were cut. A small batch at a time, so memory stays small."""
     truncated = number = 0
+    packer = task.packer(encoder.tokenizer, encoder.max_length)
     with Writer(target) as writer:
         for whole in stream(source):
             for start in range(0, whole.num_rows, BATCH_ROWS):
@@ -111,8 +114,13 @@ def _encode_split(
                 columns = batch.drop_columns([FILE, LINE]).to_pydict()
                 features = task.features(columns, encoder.tokenizer, encoder.max_length)
                 truncated += features.truncated
-                writer.write(_with_origin(features, batch, number))
+                if packer is None:
+                    writer.write(_with_origin(features, batch, number))
+                elif (blocks := packer.add(features.columns["input_ids"])) is not None:
+                    writer.write(blocks)
                 number += batch.num_rows
+        if packer is not None and (last := packer.flush()) is not None:
+            writer.write(last)
     return truncated
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.tables import MappedTable
+    from job.tasks.packing import Packer
 
 Columns = Mapping[str, Sequence[str | None]]
 """A batch of rows by role. A value is text; one that is not text in its source stands as JSON."""
@@ -94,8 +95,6 @@ class Task(ABC):
     """The transformers Auto class that loads its model."""
     peft_type: ClassVar[str]
     """peft's name for it."""
-    packed: ClassVar[bool] = False
-    """Whether encoded rows are joined and cut into blocks of `max_length` tokens."""
 
     columns: Mapping[str, str]
     """See RowRules."""
@@ -127,7 +126,11 @@ class Task(ABC):
         return self
 
     def fitted(
-        self, first: Columns, counts: Mapping[str, Mapping[str, int]], model_labels: tuple[str, ...]
+        self,
+        first: Columns,
+        counts: Mapping[str, Mapping[str, int]],
+        model_labels: tuple[str, ...],
+        tokenizer: PreTrainedTokenizerFast,
     ) -> Self:
         """The task with its labels, from the training rows alone.
 
@@ -135,8 +138,10 @@ class Task(ABC):
             first: a few training rows.
             counts: how often each label stands in each split.
             model_labels: the model's own label names in order, empty where it has none.
+            tokenizer: the model's.
 
         Raises:
+            SettingsError: the tokenizer lacks what the task needs.
             DataError: the rows hold nothing to learn, or a label that training never shows.
         """
         return self
@@ -155,6 +160,10 @@ class Task(ABC):
         Raises:
             DataError: a row does not fit the others or the tokenizer.
         """
+
+    def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
+        """What joins encoded rows and cuts them into blocks; None where rows stay rows."""
+        return None
 
     @abstractmethod
     def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:

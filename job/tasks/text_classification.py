@@ -117,6 +117,7 @@ class TextClassification(Task):
         first: Columns,
         counts: Mapping[str, Mapping[str, int]],
         model_labels: tuple[str, ...],
+        tokenizer: PreTrainedTokenizerFast | None = None,
     ) -> TextClassification:
         """Labels from train alone: in the model's own order if the sets match, else sorted."""
         problem = self.problem_type

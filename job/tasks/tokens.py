@@ -37,18 +37,25 @@ def tokenize(
     tokenizer: PreTrainedTokenizerFast,
     texts: Sequence[str],
     pairs: Sequence[str] | None,
-    max_length: int,
+    max_length: int | None,
+    *,
+    special: bool = True,
 ) -> Tokens:
-    """Texts, or pairs of texts, with the tokenizer's special tokens around them.
+    """Texts, or pairs of texts, with the tokenizer's special tokens around them or without.
 
-    Of a pair that is too long the longer text is cut first. The backend is called directly:
-    transformers' own call computes character offsets too, which nobody reads here.
+    With no `max_length` nothing is cut. Of a pair that is too long the longer text is cut first.
+    The backend is called directly: transformers' own call computes character offsets too, which
+    nobody reads here.
     """
     backend = tokenizer.backend_tokenizer
-    backend.enable_truncation(max_length, strategy="longest_first")
+    if max_length is None:
+        backend.no_truncation()
+    else:
+        backend.enable_truncation(max_length, strategy="longest_first")
     backend.no_padding()
     encodings = backend.encode_batch_fast(
-        list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        list(texts) if pairs is None else list(zip(texts, pairs, strict=True)),
+        add_special_tokens=special,
     )
     lengths = np.fromiter((len(e) for e in encodings), dtype=np.int32, count=len(encodings))
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))

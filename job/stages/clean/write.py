@@ -121,7 +121,7 @@ def check_not_empty(
             continue
         if origin != "given":
             raise DataError(
-                f"no {split} rows were {origin}, which are {profile['splits']['train']['rows']}",
+                f"no {split} rows were {origin} ({profile['splits']['train']['rows']} are left)",
                 hint=f"raise FINETUNE_DATA__{split.upper()}_FRACTION, name files in "
                 f"FINETUNE_DATA__{split.upper()}, or set the fraction to 0 to do without",
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from job.errors import SettingsError
@@ -50,10 +52,21 @@ def _with_adapters(model: PreTrainedModel, task: Task, settings: Lora) -> Any:
 
 
 def compiled(model: Any, settings: Train) -> Any:
-    """The model, compiled if the settings say so; its weights stay the model's own."""
+    """The model, compiled if the settings say so; its weights stay the model's own.
+
+    Raises:
+        SettingsError: torch.compile writes C++ and there is no compiler.
+    """
+    if not settings.compile:
+        return model
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")):
+        raise SettingsError(
+            "FINETUNE_TRAIN__COMPILE needs a C++ compiler and there is none",
+            hint="unset it, or build the image on a base that has one",
+        )
     import torch
 
-    return torch.compile(model) if settings.compile else model
+    return torch.compile(model)
 
 
 def merged(model: Any) -> PreTrainedModel:
