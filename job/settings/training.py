@@ -93,6 +93,12 @@ class Train(Section):
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """`balanced` weights classes by the inverse of their frequency; or a JSON object from label to weight."""
 
+    mask_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """For fill-mask: the part of the tokens that are to be predicted, drawn anew each epoch."""
+
+    whole_word_mask: bool = False
+    """For fill-mask: choose words, with all of their tokens, in place of tokens."""
+
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """The arithmetic of forward and backward; weights stay float32. `auto`: bf16 on a GPU that has it, else no."""
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from job.settings import Settings
 from job.tasks.base import Task
+from job.tasks.fill_mask import FillMask
 from job.tasks.text_classification import TextClassification
 
 
 def create(settings: Settings) -> Task:
     """The task that the settings name, not fitted to any data yet."""
-    return TextClassification.create(settings.data.columns, settings.model, settings.train)
+    columns = settings.data.columns
+    if settings.task == "fill-mask":
+        return FillMask.create(columns, settings.train, settings.seed)
+    return TextClassification.create(columns, settings.model, settings.train)

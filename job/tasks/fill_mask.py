@@ -79,7 +79,11 @@ class FillMask(Task):
     def restored(self, facts: Mapping[str, Any]) -> FillMask:
         """The task with the token ids that the data set was encoded with."""
         return replace(
-            self, **{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
+            self,
+            mask_id=facts["mask_id"],
+            special_ids=tuple(facts["special_ids"]),
+            continuation_ids=tuple(facts["continuation_ids"]),
+            vocabulary=facts["vocabulary"],
         )
 
     def fitted(
@@ -155,8 +159,8 @@ class FillMask(Task):
 
     def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
         """The number of chosen tokens."""
-        ids = table.lists("input_ids", rows)
-        counts = [self.chosen(i, int(r), epoch).sum() for i, r in zip(ids, rows, strict=True)]
+        ids = zip(table.lists("input_ids", rows), rows.tolist(), strict=True)
+        counts = [self.chosen(np.asarray(i, np.int64), row, epoch).sum() for i, row in ids]
         return np.array(counts, dtype=np.float32)
 
     def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:

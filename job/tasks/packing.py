@@ -6,6 +6,7 @@ It happens when the data set is encoded, so that the blocks do not depend on the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ class Packer:
         """The blocks that are full after these rows, None if there are none."""
         parts: list[Ids] = [self._left]
         offsets, values = rows.offsets.to_numpy(), rows.values.to_numpy()
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, end in pairwise(offsets):
             parts += [values[start:end], self.between]
         joined = np.concatenate(parts)
         full = len(joined) // self.inside
