@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from job import models, runs
+from job import models, runs, tasks
 from job.artifacts import Inputs
 from job.errors import InputMissing, StoreUnreachable, Unreachable
 from job.models import Place
@@ -98,10 +98,10 @@ def find_base(settings: Settings, scratch: Path) -> Base:
     place = models.find(settings.model.name, settings.model.revision, scratch)
     other = settings.model.tokenizer
     source = models.find(other, None, scratch) if other else place
-    config = models.load_config(place, settings.model)
     models.check_weights(place)
+    config = models.load_config(place, settings.model)
     tokenizer = models.load_tokenizer(source, settings.model)
-    length = models.max_length_of(config, tokenizer, settings.encode.max_length)
+    length = models.max_length_of(config, tokenizer, settings.encode.max_length, tasks.create(settings).longest)
     return Base(place, tokenizer, length, models.label_names(config))
 
 

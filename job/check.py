@@ -42,7 +42,6 @@ def check(settings: Settings, stop: StopSignal) -> Iterator[str]:
         yield from _store(store, settings)
         inputs = resolve_inputs(settings.data)
         yield from _inputs(inputs)
-        quiet_libraries()
         task = tasks.create(settings)
         raw = fetch(settings.data, inputs, scratch / "rows", poll=stop.poll, limit=ROWS)
         rows = clean(
@@ -55,6 +54,7 @@ def check(settings: Settings, stop: StopSignal) -> Iterator[str]:
             poll=stop.poll,
         )
         yield from _rows(rows)
+        quiet_libraries()  # imports torch: not before the rows have been looked at
         place = models.find(settings.model.name, settings.model.revision, scratch)
         yield from _model(settings, place, task, rows, store, scratch)
 
@@ -93,6 +93,7 @@ def _rows(rows: CleanRows) -> Iterator[str]:
 def _model(
     settings: Settings, place: Place, task: Task, rows: CleanRows, store: Store, scratch: Path
 ) -> Iterator[str]:
+    models.check_weights(place)
     config = models.load_config(place, settings.model)
     other = settings.model.tokenizer
     source = models.find(other, None, scratch) if other else place

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from job import telemetry
-from job.errors import DiskFull, JobError, OutOfMemory, from_os_error
+from job.errors import (
+    DiskFull,
+    JobError,
+    OutOfMemory,
+    StoreUnreachable,
+    Unreachable,
+    from_os_error,
+)
 from job.settings import Settings, load
 
 
@@ -54,6 +61,8 @@ def explained(error: Exception) -> int:
     if known is None:
         traceback.print_exception(error)
         known = JobError(f"{type(error).__name__}: {error}")
+    if isinstance(known, Unreachable):
+        known = StoreUnreachable(known.message, hint=known.hint)  # these commands record no attempt
     print(f"finetune: {known}", file=sys.stderr)
     return known.exit_code
 

@@ -211,8 +211,8 @@ def tokenizer_sha256(tokenizer: PreTrainedTokenizerFast) -> str:
     return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
 
 
-def max_length_of(config: Any, tokenizer: Any, wanted: int | None) -> int:
-    """Tokens a row may have: the setting, or the model's own limit, at most 512.
+def max_length_of(config: Any, tokenizer: Any, wanted: int | None, most: int = 512) -> int:
+    """Tokens a row may have: the setting, or the model's own limit, at most `most`.
 
     Raises:
         SettingsError: the setting is above what the model takes.
@@ -226,7 +226,7 @@ def max_length_of(config: Any, tokenizer: Any, wanted: int | None) -> int:
             f"FINETUNE_ENCODE__MAX_LENGTH={wanted} is above the {limit} tokens that the model takes",
             hint=f"set it to {limit} at most",
         )
-    return wanted or min(limit, 512)
+    return wanted or min(limit, most)
 
 
 def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> PreTrainedModel:
@@ -266,11 +266,7 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
 
 
 def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
-    """Only a head, or a pooler that another head did not need, may begin at random.
-
-    Raises:
-        DataError: config.json describes another model than the weights are.
-    """
+    """Refuse all but a head, or a pooler that another head did not need, to begin at random."""
     body = f"{model.base_model_prefix}."
     shapes = [name for name, *_ in report["mismatched_keys"] if name.startswith(body)]
     missing = {name for name in report["missing_keys"] if name.startswith(body)}

@@ -58,11 +58,17 @@ def check_uri(uri: str) -> str:
     """The URI's scheme.
 
     Raises:
-        SettingsError: the scheme is none that the job reads, or an s3:// URI names no bucket.
+        SettingsError: it is malformed, its scheme is none that the job reads, or it is an s3:// URI
+            without a bucket.
     """
     scheme = scheme_of(uri)
     if scheme == "s3":
         split_s3(uri)
+    elif scheme != "file":
+        try:
+            urlsplit(uri)
+        except ValueError as error:
+            raise SettingsError(f"{mask(uri)}: not a URI ({error})", hint="correct it") from None
     return scheme
 
 

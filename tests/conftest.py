@@ -5,9 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.servers import Server, seaweedfs
+
+# machines that run tests are shared: a slow example is no failure
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

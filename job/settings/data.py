@@ -60,6 +60,15 @@ class Columns(Section):
     label: str = "label"
     """The class, a list of classes (multi-label), or a number (regression)."""
 
+    prompt: str | None = None
+    """For text-generation: what the model is given."""
+
+    completion: str | None = None
+    """For text-generation: what it learns to answer to the prompt."""
+
+    messages: str | None = None
+    """For text-generation: a chat, as a list of {"role": …, "content": …}; its last answer is learned."""
+
 
 class Data(Section):
     """Where the rows come from and how they are split."""

@@ -22,7 +22,7 @@ AVERAGED = ("precision", "recall", "f1")
 
 def mistakes(settings: Settings) -> list[str]:
     """Every mistake across settings, each with its fix; empty when there is none."""
-    return [*_places(settings), *_model(settings), *_train(settings)]
+    return [*_places(settings), *_model(settings), *_columns(settings), *_train(settings)]
 
 
 def _places(settings: Settings) -> Iterator[str]:
@@ -109,6 +109,14 @@ def _metric(given: str, problem: str) -> Iterator[str]:
             f"FINETUNE_EVALUATE__METRIC={given} is no metric of text-classification{kind}{guess}; "
             f"use one of {', '.join(known)}"
         )
+
+
+def _columns(settings: Settings) -> Iterator[str]:
+    columns = settings.data.columns
+    if bool(columns.prompt) != bool(columns.completion):
+        yield "FINETUNE_DATA__COLUMNS__PROMPT and __COMPLETION belong together; set both or neither"
+    if columns.messages and columns.prompt:
+        yield "FINETUNE_DATA__COLUMNS__MESSAGES and __PROMPT exclude each other; unset one"
 
 
 def _train(settings: Settings) -> Iterator[str]:

@@ -74,8 +74,14 @@ def encode(
     files: dict[str, Path] = {}
     for split, cleaned in rows.tables.items():
         files[f"{split}.arrow"] = folder / f"{split}.arrow"
-        cut = _encode_split(cleaned, files[f"{split}.arrow"], task, encoder, poll)
-        splits[split]["truncated"] = cut
+        cut, repaired = _encode_split(cleaned, files[f"{split}.arrow"], task, encoder, poll)
+        splits[split] |= {"truncated": cut, "repaired": repaired}
+        if repaired:
+            warn(
+                "labels did not fit their neighbours and were repaired",
+                split=split,
+                labels=repaired,
+            )
         if cut:
             warn(
                 "rows are longer than the model takes and were cut",
@@ -102,9 +108,10 @@ def _first(path: Path) -> Columns:
 
 def _encode_split(
     source: Path, target: Path, task: Task, encoder: Encoder, poll: Callable[[], None]
-) -> int:
-    """One split; returns how many rows were cut. A small batch at a time, so memory stays small."""
-    truncated = number = 0
+) -> tuple[int, int]:
+    """One split, a small batch at a time, so memory stays small; returns how many rows were cut and
+    how many labels were repaired."""
+    truncated = repaired = number = 0
     packer = task.packer(encoder.tokenizer, encoder.max_length)
     with Writer(target) as writer:
         for whole in stream(source):
@@ -114,6 +121,7 @@ def _encode_split(
                 columns = batch.drop_columns([FILE, LINE]).to_pydict()
                 features = task.features(columns, encoder.tokenizer, encoder.max_length)
                 truncated += features.truncated
+                repaired += features.repaired
                 if packer is None:
                     writer.write(_with_origin(features, batch, number))
                 elif (blocks := packer.add(features.columns["input_ids"])) is not None:
@@ -121,7 +129,7 @@ def _encode_split(
                 number += batch.num_rows
         if packer is not None and (last := packer.flush()) is not None:
             writer.write(last)
-    return truncated
+    return truncated, repaired
 
 
 def _with_origin(features: Features, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:

@@ -19,7 +19,6 @@ from job.models import Place
 from job.runtime import has_gpu
 from job.scoring import HeldOut, Limits, score
 from job.settings import Model, Runtime
-from job.tables import MappedTable
 from job.tasks.base import Task
 from job.telemetry import event
 
@@ -77,7 +76,7 @@ def evaluate(
         rows = held_out.rows
         results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
         results[f"{prefix}_samples"] = len(rows)
-        tables.append(_predictions(split, rows, task.written(scored)))
+        tables.append(_predictions(split, held_out, task.written(scored)))
         event("scored", split=split, rows=len(rows), **_headline(metrics, task))
     predictions = scratch / "predictions.parquet"
     if tables:
@@ -93,11 +92,12 @@ def _headline(metrics: dict[str, float], task: Task) -> dict[str, float]:
     }
 
 
-def _predictions(split: Split, rows: MappedTable, written: dict[str, Any]) -> pa.Table:
-    columns: dict[str, Any] = {
-        "split": pa.array([split] * len(rows)),
-        "row": pa.array(np.arange(len(rows))),
-        "file": pa.array(rows.column(FILE)),
-        "line": pa.array(rows.column(LINE)),
-    }
-    return pa.table(columns | {name: pa.array(values) for name, values in written.items()})
+def _predictions(split: Split, held_out: HeldOut, written: dict[str, Any]) -> pa.Table:
+    """Packed blocks belong to no file and line; `row` is the block's number then."""
+    columns: dict[str, Any] = {name: pa.array(values) for name, values in written.items()}
+    count = len(next(iter(columns.values())))
+    origin: dict[str, Any] = {"split": pa.array([split] * count), "row": pa.array(np.arange(count))}
+    for name, column in (("file", FILE), ("line", LINE)):
+        nothing = pa.nulls(count, pa.int64())
+        origin[name] = nothing if held_out.packed else pa.array(held_out.rows.column(column))
+    return pa.table(origin | columns)

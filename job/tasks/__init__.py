@@ -6,6 +6,7 @@ from job.settings import Settings
 from job.tasks.base import Task
 from job.tasks.fill_mask import FillMask
 from job.tasks.text_classification import TextClassification
+from job.tasks.text_generation import TextGeneration
 
 
 def create(settings: Settings) -> Task:
@@ -13,4 +14,6 @@ def create(settings: Settings) -> Task:
     columns = settings.data.columns
     if settings.task == "fill-mask":
         return FillMask.create(columns, settings.train, settings.seed)
+    if settings.task == "text-generation":
+        return TextGeneration.create(columns)
     return TextClassification.create(columns, settings.model, settings.train)

@@ -53,6 +53,11 @@ class RowRules(Protocol):
         """Roles that hold text: they are cleaned, and their hash decides a row's split."""
         ...
 
+    @property
+    def verbatim_roles(self) -> tuple[str, ...]:
+        """Text roles that are not cleaned, since something counts their characters or words."""
+        ...
+
     def problems(self, rows: Columns) -> list[str | None]:
         """Why each row cannot be used (`no label`), or None."""
         ...
@@ -73,6 +78,8 @@ class Features:
     give several."""
     truncated: int = 0
     """Rows that lost their end."""
+    repaired: int = 0
+    """Labels that did not fit their neighbours and were changed."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,9 @@ class Task(ABC):
     peft_type: ClassVar[str]
     """peft's name for it."""
 
+    longest: ClassVar[int] = 512
+    """Tokens a row has at most where neither the settings nor the model say less."""
+
     columns: Mapping[str, str]
     """See RowRules."""
 
@@ -105,6 +115,11 @@ class Task(ABC):
     @abstractmethod
     def text_roles(self) -> tuple[str, ...]:
         """See RowRules."""
+
+    @property
+    def verbatim_roles(self) -> tuple[str, ...]:
+        """See RowRules."""
+        return ()
 
     @abstractmethod
     def problems(self, rows: Columns) -> list[str | None]:
@@ -194,6 +209,16 @@ class Task(ABC):
     @abstractmethod
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
         """The model's outputs, one a row, and the summed loss of a micro-batch."""
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The columns of `written` that a fresh process must find again with the published files."""
+        return ("prediction",)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What a fresh process must know besides the published files to find them, as JSON."""
+        return {}
 
     @abstractmethod
     def metrics(self, scored: Scored) -> dict[str, float]:

@@ -124,7 +124,7 @@ class FillMask(Task):
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer:
         """Blocks as the tokenizer builds a sentence, a separator between texts."""
-        around = tokenizer.build_inputs_with_special_tokens([self.mask_id])
+        around = tokenizer.encode(str(tokenizer.mask_token))
         at = around.index(self.mask_id)
         between = [tokenizer.sep_token_id] if tokenizer.sep_token_id is not None else []
         return Packer(max_length, before=around[:at], after=around[at + 1 :], between=between)
@@ -142,7 +142,7 @@ class FillMask(Task):
             draws = draws[starts]
         found: npt.NDArray[np.bool_] = can & (draws < self.probability)
         if not found.any() and can.any():
-            found[np.flatnonzero(can)[int(draws[can].argmin())]] = True
+            found = can & (draws == draws[can].min())
         return found
 
     def masked(self, ids: Ids, row: int, epoch: int) -> tuple[Ids, Ids]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from job.tasks.base import Outputs, Scored
+from job.tasks.base import Batch, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch
@@ -39,14 +39,37 @@ def loss_and_count(losses: torch.Tensor, labels: torch.Tensor) -> Outputs:
 
 def perplexity(scored: Scored) -> dict[str, float]:
     """The exponential of the mean loss a token; a number too large for a float is the largest."""
-    sums = np.stack(scored.outputs).sum(axis=0)
+    sums = np.stack([output[:2] for output in scored.outputs]).sum(axis=0)
     return {"perplexity": math.exp(min(700.0, float(sums[0] / max(1, sums[1]))))}
 
 
 def written(scored: Scored) -> dict[str, Any]:
     """Each block's loss in nats a token, and its tokens."""
-    pairs = np.stack(scored.outputs)
+    pairs = np.stack([output[:2] for output in scored.outputs])
     return {
         "loss": pairs[:, 0] / np.maximum(1, pairs[:, 1]),
         "tokens": pairs[:, 1].astype(np.int64),
     }
+
+
+def continued(model: Any, batch: Batch) -> Outputs:
+    """What the model goes on with behind each row's prompt, greedily, as long as the row's own
+    completion and a little more; ids, shape (tokens,), up to the end-of-text token.
+
+    The prompt is all up to the first label, which is that of its last token.
+    """
+    import torch
+
+    asked = (batch["labels"] != IGNORED).int()
+    sizes = (asked.argmax(dim=-1) + 1).tolist()
+    width, longest = max(sizes), int(asked.sum(dim=-1).max())
+    ids = torch.full((len(sizes), width), int(model.config.pad_token_id), device=asked.device)
+    mask = torch.zeros_like(ids)
+    for row, size in enumerate(sizes):
+        # to the left of the prompt, so that every row goes on at the same place
+        ids[row, width - size :] = batch["input_ids"][row, :size]
+        mask[row, width - size :] = 1
+    whole = model.generate(
+        input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=longest + 2
+    )
+    return list(whole[:, width:].cpu().numpy())

@@ -260,6 +260,11 @@ class TextClassification(Task):
         softmax: Floats = (exponent / exponent.sum(axis=-1, keepdims=True)).astype(np.float32)
         return softmax
 
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The score of a regression, all probabilities otherwise."""
+        return ("prediction",) if self.problem_type == REGRESSION else ("probabilities",)
+
     def metrics(self, scored: Scored) -> dict[str, float]:
         """See job.tasks.classification_metrics."""
         from job.tasks.classification_metrics import compute

@@ -162,7 +162,8 @@ class Scan:
         """The texts cleaned, and the rows that have the wanted length."""
         roles = {role: _pick(values, good) for role, values in selected.roles.items()}
         for role in self._rules.text_roles:
-            roles[role] = cleaned(roles[role], self._clean)
+            if role not in self._rules.verbatim_roles:
+                roles[role] = cleaned(roles[role], self._clean)
         texts = [roles[role] for role in self._rules.text_roles]
         words = word_counts(texts[0])
         reasons = self._reasons(texts, words)
