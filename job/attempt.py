@@ -101,7 +101,9 @@ def find_base(settings: Settings, scratch: Path) -> Base:
     models.check_weights(place)
     config = models.load_config(place, settings.model)
     tokenizer = models.load_tokenizer(source, settings.model)
-    length = models.max_length_of(config, tokenizer, settings.encode.max_length, tasks.create(settings).longest)
+    length = models.max_length_of(
+        config, tokenizer, settings.encode.max_length, tasks.create(settings).longest
+    )
     return Base(place, tokenizer, length, models.label_names(config))
 
 

@@ -98,19 +98,22 @@ def _model(
     other = settings.model.tokenizer
     source = models.find(other, None, scratch) if other else place
     tokenizer = models.load_tokenizer(source, settings.model)
-    max_length = models.max_length_of(config, tokenizer, settings.encode.max_length)
+    max_length = models.max_length_of(config, tokenizer, settings.encode.max_length, task.longest)
     parameters = models.parameter_count(config, task)
     yield f"model      {mask(place.name)}: {config.model_type}, {parameters / 1e6:.1f} M parameters, {place.identity[:24]}"
-    yield from _tokens(settings, tokenizer, max_length, rows)
+    yield from _tokens(settings, task, tokenizer, max_length, rows)
     size = _Sizes.of(settings, config, parameters, max_length)
     yield from _memory(settings, size)
     yield from _grace(settings, size, store, scratch)
 
 
-def _tokens(settings: Settings, tokenizer: Any, max_length: int, rows: CleanRows) -> Iterator[str]:
+def _tokens(
+    settings: Settings, task: Task, tokenizer: Any, max_length: int, rows: CleanRows
+) -> Iterator[str]:
     first = next(stream(rows.tables["train"])).slice(0, ROWS).to_pydict()
     texts = [
-        " ".join(filter(None, pair)) for pair in zip(*(first[r] for r in ("text",)), strict=True)
+        " ".join(filter(None, row))
+        for row in zip(*(first[role] for role in task.text_roles), strict=True)
     ]
     lengths = sorted(len(e) for e in tokenizer.backend_tokenizer.encode_batch_fast(texts))
     cut = sum(1 for length in lengths if length > max_length)

@@ -20,7 +20,7 @@ from job.tasks.base import Task
 from job.uris import join, mask
 
 PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
-SHOWN = ("accuracy", "f1", "pearson")
+SHOWN = ("accuracy", "exact_match", "f1", "pearson")
 
 
 def dataset_fingerprint(attempt: Attempt) -> str:
@@ -75,6 +75,7 @@ def facts(
         base_is_hub_id=models.is_hub_id(settings.model.name),
         license=settings.publish.license,
         labels=tuple(found.get("labels", ())),
+        classes=tuple(found.get("types", found.get("labels", ()))),
         regression=found.get("problem_type") == "regression",
         pairs="text_pair" in task.columns,
         profile=dataset.profile,

@@ -40,11 +40,13 @@ def is_refused(
 
 def test_a_label_column_that_is_not_there(model: Path, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "rows.csv", ROWS, ("text", "lable"))
-    is_refused(
-        tmp_path, given(tmp_path, model, data), 65,
-        "rows.csv: no column 'label'", "did you mean 'lable'?", "the columns are 'text', 'lable'",
+    words = (
+        "rows.csv: no column 'label'",
+        "did you mean 'lable'?",
+        "the columns are 'text', 'lable'",
         "set FINETUNE_DATA__COLUMNS__LABEL",
-    )  # fmt: skip
+    )
+    is_refused(tmp_path, given(tmp_path, model, data), 65, *words, command="check")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TEMPLATE = Path(__file__).with_name("card.md.jinja")
+TEMPLATES = Path(__file__).parent
+"""`card.md.jinja`, and for a task that needs other words a template that extends it."""
 SPLIT_NAMES = {"eval": "validation", "test": "test"}
 
 
@@ -28,6 +29,9 @@ class Facts:
     base_is_hub_id: bool
     license: str | None
     labels: tuple[str, ...]
+    """In the order of the model's outputs."""
+    classes: tuple[str, ...]
+    """What is scored one by one: labels, or types of entities."""
     regression: bool
     pairs: bool
     profile: Mapping[str, Any]
@@ -52,7 +56,7 @@ def escape(text: object) -> str:
 def write_card(path: Path, facts: Facts, results: Mapping[str, Any]) -> None:
     """Write README.md with its YAML metadata and the model-index."""
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
-    from jinja2 import Environment
+    from jinja2 import Environment, FileSystemLoader
 
     data = ModelCardData(
         model_name=facts.name,
@@ -76,13 +80,19 @@ def write_card(path: Path, facts: Facts, results: Mapping[str, Any]) -> None:
         ]
         or None,
     )
-    environment = Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - Markdown; `escape` below
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
+        autoescape=False,  # noqa: S701 - Markdown; `escape` below
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["md"] = escape
-    body = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    names = [f"card.{facts.task}.md.jinja", "card.md.jinja"]
+    body = environment.select_template(names).render(
         facts=facts,
         results=results,
         overall={SPLIT_NAMES[p]: _overall(results, p) for p in SPLIT_NAMES if _overall(results, p)},
-        per_class=_per_class(results, facts.labels),
+        per_class=_per_class(results, facts.classes),
         train=facts.settings["train"],
     )
     path.write_text(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")), encoding="utf-8")

@@ -10,7 +10,9 @@ from job.errors import SettingsError
 from job.settings.base import Section
 from job.uris import check_uri
 
-Format = Literal["auto", "csv", "tsv", "json", "jsonl", "text", "parquet", "arrow", "pickle"]
+Format = Literal[
+    "auto", "csv", "tsv", "json", "jsonl", "text", "parquet", "arrow", "conll", "squad", "pickle"
+]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -60,6 +62,21 @@ class Columns(Section):
     label: str = "label"
     """The class, a list of classes (multi-label), or a number (regression)."""
 
+    tokens: str = "tokens"
+    """For token-classification: the words of a sentence, as a list."""
+
+    tags: str = "tags"
+    """For token-classification: the tag of each word, as a list."""
+
+    question: str = "question"
+    """For question-answering: what is asked."""
+
+    context: str = "context"
+    """For question-answering: the text that holds the answer."""
+
+    answers: str = "answers"
+    """For question-answering: {"text": […], "answer_start": […]}, in characters; empty lists for no answer."""
+
     prompt: str | None = None
     """For text-generation: what the model is given."""
 
@@ -108,6 +125,9 @@ class Data(Section):
 
     split_by: str | None = None
     """A column whose equal values stay together in one split, such as an author or a document."""
+
+    tag_scheme: Literal["auto", "iob2", "bioes", "none"] = "auto"
+    """For token-classification: how tags mark entities; `auto` takes BIOES where E- or S- stands; `none` for tags without entities, such as parts of speech."""
 
     max_bad_fraction: Fraction = 0.01
     """The part of a split's rows that may be unreadable before the run ends."""
@@ -170,3 +190,9 @@ class Encode(Section):
 
     pad_to_multiple_of: Annotated[int, Field(ge=1)] = 1
     """Round padded lengths up to a multiple, such as 8 for tensor cores."""
+
+    stride: Annotated[int, Field(ge=0)] | None = None
+    """For token-classification and question-answering: tokens that the windows of a long row share. Default: a quarter of max_length, at most 128."""
+
+    label_all_pieces: bool = False
+    """For token-classification: give the tag of a word to all of its tokens, not to the first alone."""

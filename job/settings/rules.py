@@ -22,7 +22,13 @@ AVERAGED = ("precision", "recall", "f1")
 
 def mistakes(settings: Settings) -> list[str]:
     """Every mistake across settings, each with its fix; empty when there is none."""
-    return [*_places(settings), *_model(settings), *_columns(settings), *_train(settings)]
+    return [
+        *_places(settings),
+        *_model(settings),
+        *_columns(settings),
+        *_verbatim(settings),
+        *_train(settings),
+    ]
 
 
 def _places(settings: Settings) -> Iterator[str]:
@@ -117,6 +123,27 @@ def _columns(settings: Settings) -> Iterator[str]:
         yield "FINETUNE_DATA__COLUMNS__PROMPT and __COMPLETION belong together; set both or neither"
     if columns.messages and columns.prompt:
         yield "FINETUNE_DATA__COLUMNS__MESSAGES and __PROMPT exclude each other; unset one"
+
+
+def _verbatim(settings: Settings) -> Iterator[str]:
+    """Tags count words and answers count characters: neither may change."""
+    clean, train = settings.clean, settings.train
+    if settings.task not in ("token-classification", "question-answering"):
+        return
+    changes = {
+        "UNESCAPE_HTML": clean.unescape_html,
+        "LOWERCASE": clean.lowercase,
+        "NORMALIZE_UNICODE": clean.normalize_unicode,
+    }
+    for name in (name for name, wanted in changes.items() if wanted):
+        yield (
+            f"FINETUNE_CLEAN__{name} would change what {settings.task} counts; unset it, and leave it "
+            "to the tokenizer"
+        )
+    if train.class_weights != "none":
+        yield f"FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for {settings.task}; unset it"
+    if train.label_smoothing and settings.task == "question-answering":
+        yield "FINETUNE_TRAIN__LABEL_SMOOTHING has no meaning for question-answering; unset it"
 
 
 def _train(settings: Settings) -> Iterator[str]:

@@ -140,6 +140,15 @@ class Evaluate(Section):
     max_rows: Positive | None = None
     """Validation rows scored during training at most; the final scores are over all rows."""
 
+    n_best: Positive = 20
+    """For question-answering: the candidates among which an answer's probability is made."""
+
+    max_answer_tokens: Positive = 30
+    """For question-answering: tokens an answer may have."""
+
+    no_answer_threshold: float = 0.0
+    """For question-answering with unanswerable rows: no answer where its score leads the best span's by more than this."""
+
 
 class Publish(Section):
     """What becomes of the trained model."""

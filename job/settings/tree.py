@@ -65,7 +65,13 @@ class Settings(BaseSettings):
         protected_namespaces=(),
     )
 
-    task: Literal["text-classification", "fill-mask", "text-generation"] = "text-classification"
+    task: Literal[
+        "text-classification",
+        "token-classification",
+        "question-answering",
+        "fill-mask",
+        "text-generation",
+    ] = "text-classification"
     """What the model learns, by the Hub's own name."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")] = "model"

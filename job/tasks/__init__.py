@@ -5,8 +5,10 @@ from __future__ import annotations
 from job.settings import Settings
 from job.tasks.base import Task
 from job.tasks.fill_mask import FillMask
+from job.tasks.question_answering import QuestionAnswering
 from job.tasks.text_classification import TextClassification
 from job.tasks.text_generation import TextGeneration
+from job.tasks.token_classification import TokenClassification
 
 
 def create(settings: Settings) -> Task:
@@ -16,4 +18,8 @@ def create(settings: Settings) -> Task:
         return FillMask.create(columns, settings.train, settings.seed)
     if settings.task == "text-generation":
         return TextGeneration.create(columns)
+    if settings.task == "token-classification":
+        return TokenClassification.create(settings.data, settings.encode, settings.train)
+    if settings.task == "question-answering":
+        return QuestionAnswering.create(columns, settings.encode, settings.evaluate)
     return TextClassification.create(columns, settings.model, settings.train)

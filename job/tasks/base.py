@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from job.artifacts import FILE, LINE
 from job.tasks.padding import Padding
 
 if TYPE_CHECKING:
@@ -214,6 +215,12 @@ class Task(ABC):
     def compared(self) -> tuple[str, ...]:
         """The columns of `written` that a fresh process must find again with the published files."""
         return ("prediction",)
+
+    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
+        """What a fresh process is given of a held-out split: its first cleaned rows by role, with
+        the number (`row`) that they have in `written`."""
+        first = rows.table.slice(0, count).drop_columns([FILE, LINE]).to_pylist()
+        return [{"row": number, **row} for number, row in enumerate(first)]
 
     @property
     def reading(self) -> dict[str, Any]:

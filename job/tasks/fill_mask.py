@@ -103,13 +103,11 @@ class FillMask(Task):
                 "the task fill-mask needs a tokenizer with a mask token, and this one has none",
                 hint="take a masked language model such as BERT or RoBERTa, or FINETUNE_TASK=text-generation",
             )
-        words = tokenizer.get_vocab()
-        going_on = [i for word, i in words.items() if _goes_on(word, tokenizer)]
         return replace(
             self,
             mask_id=int(tokenizer.mask_token_id),
             special_ids=tuple(sorted(tokenizer.all_special_ids)),
-            continuation_ids=tuple(sorted(going_on)) if self.whole_words else (),
+            continuation_ids=_continuations(tokenizer) if self.whole_words else (),
             vocabulary=len(tokenizer),
         )
 
@@ -195,13 +193,23 @@ class FillMask(Task):
         """Perplexity over the chosen tokens."""
         return lm.perplexity(scored)
 
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The loss."""
+        return ("loss",)
+
+    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
+        """Encoded rows, with the labels that they were scored on."""
+        return lm.trials(self, table, count)
+
     def written(self, scored: Scored) -> dict[str, Any]:
         """Each block's loss, and how many tokens it is over."""
         return lm.written(scored)
 
 
-def _goes_on(word: str, tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether a vocabulary entry continues a word: WordPiece marks those, the others mark starts."""
-    if any(token.startswith("##") for token in tokenizer.get_vocab()):
-        return word.startswith("##")
-    return not word.startswith(("Ġ", "▁"))
+def _continuations(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
+    """Tokens that go on with a word: WordPiece marks those, other models mark where words start."""
+    words = tokenizer.get_vocab()
+    if any(word.startswith("##") for word in words):
+        return tuple(sorted(i for word, i in words.items() if word.startswith("##")))
+    return tuple(sorted(i for word, i in words.items() if not word.startswith(("Ġ", "▁"))))

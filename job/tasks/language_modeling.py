@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from job.tasks.base import Batch, Outputs, Scored
+from job.tasks.base import FIXED, Batch, Outputs, Scored, Task
+from job.tasks.padding import Padding
 
 if TYPE_CHECKING:
     import torch
+
+    from job.tables import MappedTable
 
 IGNORED = -100
 """The label of a position that is not learned; torch's own cross-entropy skips it."""
@@ -50,6 +53,16 @@ def written(scored: Scored) -> dict[str, Any]:
         "loss": pairs[:, 0] / np.maximum(1, pairs[:, 1]),
         "tokens": pairs[:, 1].astype(np.int64),
     }
+
+
+def trials(task: Task, table: MappedTable, count: int) -> list[dict[str, Any]]:
+    """The first blocks as input ids and labels, as scoring saw them."""
+    found = []
+    for number in range(min(count, len(table))):
+        batch = task.collate(table, np.array([number]), Padding(0), FIXED)
+        ids, labels = (batch[name][0].tolist() for name in ("input_ids", "labels"))
+        found.append({"row": number, "input_ids": ids, "labels": labels})
+    return found
 
 
 def continued(model: Any, batch: Batch) -> Outputs:

@@ -197,6 +197,15 @@ class TextGeneration(Task):
             found["exact_match"] = float(np.mean([answer == wanted for answer, wanted in pairs]))
         return found
 
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The loss."""
+        return ("loss",)
+
+    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
+        """Encoded rows, with the labels that they were scored on."""
+        return lm.trials(self, table, count)
+
     def written(self, scored: Scored) -> dict[str, Any]:
         """Each row's loss and how many tokens it is over; for prompts the answer and the reference."""
         columns = lm.written(scored)

@@ -17,6 +17,7 @@ class Relay:
     target: tuple[str, int]
     drop: dict[str, int] = field(default_factory=dict)  # no answer at all
     cut: dict[str, int] = field(default_factory=dict)  # half of the body
+    down: bool = False  # nothing reaches the server any more
     seen: list[tuple[str, int]] = field(default_factory=list)  # method, status
     url: str = ""
 
@@ -31,6 +32,9 @@ def relay(host: str, port: int) -> Iterator[Relay]:
 
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if state.down:
+                self.close_connection = True
+                return
             upstream = http.client.HTTPConnection(*state.target, timeout=30)
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():

@@ -59,7 +59,7 @@ def test_the_loss_is_over_the_completion_and_transformers_own(
     task = made(prompt="prompt", completion="completion").fitted({}, {}, (), tokenizer)
     table = table_of(task, PAIRS, tokenizer, tmp_path / "rows.arrow")
     assert tokenizer.batch_decode(
-        [label[label >= 0] for label in table.lists("labels", np.arange(2))]
+        [label[label != -100] for label in table.lists("labels", np.arange(2))]
     ) == ["b c d [SEP]", "e [SEP]"]
     batch = task.collate(table, np.arange(2), Padding(0), FIXED)
     labels = Padding(0).fill(table.lists("labels", np.arange(2)), -100)

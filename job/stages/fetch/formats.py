@@ -22,8 +22,10 @@ from job.errors import DataError, StoreError
 from job.settings import Data
 from job.stages.fetch.chunks import Chunk
 from job.stages.fetch.columnar import pickle_refused, read_arrow, read_parquet, read_pickle
+from job.stages.fetch.conll import read_conll
 from job.stages.fetch.delimited import read_csv, read_tsv
 from job.stages.fetch.jsons import read_json, read_jsonl
+from job.stages.fetch.squad import read_squad
 from job.stages.fetch.text import read_text
 from job.store.keys import check_key
 
@@ -35,6 +37,8 @@ _READERS: dict[str, Callable[[BinaryIO, str, Data], Iterator[Chunk]]] = {
     "text": read_text,
     "parquet": read_parquet,
     "arrow": read_arrow,
+    "conll": read_conll,
+    "squad": read_squad,
     "pickle": read_pickle,
 }
 _SEEKABLE = ("parquet", "arrow")

@@ -94,6 +94,16 @@ def read_json(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
     )
 
 
+def objects(file: BinaryIO, name: str, data: Data) -> Iterator[Any]:
+    """The elements of a document's one list of objects, each as it stands.
+
+    Raises:
+        DataError, SettingsError: as `read_json`.
+    """
+    for value, _ in _rows(_Scanner(pieces(file, data.encoding), name)):
+        yield value
+
+
 def _is_lines(start: str) -> bool:
     first, _, rest = start.strip().partition("\n")
     try:

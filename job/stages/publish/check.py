@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from job.artifacts import FILE, LINE, SPLITS, Dataset, Split
+from job.artifacts import SPLITS, Dataset, Split
 from job.errors import JobError
 from job.tables import MappedTable
 from job.tasks.base import Task
@@ -32,7 +32,7 @@ def compare(task: Task, folder: Path, dataset: Dataset, predictions: Path, max_l
     Raises:
         JobError: the fresh process failed, or its outputs differ.
     """
-    rows = [row for split in SPLITS for row in _first(dataset, split)]
+    rows = [row for split in SPLITS for row in _first(task, dataset, split)]
     if not rows:
         return 0
     expected = _expected(task, predictions, rows)
@@ -62,12 +62,12 @@ def distance(want: Any, got: Any) -> float:
     return 0.0 if want == got else math.inf
 
 
-def _first(dataset: Dataset, split: Split) -> list[dict[str, Any]]:
-    """The first rows of a held-out split, by role."""
+def _first(task: Task, dataset: Dataset, split: Split) -> list[dict[str, Any]]:
+    """What the fresh process is given of a split; nothing where it is not held out."""
     if not dataset.rows(split).exists():
         return []
-    rows = MappedTable(dataset.rows(split)).table.slice(0, ROWS).drop_columns([FILE, LINE])
-    return [{"split": split, "row": i, **row} for i, row in enumerate(rows.to_pylist())]
+    table, rows = MappedTable(dataset.table(split)), MappedTable(dataset.rows(split))
+    return [{"split": split, **trial} for trial in task.trials(table, rows, ROWS)]
 
 
 def _expected(task: Task, predictions: Path, rows: list[dict[str, Any]]) -> list[Any]:

@@ -50,19 +50,78 @@ def token_classification(folder: str, rows: Rows, *, max_length: int) -> list[An
 
 
 def question_answering(folder: str, rows: Rows, **reading: Any) -> list[Any]:
-    """The best span's text and probability, read by the job's own n-best."""
-    from job.tasks.answers import answer_of
+    """The best span's text and its probability, read by the job's own n-best: transformers has no
+    pipeline for it any more. A question of more than half a window is passed over."""
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    from job.tasks.answers import Reading, answer_of
+    from job.tasks.windows import stride_of
 
     model = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    return [list(answer_of(model, tokenizer, row, **reading)) for row in rows]
+    max_length, how = reading["max_length"], Reading(**reading["how"])
+    stride = stride_of(tokenizer, max_length, reading["stride"], pair=True)
+    outputs: list[Any] = []
+    for row in rows:
+        if 2 * len(tokenizer(row["question"])["input_ids"]) > max_length:
+            outputs.append(None)
+            continue
+        inputs = tokenizer(
+            row["question"],
+            row["context"],
+            max_length=max_length,
+            stride=stride,
+            truncation="only_second",
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
+        windows = [_window(model, tokenizer, inputs, i) for i in range(len(inputs["input_ids"]))]
+        outputs.append(list(answer_of(row["context"], windows, how)))
+    return outputs
+
+
+def _window(model: Any, tokenizer: Any, inputs: Any, number: int) -> Any:
+    """What the model says of one window."""
+    import numpy as np
+    import torch
+
+    from job.tasks.answers import Read, empty_token
+
+    names = [name for name in tokenizer.model_input_names if name in inputs]
+    with torch.inference_mode():
+        out = model(**{name: torch.tensor([inputs[name][number]]) for name in names})
+    logits = torch.stack([out.start_logits[0], out.end_logits[0]], dim=-1).float().numpy()
+    inside = np.array([part == 1 for part in inputs.sequence_ids(number)])
+    starts, ends = np.where(inside, np.array(inputs["offset_mapping"][number], np.int32).T, -1)
+    nothing = empty_token(inputs["input_ids"][number], tokenizer.cls_token_id)
+    return Read.of(logits, starts, ends, nothing)
+
+
+def language_model(auto_class: str) -> Callable[..., list[Any]]:
+    """A function that gives each block's mean loss in nats, labels standing where logits do."""
+
+    def run(folder: str, rows: Rows, **reading: Any) -> list[Any]:
+        import torch
+        import transformers
+
+        model = getattr(transformers, auto_class).from_pretrained(folder).eval()
+        losses = []
+        for row in rows:
+            with torch.inference_mode():
+                logits = model(input_ids=torch.tensor([row["input_ids"]])).logits[0]
+            labels = torch.tensor(row["labels"])
+            losses.append([torch.nn.functional.cross_entropy(logits.float(), labels).item()])
+        return losses
+
+    return run
 
 
 RUN: dict[str, Callable[..., list[Any]]] = {
     "text-classification": text_classification,
     "token-classification": token_classification,
     "question-answering": question_answering,
+    "fill-mask": language_model("AutoModelForMaskedLM"),
+    "text-generation": language_model("AutoModelForCausalLM"),
 }
 
 

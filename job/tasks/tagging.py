@@ -1,0 +1,128 @@
+"""Tags of words: schemes, repair, entities, and which word a token belongs to. Pure functions.
+
+IOB2 begins every entity with B- and goes on with I-; BIOES ends it with E-, and marks an entity of
+one word with S- (Ratinov and Roth 2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+OUTSIDE = "O"
+PREFIXES = {"iob2": "BI", "bioes": "BIES"}
+"""The letters of each scheme, in the order of the labels."""
+
+Ints = npt.NDArray[np.int32]
+
+
+class Entity(NamedTuple):
+    """Words `start` up to `end`, which is not part of it."""
+
+    type: str
+    start: int
+    end: int
+
+
+def is_tag(tag: str, scheme: str) -> bool:
+    """Whether a tag is O or one of the scheme's letters with a type; `auto` is either scheme."""
+    if scheme == "none":
+        return bool(tag)
+    letters = PREFIXES.get(scheme, PREFIXES["bioes"])
+    return tag == OUTSIDE or (len(tag) > 2 and tag[0] in letters and tag[1] == "-")
+
+
+def described(scheme: str) -> str:
+    """The tags of a scheme, for a message."""
+    letters = PREFIXES.get(scheme, PREFIXES["bioes"])
+    return ", ".join([OUTSIDE, *(f"{letter}-TYPE" for letter in letters)])
+
+
+def scheme_of(tags: Iterable[str]) -> str:
+    """BIOES where an E- or an S- stands, else IOB2."""
+    return "bioes" if any(tag.startswith(("E-", "S-")) for tag in tags) else "iob2"
+
+
+def types_of(tags: Iterable[str]) -> dict[str, int]:
+    """The entity types among tags, sorted, each with the number 1."""
+    return dict.fromkeys(sorted({tag[2:] for tag in tags if tag != OUTSIDE}), 1)
+
+
+def labels_of(types: Iterable[str], scheme: str) -> tuple[str, ...]:
+    """Every tag that a scheme has for these types, so that a repaired tag is always among them."""
+    return (OUTSIDE, *(f"{letter}-{name}" for name in types for letter in PREFIXES[scheme]))
+
+
+def entities(tags: Sequence[str]) -> list[Entity]:
+    """The entities of a sentence, in order, as conlleval and seqeval read tags.
+
+    An entity goes on while I- or E- of its type follows B- or I-; anything else but O begins one.
+    So I- without B- begins one too, and IOB1 is read rightly.
+    """
+    found: list[Entity] = []
+    before = OUTSIDE
+    for i, tag in enumerate(tags):
+        letter, _, name = tag.partition("-")
+        goes_on = letter in ("I", "E") and before in (f"B-{name}", f"I-{name}")
+        if goes_on:
+            found[-1] = found[-1]._replace(end=i + 1)
+        elif tag != OUTSIDE:
+            found.append(Entity(name, i, i + 1))
+        before = tag
+    return found
+
+
+def tags_of(found: Iterable[Entity], words: int, scheme: str) -> list[str]:
+    """Entities as the tags of a sentence of so many words."""
+    tags = [OUTSIDE] * words
+    for name, start, end in found:
+        tags[start:end] = [f"B-{name}", *[f"I-{name}"] * (end - start - 1)]
+        if scheme == "bioes":
+            tags[end - 1] = f"{'S' if end - start == 1 else 'E'}-{name}"
+    return tags
+
+
+def repaired(tags: Sequence[str], scheme: str) -> list[str]:
+    """The tags of the same entities, written as the scheme has it; others than entities' as they are."""
+    return list(tags) if scheme == "none" else tags_of(entities(tags), len(tags), scheme)
+
+
+def continued(tag: str) -> str:
+    """The tag of a word's later tokens: what begins an entity goes on, and what ends it stays."""
+    if tag.startswith("B-"):
+        return f"I-{tag[2:]}"
+    return f"E-{tag[2:]}" if tag.startswith("S-") else tag
+
+
+def word_bounds(words: Sequence[str]) -> tuple[Ints, Ints]:
+    """Where words begin and end in the text that joins them by single spaces, each shape (words,)."""
+    sizes = np.array([len(word) for word in words], np.int32)
+    ends = (np.cumsum(sizes + 1) - 1).astype(np.int32)
+    return ends - sizes, ends
+
+
+def words_of(starts: Ints, ends: Ints, words: Sequence[str]) -> Ints:
+    """The number of the word that each token belongs to, -1 for one that holds nothing but space.
+
+    A token belongs to the first word that it has a character of.
+
+    Args:
+        starts: where tokens begin in the joined text, shape (tokens,).
+        ends: where they end.
+        words: the sentence.
+    """
+    begins, stops = word_bounds(words)
+    number = np.searchsorted(stops, starts, side="right")
+    known = np.minimum(number, len(words) - 1)
+    touches = (number < len(words)) & (begins[known] < ends) & (starts < ends)
+    return np.where(touches, number, -1).astype(np.int32)
+
+
+def is_first(words: Ints) -> npt.NDArray[np.bool_]:
+    """Which tokens are the first of their word, shape (tokens,)."""
+    seen = np.maximum.accumulate(np.concatenate([[-1], words])) if len(words) else words
+    found: npt.NDArray[np.bool_] = words > seen[:-1] if len(words) else words > 0
+    return found
