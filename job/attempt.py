@@ -22,7 +22,7 @@ from job.telemetry import event, quiet_libraries
 from job.uris import mask
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Base:
     """The model to fine-tune, as far as preparation needs it."""
 
     place: Place
+    config: PreTrainedConfig
     tokenizer: PreTrainedTokenizerFast
     max_length: int
     labels: tuple[str, ...]
@@ -94,17 +95,21 @@ def begin(
 
 
 def find_base(settings: Settings, scratch: Path) -> Base:
-    """The model's files, its tokenizer and its limits."""
-    place = models.find(settings.model.name, settings.model.revision, scratch)
-    other = settings.model.tokenizer
-    source = models.find(other, None, scratch) if other else place
-    models.check_weights(place)
-    config = models.load_config(place, settings.model)
-    tokenizer = models.load_tokenizer(source, settings.model)
+    """The model's files, its tokenizer and its limits; or a config to make one from."""
+    model = settings.model
+    if model.config is None:
+        place = models.find(model.name, model.revision, scratch, code=model.trust_remote_code)
+        other = models.find(model.tokenizer, None, scratch) if model.tokenizer else place
+        models.check_weights(place)
+        tokenizer = models.load_tokenizer(other, model)
+    else:
+        tokenizer = models.load_tokenizer(models.find(str(model.tokenizer), None, scratch), model)
+        place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
+    config = models.load_config(place, model)
     length = models.max_length_of(
         config, tokenizer, settings.encode.max_length, tasks.create(settings).longest
     )
-    return Base(place, tokenizer, length, models.label_names(config))
+    return Base(place, config, tokenizer, length, models.label_names(config))
 
 
 def _frozen(settings: Settings, run: Run, inputs: Inputs | None, base: Base) -> Inputs:

@@ -13,8 +13,8 @@ from typing import Any
 
 from job import models, tasks
 from job.artifacts import SPLITS, CleanRows, Inputs
+from job.attempt import Base, find_base
 from job.batching import steps_per_epoch
-from job.models import Place
 from job.runtime import StopSignal, has_gpu, scratch_folder
 from job.settings import Settings
 from job.stages.clean import clean
@@ -55,8 +55,7 @@ def check(settings: Settings, stop: StopSignal) -> Iterator[str]:
         )
         yield from _rows(rows)
         quiet_libraries()  # imports torch: not before the rows have been looked at
-        place = models.find(settings.model.name, settings.model.revision, scratch)
-        yield from _model(settings, place, task, rows, store, scratch)
+        yield from _model(settings, find_base(settings, scratch), task, rows, store, scratch)
 
 
 def _store(store: Store, settings: Settings) -> Iterator[str]:
@@ -91,18 +90,13 @@ def _rows(rows: CleanRows) -> Iterator[str]:
 
 
 def _model(
-    settings: Settings, place: Place, task: Task, rows: CleanRows, store: Store, scratch: Path
+    settings: Settings, base: Base, task: Task, rows: CleanRows, store: Store, scratch: Path
 ) -> Iterator[str]:
-    models.check_weights(place)
-    config = models.load_config(place, settings.model)
-    other = settings.model.tokenizer
-    source = models.find(other, None, scratch) if other else place
-    tokenizer = models.load_tokenizer(source, settings.model)
-    max_length = models.max_length_of(config, tokenizer, settings.encode.max_length, task.longest)
+    place, config = base.place, base.config
     parameters = models.parameter_count(config, task)
     yield f"model      {mask(place.name)}: {config.model_type}, {parameters / 1e6:.1f} M parameters, {place.identity[:24]}"
-    yield from _tokens(settings, task, tokenizer, max_length, rows)
-    size = _Sizes.of(settings, config, parameters, max_length)
+    yield from _tokens(settings, task, base.tokenizer, base.max_length, rows)
+    size = _Sizes.of(settings, config, parameters, base.max_length)
     yield from _memory(settings, size)
     yield from _grace(settings, size, store, scratch)
 

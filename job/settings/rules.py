@@ -76,7 +76,14 @@ def _suffix(uri: str) -> str:
 
 def _model(settings: Settings) -> Iterator[str]:
     model = settings.model
-    if not model.name:
+    if model.config is not None:
+        if model.name:
+            yield "FINETUNE_MODEL__NAME and FINETUNE_MODEL__CONFIG exclude each other; unset one"
+        if not model.tokenizer:
+            yield "FINETUNE_MODEL__CONFIG needs FINETUNE_MODEL__TOKENIZER; name a folder or s3:// prefix"
+        if "model_type" not in model.config:
+            yield 'FINETUNE_MODEL__CONFIG has no model_type; write {"model_type": "gpt2", …}'
+    elif not model.name:
         yield "FINETUNE_MODEL__NAME is not set; name a Hub id, a folder or an s3:// prefix"
     places = {
         "FINETUNE_MODEL__NAME": model.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,9 @@ class Model(Section):
 
     revision: str | None = None
     """The Hub branch, tag or commit."""
+
+    config: dict[str, Any] | None = None
+    """Train from scratch: a transformers config as JSON, `model_type` in it; needs `tokenizer`."""
 
     tokenizer: str | None = None
     """The tokenizer's place when it is not the model's."""

@@ -139,15 +139,16 @@ def answer_of(context: str, windows: Sequence[Read], how: Reading) -> tuple[str,
     The empty text stands for no answer, whose score is the lowest that a window gives it (Devlin et
     al. 2018, section 4.3).
     """
-    candidates: list[tuple[float, str]] = []
+    best: dict[tuple[int, int], float] = {}
     for window in windows:
         for score, first, last in best_spans(
             window.start, window.end, count=how.n_best, most_tokens=how.most_tokens
         ):
-            text = context[window.starts[first] : window.ends[last]].strip()
-            candidates.append((score, text))
-    candidates.sort(key=lambda candidate: -candidate[0])
-    candidates = candidates[: how.n_best]
+            # a span that two windows share is one candidate
+            place = (int(window.starts[first]), int(window.ends[last]))
+            best[place] = max(score, best.get(place, -np.inf))
+    ordered = sorted(best.items(), key=lambda item: -item[1])[: how.n_best]
+    candidates = [(score, context[slice(*place)].strip()) for place, score in ordered]
     nothing = min(window.nothing for window in windows)
     leads = not candidates or nothing - candidates[0][0] > how.threshold
     chosen = candidates[0] if candidates else (nothing, "")

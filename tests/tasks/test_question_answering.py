@@ -20,7 +20,7 @@ from job.tasks.question_answering import QuestionAnswering, shortened
 from tests.samples import cleaned, encoded, finetune, tiny_bert
 from tests.trainer_parity import losses_of_both
 
-NAMES = ("anna", "boris", "chidi", "dana", "emil")
+NAMES = ("anna", "boris", "chidi", "dana", "emil", "femi")
 PLACES = ("paris", "lagos", "rome", "oslo", "lima", "quito")
 
 

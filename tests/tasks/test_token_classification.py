@@ -22,7 +22,7 @@ from job.tasks.token_classification import TokenClassification
 from tests.samples import cleaned, encoded, finetune, tiny_bert
 from tests.trainer_parity import losses_of_both
 
-NAMES = ("Anna", "Schmidt", "Okonkwo", "Lee")
+NAMES = ("Anna", "Chidi", "Okonkwo", "Lee")
 PLACES = ("Paris", "Lagos", "U.S.", "Rio-Negro")
 OTHERS = ("met", "in", "the", "said", "unbelievable", ",", "again", "today")
 
@@ -37,7 +37,7 @@ def sentences(count: int, words: int = 8, seed: int = 0) -> list[tuple[list[str]
         while len(tokens) < words:
             kind = random.integers(0, 4)
             if kind == 0:
-                tokens += [str(random.choice(NAMES)), str(random.choice(NAMES))]
+                tokens += [str(random.choice(NAMES[:2])), str(random.choice(NAMES[2:]))]
                 tags += ["B-PER", "I-PER"]
             elif kind == 1:
                 tokens.append(str(random.choice(PLACES)))
@@ -296,7 +296,7 @@ def test_a_conll_file_becomes_a_published_tagger(bert: Path, tmp_path: Path) -> 
         "FINETUNE_OUTPUT": str(tmp_path / "store"),
         "FINETUNE_DATA__TRAIN": str(tmp_path / "rows.conll"),
         "FINETUNE_MODEL__NAME": str(bert),
-        "FINETUNE_TRAIN__EPOCHS": "16",
+        "FINETUNE_TRAIN__EPOCHS": "8",
         "FINETUNE_TRAIN__LEARNING_RATE": "5e-3",
         "FINETUNE_DATA__MAX_BAD_FRACTION": "0.05",
     }

@@ -131,26 +131,27 @@ def test_an_answer_is_the_best_over_all_windows(
     """Tokens are the characters of the context; windows are cut anywhere."""
     context = "abcdefghijkl"[: len(logits)]
     cut = data.draw(st.integers(1, len(logits) - 1))
-    values, every, parts = np.array(logits, np.float32), [], []
+    values, parts = np.array(logits, np.float32), []
+    every: dict[tuple[int, int], float] = {}
     for low, high in ((0, cut), (max(0, cut - 1), len(logits))):
         at = np.concatenate([[-1], np.arange(low, high)]).astype(np.int32)
         nothing = data.draw(st.tuples(NUMBERS, NUMBERS))
         rows = np.concatenate([np.array([nothing], np.float32), values[low:high]])
         parts.append(Read.of(rows, at, np.where(at < 0, -1, at + 1), 0))
-        every += [
-            (logits[i][0] + logits[j][1], context[i : j + 1])
+        every |= {
+            (i, j): logits[i][0] + logits[j][1]
             for i in range(low, high)
             for j in range(i, min(high, i + 3))
-        ]
+        }
     how = Reading(n_best=1000, most_tokens=3, can_be_none=can_be_none, threshold=0.5)
     text, probability = answer_of(context, parts, how)
-    best, nothing_best = max(score for score, _ in every), min(part.nothing for part in parts)
-    scores = [score for score, _ in every] + ([nothing_best] if can_be_none else [])
+    best, nothing_best = max(every.values()), min(part.nothing for part in parts)
+    scores = [*every.values(), *([nothing_best] if can_be_none else [])]
     if can_be_none and nothing_best - best > 0.5:
         assert text == ""
         best = nothing_best
     else:
-        assert text in [found for score, found in every if score == best]
+        assert text in [context[i : j + 1] for (i, j), score in every.items() if score == best]
     assert np.isclose(probability, np.exp(best) / np.exp(scores).sum())
 
 

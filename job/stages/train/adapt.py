@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from job.errors import SettingsError
 from job.settings import Lora, Model, Train
 from job.tasks.base import Task
+from job.telemetry import event
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
 def adapted(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, task: Task, settings: Model
 ) -> Any:
-    """The model with a padding token, gradient checkpointing and adapters as the settings say."""
+    """The model with a padding token and a row for each token of the tokenizer, with gradient
+    checkpointing and adapters as the settings say."""
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
+        event("the model has no padding token; the tokenizer's is taken", token=tokenizer.pad_token)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        model.resize_token_embeddings(len(tokenizer))
+        event("embeddings grown to the tokenizer's vocabulary", before=rows, now=len(tokenizer))
     if settings.gradient_checkpointing:
         if not model.supports_gradient_checkpointing:
             raise SettingsError(

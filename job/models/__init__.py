@@ -1,0 +1,33 @@
+"""Models: their files found, their configs and tokenizers read, their weights loaded and saved.
+
+The only importer of transformers' Auto classes.
+"""
+
+from job.models.places import Place, find, from_config, is_hub_id
+from job.models.reading import (
+    check_weights,
+    label_names,
+    load_config,
+    load_tokenizer,
+    max_length_of,
+    tokenizer_sha256,
+    vocabulary_of,
+)
+from job.models.weights import load, parameter_count, save
+
+__all__ = [
+    "Place",
+    "check_weights",
+    "find",
+    "from_config",
+    "is_hub_id",
+    "label_names",
+    "load",
+    "load_config",
+    "load_tokenizer",
+    "max_length_of",
+    "parameter_count",
+    "save",
+    "tokenizer_sha256",
+    "vocabulary_of",
+]

@@ -1,0 +1,125 @@
+"""Where a model's files are: on the Hub, in a folder, in a bucket, or made from a config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from job.artifacts import fingerprint
+from job.errors import Absent, InputMissing
+from job.store import Object, Reader, resolve
+from job.uris import local_path, mask, scheme_of
+
+FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
+"""What is taken from a Hub repository or a bucket: never a pickle."""
+
+CODE = ("*.py",)
+"""What is taken from the Hub as well where its code is trusted."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A model's or a tokenizer's files: where they are, and what identifies them."""
+
+    name: str
+    folder: Path
+    identity: str
+    blank: bool = False
+    """There is a config and no weights: the model begins at random."""
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a model's name can only be the Hub's: no scheme and no such folder."""
+    return "://" not in name and not local_path(name).is_dir()
+
+
+def find(name: str, revision: str | None, scratch: Path, *, code: bool = False) -> Place:
+    """The model's files on this disk, with its Python files where `code` is trusted.
+
+    Raises:
+        InputMissing: there is no such model, folder or prefix.
+        Forbidden: it may not be read.
+        Unreachable: the Hub or the store does not answer.
+    """
+    if is_hub_id(name):
+        return _from_hub(name, revision, FILES + CODE if code else FILES)
+    if scheme_of(name) == "file":
+        return _from_folder(name)
+    return _from_bucket(name, scratch / "models")
+
+
+def _from_folder(name: str) -> Place:
+    folder = local_path(name)
+    if not (folder / "config.json").is_file() and not (folder / "tokenizer.json").is_file():
+        raise InputMissing(
+            f"the folder {name} holds neither config.json nor tokenizer.json",
+            hint="FINETUNE_MODEL__NAME must name a folder in Hugging Face format",
+        )
+    digest = hashlib.sha256()
+    for path in sorted(
+        p for p in folder.iterdir() if p.is_file() and p.suffix in (".json", ".txt", ".safetensors")
+    ):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return Place(name, folder, f"sha256:{digest.hexdigest()}")
+
+
+def _from_hub(name: str, revision: str | None, files: tuple[str, ...]) -> Place:
+    from job.store.hub import hub_errors
+
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputMissing(f"the model folder {name} does not exist")
+    with hub_errors(name):
+        from huggingface_hub import snapshot_download
+
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(files)))
+    return Place(name, folder, f"hub:{folder.name}")
+
+
+def _from_bucket(name: str, scratch: Path) -> Place:
+    prefix = name.rstrip("/") + "/"
+    try:
+        found = [(r, o) for r, o in resolve(prefix) if _wanted(o.key)]
+    except Absent as error:
+        raise InputMissing(f"the model {mask(name)} does not exist ({error.message})") from None
+    folder = scratch / hashlib.sha256(prefix.encode()).hexdigest()[:16]
+    base = _base(found, name)
+    for reader, item in found:
+        reader.download(item.key, folder / item.key[len(base) :], identity=item.identity)
+    identities = sorted(f"{o.key[len(base) :]}={o.identity}" for _, o in found)
+    return Place(name, folder, "s3:" + hashlib.sha256("\n".join(identities).encode()).hexdigest())
+
+
+def _wanted(key: str) -> bool:
+    return Path(key).suffix in {Path(pattern).suffix for pattern in FILES}
+
+
+def _base(found: list[tuple[Reader, Object]], name: str) -> str:
+    """The folder part of the keys: config.json lies directly in a model's prefix."""
+    for _, item in found:
+        if item.key.rsplit("/", 1)[-1] in ("config.json", "tokenizer.json"):
+            return item.key[: len(item.key) - len(item.key.rsplit("/", 1)[-1])]
+    raise InputMissing(
+        f"{mask(name)} holds neither config.json nor tokenizer.json",
+        hint="FINETUNE_MODEL__NAME must name a prefix in Hugging Face format",
+    )
+
+
+def from_config(
+    config: Mapping[str, Any], vocabulary: Mapping[str, int | None], scratch: Path
+) -> Place:
+    """A folder with a config.json alone, for a model that is trained from scratch.
+
+    Args:
+        config: transformers' own fields, `model_type` among them.
+        vocabulary: what the tokenizer decides unless the config does: vocab_size and token ids.
+    """
+    folder = scratch / "from-config"
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {**{k: v for k, v in vocabulary.items() if v is not None}, **config}
+    (folder / "config.json").write_text(json.dumps(whole))
+    return Place("a config", folder, f"config:{fingerprint(whole)}", blank=True)

@@ -1,0 +1,94 @@
+"""The weights: loaded with a task's head, and saved.
+
+They are loaded as float32 explicitly: transformers takes the file's own dtype, and half-precision
+weights do not train well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from job.errors import DataError
+from job.models.places import Place
+from job.models.reading import COMPLETE, load_config, readable
+from job.settings import Model
+from job.tasks.base import Task
+from job.uris import mask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> PreTrainedModel:
+    """The model with the task's head, in float32, on the CPU.
+
+    A head that does not fit the task's labels is made anew; with `own` (a model that this job
+    saved) every weight must fit.
+
+    Raises:
+        DataError: the files are damaged or not this architecture's.
+    """
+    import transformers
+
+    auto = getattr(transformers, task.auto_class)
+    config = load_config(place, settings)
+    task.configure(config)
+    options: dict[str, Any] = {}
+    if settings.attention != "auto":
+        options["attn_implementation"] = settings.attention
+    import torch
+
+    loaded: PreTrainedModel
+    if place.blank:
+        with readable("config", place):
+            loaded = auto.from_config(config, dtype=torch.float32, **options)
+        return loaded
+    with readable("model", place):
+        loaded, report = auto.from_pretrained(
+            place.folder,
+            config=config,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=not own,
+            trust_remote_code=settings.trust_remote_code,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
+        )
+    _check_body(place, loaded, report)
+    return loaded
+
+
+def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
+    """Refuse all but a head, or a pooler that another head did not need, to begin at random."""
+    body = f"{model.base_model_prefix}."
+    shapes = [name for name, *_ in report["mismatched_keys"] if name.startswith(body)]
+    missing = {name for name in report["missing_keys"] if name.startswith(body)}
+    if shapes:
+        problem = f"{shapes[0]} has another shape in its weights than config.json says"
+    elif missing and missing >= {k for k, _ in model.named_parameters() if k.startswith(body)}:
+        problem = "none of its weights has a name that config.json's architecture knows"
+    else:
+        return
+    raise DataError(
+        f"the model in {mask(place.name)} does not fit itself: {problem}", hint=COMPLETE
+    )
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write config, safetensors and tokenizer in Hugging Face format."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def parameter_count(config: Any, task: Task) -> int:
+    """Parameters of the model that a config describes, without making any of them."""
+    import torch
+    import transformers
+
+    with torch.device("meta"):
+        model = getattr(transformers, task.auto_class).from_config(config)
+    return sum(p.numel() for p in model.parameters())
