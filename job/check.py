@@ -53,7 +53,7 @@ def check(settings: Settings, stop: StopSignal) -> Iterator[str]:
             scratch / "clean",
             poll=stop.poll,
         )
-        yield from _rows(rows)
+        yield from _rows(rows, task)
         quiet_libraries()  # imports torch: not before the rows have been looked at
         yield from _model(settings, find_base(settings, scratch), task, rows, store, scratch)
 
@@ -74,7 +74,7 @@ def _inputs(inputs: Inputs) -> Iterator[str]:
             yield f"data       {split}: {len(files)} file(s), {_bytes(size)}, first {mask(files[0].uri)}"
 
 
-def _rows(rows: CleanRows) -> Iterator[str]:
+def _rows(rows: CleanRows, task: Task) -> Iterator[str]:
     for split, counts in rows.profile["splits"].items():
         if not counts["rows"]:
             continue
@@ -85,7 +85,7 @@ def _rows(rows: CleanRows) -> Iterator[str]:
             f"{counts['bad']} are bad, {sum(counts['dropped'].values())} dropped"
             + (f"; labels: {shown}{' …' if len(labels) > 10 else ''}" if labels else "")
         )
-        if len(labels) == 1:
+        if len(labels) == 1 and "label" in task.columns:
             yield f"warning    {split}: these rows hold one class only; is the file sorted by label?"
 
 

@@ -99,7 +99,11 @@ def made(*, none: bool = False, stride: int | None = None, **evaluate: Any) -> Q
 def test_a_row_that_cannot_be_used_says_why(
     question: str, context: str | None, answers: str | None, problem: str | None
 ) -> None:
-    rows = {"question": [question], "context": [context], "answers": [answers]}
+    rows: dict[str, list[str | None]] = {
+        "question": [question],
+        "context": [context],
+        "answers": [answers],
+    }
     (found,) = made().problems(rows)
     assert found is None if problem is None else found is not None and found.startswith(problem)
 
@@ -119,11 +123,11 @@ def test_whether_there_may_be_no_answer_is_found_in_train() -> None:
 def test_windows_are_transformers_own(bert: Path) -> None:
     rows = asked(6, people=5)
     tokenizer = AutoTokenizer.from_pretrained(bert)
-    features = made(stride=5).features(columns_of(rows), tokenizer, 24)
+    features = made(stride=5).features(columns_of(rows), tokenizer, 20)
     theirs = AutoTokenizer.from_pretrained(bert)(
         [row["question"] for row in rows],
         [row["context"] for row in rows],
-        max_length=24,
+        max_length=20,
         stride=5,
         truncation="only_second",
         return_overflowing_tokens=True,

@@ -12,8 +12,10 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
+from job.check import check
 from job.errors import DataError, SettingsError
-from job.settings import Data, Encode, Train
+from job.runtime import StopSignal
+from job.settings import Data, Encode, Train, load
 from job.tables import MappedTable
 from job.tasks.base import FIXED, Scored
 from job.tasks.language_modeling import IGNORED
@@ -211,6 +213,18 @@ def test_losses_are_trainers(bert: Path, tmp_path: Path) -> None:
     assert ours == pytest.approx(theirs, rel=1e-5)
 
 
+def test_adapters_fit_the_task(bert: Path) -> None:
+    from job.settings import Lora, Model
+    from job.stages.train.adapt import adapted, merged
+
+    task = fitted(rows_of(sentences(6)))
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    model = adapted(model_of(task, bert), tokenizer, task, Model(lora=Lora()))
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert all("lora" in name or "classifier" in name for name in trained)
+    assert merged(model).config.num_labels == len(task.labels)
+
+
 # -- predictions ------------------------------------------------------------------------------
 
 
@@ -268,7 +282,7 @@ def test_words_are_read_where_they_have_most_context(bert: Path, tmp_path: Path)
             starts, ends = (
                 scored.table.lists(n, np.array([number]))[0] for n in ("starts", "ends")
             )
-            inside = np.flatnonzero(starts >= 0)
+            inside = np.flatnonzero(np.asarray(starts, np.int64) >= 0)
             for place, token in enumerate(inside.tolist()):
                 context = min(place, len(inside) - 1 - place)
                 key = (int(starts[token]), int(ends[token]))
@@ -300,8 +314,9 @@ def test_a_conll_file_becomes_a_published_tagger(bert: Path, tmp_path: Path) -> 
         "FINETUNE_TRAIN__LEARNING_RATE": "5e-3",
         "FINETUNE_DATA__MAX_BAD_FRACTION": "0.05",
     }
-    checked = finetune("check", env=env, cwd=tmp_path)
-    assert checked.returncode == 0, checked.stderr
+    plan = "\n".join(check(load(env).settings, StopSignal(30)))
+    assert "labels: B-LOC" in plan
+    assert "tokens     a row" in plan
     done = finetune("run", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     compared = [json.loads(line) for line in done.stderr.splitlines() if "rows_compared" in line]

@@ -1,0 +1,38 @@
+"""What settings have to do with each other, task by task."""
+
+from __future__ import annotations
+
+import pytest
+
+from job.errors import SettingsError
+from job.settings import load
+
+COMPLETE = {
+    "FINETUNE_OUTPUT": "s3://bucket/models",
+    "FINETUNE_DATA__TRAIN": "s3://bucket/train.csv",
+    "FINETUNE_MODEL__NAME": "org/model",
+}
+
+
+@pytest.mark.parametrize("task", ["token-classification", "question-answering"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLEAN__LOWERCASE", "true"),
+        ("CLEAN__UNESCAPE_HTML", "true"),
+        ("CLEAN__NORMALIZE_UNICODE", "NFKC"),
+        ("TRAIN__CLASS_WEIGHTS", "balanced"),
+    ],
+)
+def test_what_tags_and_answers_count_may_not_change(task: str, name: str, value: str) -> None:
+    given = {**COMPLETE, f"FINETUNE_{name}": value}
+    with pytest.raises(SettingsError, match=f"FINETUNE_{name} .*{task}"):
+        load({**given, "FINETUNE_TASK": task})
+    load(given)
+
+
+def test_label_smoothing_is_not_for_positions() -> None:
+    given = {**COMPLETE, "FINETUNE_TRAIN__LABEL_SMOOTHING": "0.1"}
+    with pytest.raises(SettingsError, match="no meaning for question-answering"):
+        load({**given, "FINETUNE_TASK": "question-answering"})
+    load({**given, "FINETUNE_TASK": "token-classification"})
