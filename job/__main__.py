@@ -11,15 +11,16 @@ from job.errors import JobError
 
 USAGE = """usage: finetune COMMAND [--SECTION.NAME VALUE …]
 
-  run      fetch, clean, encode, train, evaluate and publish
-  prepare  fetch, clean and encode only
-  check    look before running: settings, store, model, first rows, memory; prints a plan
-  status   a run's state, read from the store
-  config   the effective settings with their origins; --schema, --reference
+  run        fetch, clean, encode, train, evaluate and publish
+  prepare    fetch, clean and encode only
+  tokenizer  train a tokenizer on the texts and publish it
+  check      look before running: settings, store, model, first rows, memory; prints a plan
+  status     a run's state, read from the store
+  config     the effective settings with their origins; --schema, --reference
 
 Settings come from flags, FINETUNE_… variables, and the file that FINETUNE_CONFIG names.
 """
-SUPERVISED = ("run", "prepare")
+SUPERVISED = ("run", "prepare", "tokenizer")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def _supervised(command: str, rest: list[str]) -> int:
 
     log = "/dev/termination-log"
     try:
-        log = load(os.environ, rest).settings.runtime.termination_log
+        log = load(os.environ, rest, command=command).settings.runtime.termination_log
         code, outcome = supervisor.supervise(command, rest, log)
     except JobError as error:
         print(f"finetune: {error}", file=sys.stderr)

@@ -15,7 +15,7 @@ from job.runtime import StopSignal
 from job.scoring import Limits
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
-from job.store import open_store
+from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.tasks.padding import Padding
 from job.telemetry import event, quiet_libraries
@@ -60,6 +60,14 @@ class Attempt:
         return Limits(self.settings.train.tokens_per_device, padding)
 
 
+def probed(settings: Settings) -> Store:
+    """The output's store, found to keep its word about conditional writes."""
+    store = open_store(settings.output)
+    if not settings.store.single_writer:
+        probe_conditional_writes(store, f"{settings.name}/runs")
+    return store
+
+
 def find_run(settings: Settings) -> tuple[Run, Inputs | None]:
     """Open the store and find the run, or begin it.
 
@@ -70,9 +78,7 @@ def find_run(settings: Settings) -> tuple[Run, Inputs | None]:
         StoreUnreachable: before an attempt could be recorded, so that it is not counted as one.
     """
     try:
-        store = open_store(settings.output)
-        if not settings.store.single_writer:
-            probe_conditional_writes(store, f"{settings.name}/runs")
+        store = probed(settings)
         if settings.run_id:
             return Run.open(store, settings.name, settings.run_id, settings), None
         inputs = resolve_inputs(settings.data)
@@ -106,9 +112,13 @@ def find_base(settings: Settings, scratch: Path) -> Base:
         tokenizer = models.load_tokenizer(models.find(str(model.tokenizer), None, scratch), model)
         place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
     config = models.load_config(place, model)
-    length = models.max_length_of(
-        config, tokenizer, settings.encode.max_length, tasks.create(settings).longest
-    )
+    task, encode = tasks.create(settings), settings.encode
+    models.check_fits(config, task, place)
+    task.configure_tokenizer(tokenizer)
+    length = models.max_length_of(config, tokenizer, encode.max_length, task.longest)
+    if encode.max_target_length:
+        setting = "FINETUNE_ENCODE__MAX_TARGET_LENGTH"
+        models.max_length_of(config, tokenizer, encode.max_target_length, setting=setting)
     return Base(place, config, tokenizer, length, models.label_names(config))
 
 

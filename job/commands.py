@@ -27,15 +27,18 @@ def worker(outcome_file: str, command: str, arguments: list[str]) -> int:
     """Run the pipeline in this process and write its outcome for the supervisor."""
     from job.runtime import StopSignal
 
-    settings = load(os.environ, arguments).settings
+    settings = load(os.environ, arguments, command=command).settings
     stop = StopSignal(settings.runtime.grace_seconds)
     stop.install()
     telemetry.set_up(settings.log)
     outcome: dict[str, Any]
     try:
-        from job import pipeline
+        from job import pipeline, tokenizer_run
 
-        result = pipeline.run(settings, stop, prepare_only=command == "prepare")
+        if command == "tokenizer":
+            result = tokenizer_run.run(settings, stop)
+        else:
+            result = pipeline.run(settings, stop, prepare_only=command == "prepare")
         outcome = {"exit_code": 0, "result": result.facts, "lines": result.lines}
     except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
         outcome = _failure(error)

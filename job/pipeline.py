@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from job import results, tasks
 from job.artifacts import Dataset
 from job.attempt import Attempt, begin, find_run
 from job.history import merged
+from job.results import Result
 from job.runtime import StopSignal, scratch_folder
 from job.settings import Settings
 from job.stages import encode
@@ -22,18 +20,6 @@ from job.stages.train import Given, Home, Trained, TrainSettings, train
 from job.tasks.base import Task
 from job.telemetry import event
 from job.uris import join, mask
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended: facts for machines, lines for the person who started it."""
-
-    facts: Mapping[str, Any]
-
-    @property
-    def lines(self) -> list[str]:
-        """Where the model, the card and the scores are."""
-        return [f"{name:<14} {value}" for name, value in self.facts.items()]
 
 
 def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> Result:
@@ -149,7 +135,7 @@ def _published(
         trained.folder,
         scores.predictions,
         dataset,
-        results.figures(scores.results, trained, run),
+        results.figures(scores.results, trained, run) | task.signatures,
         results.facts(attempt, task, dataset, trained, version.name, version.key),
         merged(run.store, run.prefix),
         attempt.scratch,

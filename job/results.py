@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from typing import Any
 
@@ -20,7 +21,19 @@ from job.tasks.base import Task
 from job.uris import join, mask
 
 PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
-SHOWN = ("accuracy", "exact_match", "f1", "pearson")
+SHOWN = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: facts for machines, lines for the person who started it."""
+
+    facts: Mapping[str, Any]
+
+    @property
+    def lines(self) -> list[str]:
+        """Where the model, the card and the scores are."""
+        return [f"{name:<14} {value}" for name, value in self.facts.items()]
 
 
 def dataset_fingerprint(attempt: Attempt) -> str:

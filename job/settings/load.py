@@ -35,7 +35,11 @@ class Loaded:
 
 
 def load(
-    environment: Mapping[str, str], arguments: Iterable[str] = (), *, complete: bool = True
+    environment: Mapping[str, str],
+    arguments: Iterable[str] = (),
+    *,
+    complete: bool = True,
+    command: str = "run",
 ) -> Loaded:
     """Settings from flags, the environment and the file, in this order.
 
@@ -67,7 +71,7 @@ def load(
         wrong += _explain(error, origins)
     if settings is None or wrong:
         raise refusal(wrong)
-    if complete and (across := mistakes(settings)):
+    if complete and (across := mistakes(settings, command)):
         raise refusal(across)
     return Loaded(settings, origins)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from job.errors import SettingsError
+from job.settings import parallel
 from job.settings.tree import Settings
 from job.uris import check_uri, mask, scheme_of
 
@@ -20,13 +21,16 @@ AVERAGED = ("precision", "recall", "f1")
 """Macro averages; `_weighted` weights the classes, and `f1_spam` is that of one class."""
 
 
-def mistakes(settings: Settings) -> list[str]:
+def mistakes(settings: Settings, command: str = "run") -> list[str]:
     """Every mistake across settings, each with its fix; empty when there is none."""
+    if command == "tokenizer":
+        return [*_places(settings), *_tokenizer(settings)]
     return [
         *_places(settings),
         *_model(settings),
         *_columns(settings),
         *_verbatim(settings),
+        *parallel.mistakes(settings),
         *_train(settings),
     ]
 
@@ -122,6 +126,17 @@ def _metric(given: str, problem: str) -> Iterator[str]:
             f"FINETUNE_EVALUATE__METRIC={given} is no metric of text-classification{kind}{guess}; "
             f"use one of {', '.join(known)}"
         )
+
+
+def _tokenizer(settings: Settings) -> Iterator[str]:
+    tokenizer = settings.tokenizer
+    if tokenizer.base:
+        for name in ("normalizers", "pre_tokenizers"):
+            if getattr(tokenizer, name) is not None:
+                yield (
+                    f"FINETUNE_TOKENIZER__{name.upper()} has no effect with FINETUNE_TOKENIZER__BASE, "
+                    "whose own blocks are kept; unset one of them"
+                )
 
 
 def _columns(settings: Settings) -> Iterator[str]:

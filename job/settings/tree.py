@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from job.settings.base import Section
 from job.settings.data import Clean, Data, Encode
+from job.settings.tokenizer import Tokenizer
 from job.settings.training import Checkpoint, Evaluate, Model, Publish, Train
 
 PREFIX = "FINETUNE_"
@@ -71,6 +72,8 @@ class Settings(BaseSettings):
         "question-answering",
         "fill-mask",
         "text-generation",
+        "summarization",
+        "translation",
     ] = "text-classification"
     """What the model learns, by the Hub's own name."""
 
@@ -89,6 +92,7 @@ class Settings(BaseSettings):
     data: Data = Data()
     clean: Clean = Clean()
     encode: Encode = Encode()
+    tokenizer: Tokenizer = Tokenizer()
     model: Model = Model()
     train: Train = Train()
     checkpoint: Checkpoint = Checkpoint()

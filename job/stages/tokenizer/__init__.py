@@ -1,0 +1,88 @@
+"""Tokenizer: cleaned texts become a tokenizer, with a report of what it does with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from job.artifacts import CleanRows
+from job.errors import SettingsError
+from job.settings.tokenizer import Tokenizer as Settings
+from job.stages.tokenizer import blocks
+from job.stages.tokenizer.report import report
+from job.tables import stream
+from job.telemetry import event
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+SAMPLE = 10_000
+"""Texts that the report is over."""
+
+
+def train_tokenizer(
+    settings: Settings,
+    rows: CleanRows,
+    base: PreTrainedTokenizerFast | None,
+    folder: Path,
+    *,
+    poll: Callable[[], None],
+) -> dict[str, Any]:
+    """Train on the `text` of the training rows, a batch in memory at a time, and save to `folder`.
+
+    Args:
+        base: whose pipeline is trained anew, if `settings.base` is set; else what the report
+            compares with, or None.
+
+    Returns:
+        The report.
+
+    Raises:
+        SettingsError: a block does not fit the others, or the vocabulary its alphabet.
+    """
+    if settings.base and base is not None:
+        batches = _batches(rows, poll)
+        tokenizer = base.train_new_from_iterator(batches, settings.vocab_size, show_progress=False)
+    else:
+        tokenizer = _built(settings, rows, poll)
+    if len(tokenizer) > settings.vocab_size:
+        raise SettingsError(
+            f"FINETUNE_TOKENIZER__VOCAB_SIZE={settings.vocab_size} is smaller than the alphabet: "
+            f"the texts' characters and the special tokens are {len(tokenizer)} already",
+            hint=f"set it above {len(tokenizer)}, or normalize the texts (nfkc, lowercase)",
+        )
+    texts = list(islice(chain.from_iterable(_batches(rows, poll)), SAMPLE))
+    found = report(tokenizer, texts, base)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    (folder / "tokenizer_report.json").write_text(json.dumps(found, indent=1, ensure_ascii=False))
+    event("tokenizer trained", **found["tokenizer"])
+    return found
+
+
+def _built(settings: Settings, rows: CleanRows, poll: Callable[[], None]) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    backend, trainer = blocks.build(settings)
+    backend.train_from_iterator(_batches(rows, poll), trainer, length=rows.rows["train"])
+    processor = blocks.post_processor(settings, backend)
+    if processor is not None:
+        backend.post_processor = processor
+    types = ["token_type_ids"] if "cls_token" in blocks.special_tokens(settings) else []
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=settings.max_length,
+        model_input_names=["input_ids", *types, "attention_mask"],
+        clean_up_tokenization_spaces=False,
+        **blocks.special_tokens(settings),
+    )
+
+
+def _batches(rows: CleanRows, poll: Callable[[], None]) -> Iterator[list[str]]:
+    """The training texts, a record batch at a time."""
+    for batch in stream(rows.tables["train"]):
+        poll()
+        yield [text for text in batch.column("text").to_pylist() if text]
