@@ -43,6 +43,9 @@ class Input:
     size: int
     identity: str
     weight: float = 1.0
+    target: bool = False
+    """Whether it holds the targets to another file of the split; these follow the split's files in
+    the same order."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ class Inputs:
 
     def identities(self) -> list[list[Any]]:
         """What decides whether the data is the same: everything but where it lies on this disk."""
-        return [[i.split, i.uri, i.size, i.identity, i.weight] for i in self.files]
+        return [
+            [i.split, i.uri, i.size, i.identity, i.weight, *(["target"] if i.target else [])]
+            for i in self.files
+        ]
 
 
 @dataclass(frozen=True)

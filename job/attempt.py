@@ -107,11 +107,12 @@ def find_base(settings: Settings, scratch: Path) -> Base:
         place = models.find(model.name, model.revision, scratch, code=model.trust_remote_code)
         other = models.find(model.tokenizer, None, scratch) if model.tokenizer else place
         models.check_weights(place)
+        config = models.load_config(place, model)
         tokenizer = models.load_tokenizer(other, model)
     else:
         tokenizer = models.load_tokenizer(models.find(str(model.tokenizer), None, scratch), model)
         place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
-    config = models.load_config(place, model)
+        config = models.load_config(place, model)
     task, encode = tasks.create(settings), settings.encode
     models.check_fits(config, task, place)
     task.configure_tokenizer(tokenizer)

@@ -23,6 +23,7 @@ from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.tables import stream
 from job.tasks.base import Task
+from job.tasks.tokens import tokenize
 from job.telemetry import quiet_libraries
 from job.uris import mask
 
@@ -81,8 +82,10 @@ def _rows(rows: CleanRows, task: Task) -> Iterator[str]:
         labels = counts["labels"]
         shown = ", ".join(f"{name} {n}" for name, n in list(labels.items())[:10])
         yield (
-            f"rows       {split}: of the first {counts['read'] or ROWS}, {counts['rows']} are used, "
-            f"{counts['bad']} are bad, {sum(counts['dropped'].values())} dropped"
+            f"rows       {split}: "
+            + (f"of the first {counts['read']}, " if counts["read"] else "held out of them, ")
+            + f"{counts['rows']} are used, {counts['bad']} are bad, "
+            f"{sum(counts['dropped'].values())} dropped"
             + (f"; labels: {shown}{' …' if len(labels) > 10 else ''}" if labels else "")
         )
         if len(labels) == 1 and "label" in task.columns:
@@ -109,7 +112,7 @@ def _tokens(
         " ".join(filter(None, row))
         for row in zip(*(first[role] for role in task.text_roles), strict=True)
     ]
-    lengths = sorted(len(e) for e in tokenizer.backend_tokenizer.encode_batch_fast(texts))
+    lengths = sorted(tokenize(tokenizer, texts, None, None).lengths.to_pylist())
     cut = sum(1 for length in lengths if length > max_length)
     middle, most = lengths[len(lengths) // 2], lengths[-1]
     yield f"tokens     a row: median {middle}, most {most}; {cut} of {len(lengths)} are longer than {max_length} and are cut"

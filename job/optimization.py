@@ -39,7 +39,8 @@ def _without_decay(model: nn.Module) -> set[str]:
     for prefix, module in model.named_modules():
         is_norm = any(kind in type(module).__name__ for kind in NORMS)
         for name, _ in module.named_parameters(recurse=False):
-            if is_norm or name.endswith("bias"):
+            # T5 keeps its relative_attention_bias in an embedding of that name
+            if is_norm or name.endswith("bias") or prefix.endswith("bias"):
                 names.add(f"{prefix}.{name}" if prefix else name)
     return names
 

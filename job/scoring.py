@@ -34,9 +34,10 @@ class Limits:
     padding: Padding
 
     def lengths(self, table: MappedTable) -> Rows:
-        """The padded-to-nothing length of each row; all equal under fixed padding."""
+        """The padded-to-nothing length of each row; all equal under fixed padding (and more than
+        its width where a row has two sides)."""
         lengths = table.column("length").astype(np.int64)
-        return np.full_like(lengths, self.padding.fixed) if self.padding.fixed else lengths
+        return np.maximum(lengths, self.padding.fixed) if self.padding.fixed else lengths
 
 
 class HeldOut:

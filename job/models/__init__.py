@@ -3,6 +3,7 @@
 The only importer of transformers' Auto classes.
 """
 
+from job.models.fitting import check_fits
 from job.models.places import Place, find, from_config, is_hub_id
 from job.models.reading import (
     check_weights,
@@ -17,6 +18,7 @@ from job.models.weights import load, parameter_count, save
 
 __all__ = [
     "Place",
+    "check_fits",
     "check_weights",
     "find",
     "from_config",

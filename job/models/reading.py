@@ -115,7 +115,13 @@ def tokenizer_sha256(tokenizer: PreTrainedTokenizerFast) -> str:
     return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
 
 
-def max_length_of(config: Any, tokenizer: Any, wanted: int | None, most: int = 512) -> int:
+def max_length_of(
+    config: Any,
+    tokenizer: Any,
+    wanted: int | None,
+    most: int = 512,
+    setting: str = "FINETUNE_ENCODE__MAX_LENGTH",
+) -> int:
     """Tokens a row may have: the setting, or the model's own limit, at most `most`.
 
     Raises:
@@ -127,7 +133,7 @@ def max_length_of(config: Any, tokenizer: Any, wanted: int | None, most: int = 5
     limit = min(positions, tokenizer.model_max_length)
     if wanted is not None and wanted > limit:
         raise SettingsError(
-            f"FINETUNE_ENCODE__MAX_LENGTH={wanted} is above the {limit} tokens that the model takes",
+            f"{setting}={wanted} is above the {limit} tokens that the model takes",
             hint=f"set it to {limit} at most",
         )
     return wanted or min(limit, most)

@@ -44,6 +44,7 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
     if place.blank:
         with readable("config", place):
             loaded = auto.from_config(config, dtype=torch.float32, **options)
+        _configure_generation(loaded, task)
         return loaded
     with readable("model", place):
         loaded, report = auto.from_pretrained(
@@ -58,7 +59,13 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
             **options,
         )
     _check_body(place, loaded, report)
+    _configure_generation(loaded, task)
     return loaded
+
+
+def _configure_generation(model: PreTrainedModel, task: Task) -> None:
+    if getattr(model, "generation_config", None) is not None:
+        task.configure_generation(model.generation_config, model.config)
 
 
 def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:

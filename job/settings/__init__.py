@@ -2,7 +2,7 @@
 
 from job.settings.data import Clean, Columns, Data, Encode
 from job.settings.load import Loaded, load, relevant
-from job.settings.training import Checkpoint, Evaluate, Lora, Model, Publish, Train
+from job.settings.training import Checkpoint, Evaluate, Generation, Lora, Model, Publish, Train
 from job.settings.tree import Runtime, Settings
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Data",
     "Encode",
     "Evaluate",
+    "Generation",
     "Loaded",
     "Lora",
     "Model",

@@ -77,6 +77,12 @@ class Columns(Section):
     answers: str = "answers"
     """For question-answering: {"text": […], "answer_start": […]}, in characters; empty lists for no answer."""
 
+    source: str = "source"
+    """For summarization and translation: the text that is read."""
+
+    target: str = "target"
+    """For summarization and translation: the text that is to be written."""
+
     prompt: str | None = None
     """For text-generation: what the model is given."""
 
@@ -98,6 +104,15 @@ class Data(Section):
 
     test: Sources = ()
     """Rows that are scored once, at the end; held out from the training rows when not given."""
+
+    train_target: Sources = ()
+    """For two parallel text files: the file of targets to each file of `train`, line by line."""
+
+    validation_target: Sources = ()
+    """The file of targets to each file of `validation`, line by line."""
+
+    test_target: Sources = ()
+    """The file of targets to each file of `test`, line by line."""
 
     format: Format = "auto"
     """The files' format; `auto` goes by the name, behind a `.gz`, `.bz2`, `.xz`, `.zst` or `.zip`."""
@@ -196,3 +211,15 @@ class Encode(Section):
 
     label_all_pieces: bool = False
     """For token-classification: give the tag of a word to all of its tokens, not to the first alone."""
+
+    max_target_length: Annotated[int, Field(ge=2)] | None = None
+    """For summarization and translation: tokens a target may have, special ones included. Default: 128, or max_length where that is less."""
+
+    prefix: str = ""
+    """For summarization and translation: what stands before each source, such as T5's `summarize: `."""
+
+    source_language: str | None = None
+    """For models of several languages (mBART, NLLB): the source's, as the tokenizer writes it, such as eng_Latn."""
+
+    target_language: str | None = None
+    """For models of several languages: the target's; generation begins with it."""

@@ -131,6 +131,22 @@ class Checkpoint(Section):
     """Checkpoints that are kept besides the best one."""
 
 
+class Generation(Section):
+    """How summarization and translation generate when they are scored, and by default afterwards."""
+
+    num_beams: Positive = 1
+    """Hypotheses that are followed at the same time; 1 always takes the likeliest token."""
+
+    max_new_tokens: Positive | None = None
+    """Tokens to generate at most; by default as many as a target may have."""
+
+    length_penalty: float | None = None
+    """With several beams: above 0 longer hypotheses win more often, below 0 shorter ones. Default: the model's own."""
+
+    no_repeat_ngram_size: Annotated[int, Field(ge=0)] | None = None
+    """Runs of so many tokens are never generated twice; 0 allows it. Default: the model's own."""
+
+
 class Evaluate(Section):
     """How the model is scored."""
 
@@ -151,6 +167,9 @@ class Evaluate(Section):
 
     no_answer_threshold: float = 0.0
     """For question-answering with unanswerable rows: no answer where its score leads the best span's by more than this."""
+
+    generation: Generation = Generation()
+    """For summarization and translation."""
 
 
 class Publish(Section):

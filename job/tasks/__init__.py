@@ -6,6 +6,7 @@ from job.settings import Settings
 from job.tasks.base import Task
 from job.tasks.fill_mask import FillMask
 from job.tasks.question_answering import QuestionAnswering
+from job.tasks.seq2seq import Summarization, Translation
 from job.tasks.text_classification import TextClassification
 from job.tasks.text_generation import TextGeneration
 from job.tasks.token_classification import TokenClassification
@@ -22,4 +23,7 @@ def create(settings: Settings) -> Task:
         return TokenClassification.create(settings.data, settings.encode, settings.train)
     if settings.task == "question-answering":
         return QuestionAnswering.create(columns, settings.encode, settings.evaluate)
+    if settings.task in ("summarization", "translation"):
+        kind = Summarization if settings.task == "summarization" else Translation
+        return kind.create(columns, settings.encode, settings.evaluate, settings.train)
     return TextClassification.create(columns, settings.model, settings.train)

@@ -165,6 +165,21 @@ class Task(ABC):
     def configure(self, config: Any) -> None:  # noqa: B027 - most tasks have nothing to write
         """Write what fitting found into a model's config."""
 
+    def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:  # noqa: B027
+        """Set what the task needs in a tokenizer, before it is used and saved.
+
+        Raises:
+            SettingsError: the tokenizer cannot do it.
+        """
+
+    def configure_generation(self, generation: Any, config: Any) -> None:  # noqa: B027
+        """Write into a model's generation config, which is saved with it, how the task generates.
+
+        Args:
+            generation: transformers' GenerationConfig.
+            config: the model's.
+        """
+
     # -- features and loss -----------------------------------------------------------------------
 
     @abstractmethod
@@ -225,6 +240,11 @@ class Task(ABC):
     @property
     def reading(self) -> dict[str, Any]:
         """What a fresh process must know besides the published files to find them, as JSON."""
+        return {}
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """How metrics were computed, by the names that eval_results.json has them under."""
         return {}
 
     @abstractmethod

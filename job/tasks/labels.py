@@ -28,6 +28,14 @@ def as_list(text: str) -> list[str] | None:
     return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
+def classes(label: str | None) -> list[str]:
+    """The labels in a JSON list, or the label itself."""
+    if label is None:
+        return []
+    listed = as_list(label)
+    return [label] if listed is None else listed
+
+
 def ordered(labels: Iterable[str], model_labels: tuple[str, ...]) -> tuple[str, ...]:
     """The model's own order if the sets match; else integers numerically, anything else as text."""
     names = set(labels)

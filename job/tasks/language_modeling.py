@@ -19,9 +19,9 @@ IGNORED = -100
 """The label of a position that is not learned; torch's own cross-entropy skips it."""
 
 
-def row_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def row_losses(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
     """Cross-entropy in nats summed over each row's labels; shapes (rows, tokens, words) and
-    (rows, tokens) give (rows,)."""
+    (rows, tokens) give (rows,). `smoothing` is spread evenly over all words."""
     from torch.nn import functional
 
     flat = functional.cross_entropy(
@@ -29,6 +29,7 @@ def row_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         labels.reshape(-1),
         ignore_index=IGNORED,
         reduction="none",
+        label_smoothing=smoothing,
     )
     return flat.view(labels.shape).sum(dim=-1)
 

@@ -41,6 +41,18 @@ def described(scheme: str) -> str:
     return ", ".join([OUTSIDE, *(f"{letter}-TYPE" for letter in letters)])
 
 
+def fault(words: Sequence[str], tags: Sequence[str], scheme: str) -> str | None:
+    """Why a sentence cannot be learned from, or None."""
+    if len(words) != len(tags):
+        return (
+            f"{len(words)} tokens and {len(tags)} tags; token-classification needs a tag for each"
+        )
+    wrong = next((tag for tag in tags if not is_tag(tag, scheme)), None)
+    if wrong is not None:
+        return f"the tag {wrong[:40]!r} is not in the scheme: {described(scheme)}"
+    return None if any(word.strip() for word in words) else "no tokens"
+
+
 def scheme_of(tags: Iterable[str]) -> str:
     """BIOES where an E- or an S- stands, else IOB2."""
     return "bioes" if any(tag.startswith(("E-", "S-")) for tag in tags) else "iob2"

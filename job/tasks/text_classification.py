@@ -90,7 +90,7 @@ class TextClassification(Task):
             return [[] for _ in rows["label"]]
         if self.problem_type == SINGLE:
             return [[label] if label else [] for label in rows["label"]]
-        return [_classes(label) for label in rows["label"]]
+        return [label_names.classes(label) for label in rows["label"]]
 
     # -- labels ----------------------------------------------------------------------------------
 
@@ -294,11 +294,3 @@ class TextClassification(Task):
 
     def _named(self, chosen: Any) -> list[str]:
         return [label for label, yes in zip(self.labels, chosen, strict=True) if yes]
-
-
-def _classes(label: str | None) -> list[str]:
-    """The labels in a JSON list, or the label itself."""
-    if label is None:
-        return []
-    listed = label_names.as_list(label)
-    return [label] if listed is None else listed

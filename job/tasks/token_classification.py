@@ -96,19 +96,12 @@ class TokenClassification(Task):
         return [self._problem(*row) for row in zip(rows["tokens"], rows["tags"], strict=True)]
 
     def _problem(self, tokens: str | None, tags: str | None) -> str | None:
-        words, marks = _listed(tokens), _listed(tags)
-        for role, value, found in (("tokens", tokens, words), ("tags", tags, marks)):
-            if not found:
-                missing = value is None or found is not None
-                return f"no {role}" if missing else f"{role} is not a list: {str(value)[:40]}"
-        assert words is not None
-        assert marks is not None
-        if len(words) != len(marks):
-            return f"{len(words)} tokens and {len(marks)} tags; {self.name} needs a tag for each"
-        wrong = next((tag for tag in marks if not tagging.is_tag(tag, self.scheme)), None)
-        if wrong is not None:
-            return f"the tag {wrong[:40]!r} is not in the scheme: {tagging.described(self.scheme)}"
-        return None if any(word.strip() for word in words) else "no tokens"
+        for role, value in (("tokens", tokens), ("tags", tags)):
+            if not value:
+                return f"no {role}"
+            if _listed(value) is None:
+                return f"{role} is not a list: {value[:40]}"
+        return tagging.fault(_listed(tokens) or [], _listed(tags) or [], self.scheme)
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The tags as they stand in the rows."""

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from job.tasks.base import Batch, Rows
@@ -29,8 +30,13 @@ class Tokens:
     """list<int8>, where the model reads them."""
     lengths: pa.Array
     """int32, tokens of each row, special ones included."""
-    truncated: int
-    """Rows that were cut."""
+    cut: npt.NDArray[np.bool_]
+    """Whether each row lost its end, shape (rows,)."""
+
+    @property
+    def truncated(self) -> int:
+        """Rows that were cut."""
+        return int(self.cut.sum())
 
 
 def tokenize(
@@ -71,7 +77,7 @@ def tokenize(
         if "token_type_ids" in tokenizer.model_input_names
         else None,
         lengths=pa.array(lengths),
-        truncated=sum(1 for e in encodings if e.overflowing),
+        cut=np.array([bool(e.overflowing) for e in encodings], bool),
     )
 
 

@@ -303,7 +303,9 @@ def test_a_conll_file_becomes_a_published_tagger(bert: Path, tmp_path: Path) -> 
     found = sentences(160)
     lines = ["-DOCSTART- -X- O\n"]
     lines += ["\n".join(map(" ".join, zip(*pair, strict=True))) + "\n" for pair in found]
-    (tmp_path / "rows.conll").write_text("\n".join([*lines, "ragged O\nline\n"]))
+    (tmp_path / "rows.conll").write_text(
+        "\n".join([*lines, "again O\nParis I-LOC\n", "ragged O\nline\n"])
+    )
     env = {
         "FINETUNE_TASK": "token-classification",
         "FINETUNE_NAME": "m",
@@ -319,6 +321,7 @@ def test_a_conll_file_becomes_a_published_tagger(bert: Path, tmp_path: Path) -> 
     assert "tokens     a row" in plan
     done = finetune("run", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert '"labels": 1' in done.stderr, "the repaired one"
     compared = [json.loads(line) for line in done.stderr.splitlines() if "rows_compared" in line]
     assert compared[0]["rows_compared"] == 16
     (version,) = (tmp_path / "store/m/models").iterdir()

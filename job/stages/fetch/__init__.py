@@ -6,16 +6,17 @@ streamed, whatever its size: decompressed, decoded and parsed a chunk at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
-from job.artifacts import SPLITS, Inputs, RawRows, Split
+from job.artifacts import SPLITS, Input, Inputs, RawRows, Split
 from job.settings import Data
 from job.stages.fetch.chunks import Parts
 from job.stages.fetch.files import local_copies, resolve_inputs
-from job.stages.fetch.formats import members
+from job.stages.fetch.formats import Member, members
+from job.stages.fetch.pairing import parallel
 from job.uris import mask
 
 __all__ = ["fetch", "resolve_inputs"]
@@ -74,15 +75,31 @@ class _Run:
         parts = Parts(self._scratch / "raw", split, quarantine, encoding=encoding, limit=limit)
         wanted = [file for file in self._inputs.files if file.split == split]
         with closing(parts):
-            for file, path in local_copies(self._data, wanted, self._scratch, self._poll):
+            for file, found in self._files(wanted):
                 self._poll()
-                self._file(path, mask(file.uri), file.weight, parts)
+                self._file(found, file.weight, parts)
                 if parts.full:
                     break
         return parts
 
-    def _file(self, path: Path, name: str, weight: float, parts: Parts) -> None:
-        for member in members(path, name, self._data, self._scratch):
+    def _files(self, wanted: list[Input]) -> Iterator[tuple[Input, Iterator[Member]]]:
+        """Each file, or each file of sources with its targets, and what is in it."""
+        data, scratch = self._data, self._scratch
+        sources = [file for file in wanted if not file.target]
+        targets = [file for file in wanted if file.target]
+        copies = local_copies(data, sources, scratch, self._poll)
+        if not targets:
+            for file, path in copies:
+                yield file, members(path, mask(file.uri), data, scratch)
+            return
+        (scratch / "targets").mkdir(exist_ok=True)  # both of a pair are here at the same time
+        others = local_copies(data, targets, scratch / "targets", self._poll)
+        for (file, path), (target, other) in zip(copies, others, strict=True):
+            names = mask(file.uri), mask(target.uri)
+            yield file, parallel(path, other, names, data, scratch)
+
+    def _file(self, found: Iterator[Member], weight: float, parts: Parts) -> None:
+        for member in found:
             parts.begin(len(self.files), member.name)
             self.files.append(member.name)
             self.weights.append(weight)

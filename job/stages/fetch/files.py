@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from job.artifacts import SPLITS, Input, Inputs, file_sha256
-from job.errors import Absent, InputMissing
+from job.artifacts import SPLITS, Input, Inputs, Split, file_sha256
+from job.errors import Absent, DataError, InputMissing
 from job.settings import Data
 from job.store.base import Object, Reader
 from job.store.factory import resolve
@@ -29,23 +29,44 @@ _log = logging.getLogger(__name__)
 def resolve_inputs(data: Data) -> Inputs:
     """Every file of every split, in the order of the sources and of the keys in each.
 
-    A file that two sources of a split name is read once, with the weight of the first.
+    A file that two sources of a split name is read once, with the weight of the first; parallel
+    files are read as often as they are named.
 
     Raises:
+        DataError: sources and targets are not as many.
         InputMissing: nothing lies behind a URI.
         Forbidden, Unreachable, StoreError: the store's.
     """
     files: list[Input] = []
     for split in SPLITS:
         seen: set[tuple[str, str]] = set()
+        targets = getattr(data, f"{split}_target")
         for source in getattr(data, split):
             for uri, _, thing in _found(source.uri):
-                if (uri, thing.identity) in seen:
+                if (uri, thing.identity) in seen and not targets:
                     _log.warning("%s stands in two sources of %s; it is read once", uri, split)
                     continue
                 seen.add((uri, thing.identity))
                 files.append(Input(split, uri, thing.size, thing.identity, source.weight))
+        files += _targets(data, split)
     return Inputs(tuple(files))
+
+
+def _targets(data: Data, split: Split) -> list[Input]:
+    """The files of targets, as many behind each of their URIs as behind that of the sources."""
+    files: list[Input] = []
+    setting = f"FINETUNE_DATA__{split.upper()}"
+    pairs = zip(getattr(data, split), getattr(data, f"{split}_target"), strict=False)
+    for source, target in pairs:
+        found = _found(target.uri)
+        if len(found) != (count := len(_found(source.uri))):
+            raise DataError(
+                f"{setting} finds {count} file(s) behind {mask(source.uri)} and {setting}_TARGET "
+                f"{len(found)} behind {mask(target.uri)}",
+                hint="each file of sources needs its file of targets, in the order of their names",
+            )
+        files += [Input(split, uri, o.size, o.identity, target=True) for uri, _, o in found]
+    return files
 
 
 def _found(uri: str) -> list[tuple[str, Reader, Object]]:
@@ -70,7 +91,8 @@ def local_copies(
     """
     # asked for again, since a signed query is needed to read and may not stand in a record
     remote = {file.split for file in inputs if scheme_of(file.uri) != "file"}
-    sources = dict.fromkeys(s.uri for split in remote for s in getattr(data, split))
+    names = [name for split in remote for name in (split, f"{split}_target")]
+    sources = dict.fromkeys(s.uri for name in names for s in getattr(data, name))
     places = [f for uri in sources if scheme_of(uri) != "file" for f in _found(uri)]
     todo = enumerate(inputs)
     waiting: deque[_Copy] = deque()

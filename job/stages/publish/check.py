@@ -42,7 +42,8 @@ def compare(task: Task, folder: Path, dataset: Dataset, predictions: Path, max_l
         if got is None:
             continue
         compared += 1
-        difference = distance(want, got)
+        pairs = [(a, b) for a, b in zip(want, got, strict=True) if b is not None]
+        difference = max((distance(a, b) for a, b in pairs), default=0.0)
         if not difference <= TOLERANCE:
             raise JobError(
                 f"the published model gives other outputs than were scored: row {row['row']} of "
@@ -81,7 +82,7 @@ def _expected(task: Task, predictions: Path, rows: list[dict[str, Any]]) -> list
 
 
 def _fresh(task: Task, folder: Path, rows: list[dict[str, Any]], max_length: int) -> list[Any]:
-    """For each row the values of the task's `compared`; None where the row cannot be compared."""
+    """For each row the values of the task's `compared`; None where one, or the row, cannot be."""
     request = {
         "task": task.name,
         "folder": str(folder),

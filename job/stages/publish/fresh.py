@@ -2,7 +2,7 @@
 
 Nothing of the job's own code takes part but pure functions that read a model's outputs, so that a
 model that only the job can load is found out. Every task's function gives, for each row, the values
-of the task's `compared` columns, or None for a row that this way cannot take.
+of the task's `compared` columns, or None for a value, or a row, that this way cannot give.
 """
 
 from __future__ import annotations
@@ -116,11 +116,56 @@ def language_model(auto_class: str) -> Callable[..., list[Any]]:
     return run
 
 
+CLOSE = 0.02
+"""Where two tokens' logits, or two beams' scores, are nearer than this, another batch or device may
+take the other one."""
+
+
+def seq2seq(folder: str, rows: Rows, **reading: Any) -> list[Any]:
+    """The loss of the target in nats a token by the model's own head, and the text that it generates
+    with the saved generation config, row by row; None for a text that was a close call."""
+    import torch
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    max_length = reading["max_length"]
+    most = reading["max_target_length"] or min(reading["most"], max_length)
+    several = (model.generation_config.num_beams or 1) > 1
+    outputs: list[Any] = []
+    for row in rows:
+        source, cut = (
+            reading["prefix"] + row["source"],
+            {"truncation": True, "return_tensors": "pt"},
+        )
+        read = tokenizer(source, max_length=max_length, **cut)
+        inputs = {name: read[name] for name in ("input_ids", "attention_mask")}
+        labels = tokenizer(text_target=row["target"], max_length=most, **cut)["input_ids"]
+        with torch.inference_mode():
+            loss = model(**inputs, labels=labels).loss.item()
+            found = model.generate(
+                **inputs,
+                output_scores=True,
+                return_dict_in_generate=True,
+                num_return_sequences=2 if several else 1,
+            )
+        if several:
+            lead = found.sequences_scores[0] - found.sequences_scores[1]
+        else:
+            best = torch.cat(found.scores).topk(2).values
+            lead = (best[:, 0] - best[:, 1]).min()
+        text = tokenizer.decode(found.sequences[0], skip_special_tokens=True).strip()
+        outputs.append([loss, text if lead > CLOSE else None])
+    return outputs
+
+
 RUN: dict[str, Callable[..., list[Any]]] = {
     "text-classification": text_classification,
     "token-classification": token_classification,
     "question-answering": question_answering,
     "fill-mask": language_model("AutoModelForMaskedLM"),
+    "summarization": seq2seq,
+    "translation": seq2seq,
     "text-generation": language_model("AutoModelForCausalLM"),
 }
 

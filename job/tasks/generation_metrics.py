@@ -1,0 +1,168 @@
+"""ROUGE and sacreBLEU as `evaluate.Metric`s that need no download.
+
+Importing this module imports `evaluate`, which takes seconds; it is imported where scores are made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
+
+import datasets
+import evaluate
+
+Words = Sequence[str]
+
+ROUGE_SIGNATURE = "f1|mean|case:lc|tok:letters-digits|stem:no|lsum:sentences|percent"
+
+_WORD = re.compile(r"[^\W_]+")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+def words_of(text: str) -> list[str]:
+    """Runs of letters and digits in lower case; for English the words of Google's rouge-score,
+    which knows no other letters than a to z."""
+    return _WORD.findall(text.lower())
+
+
+def sentences_of(text: str) -> list[str]:
+    """Text between line ends and behind full stops, question and exclamation marks."""
+    return [part for part in _SENTENCE.split(text) if part.strip()]
+
+
+def f1(hits: int, found: int, there: int) -> float:
+    """The harmonic mean of precision and recall; 0 where nothing fits."""
+    return 2 * hits / (found + there) if hits else 0.0
+
+
+def rouge_n(guess: Words, truth: Words, n: int) -> float:
+    """F1 over runs of n words (Lin 2004, aclanthology.org/W04-1013, section 2)."""
+    ours, theirs = (Counter(zip(*(words[i:] for i in range(n)), strict=False)) for words in (guess, truth))  # fmt: skip
+    return f1((ours & theirs).total(), ours.total(), theirs.total())
+
+
+def rouge_l(guess: Words, truth: Words) -> float:
+    """F1 of the longest common subsequence (section 3.1)."""
+    return f1(len(common(truth, guess)), len(guess), len(truth))
+
+
+def rouge_lsum(guess: Sequence[Words], truth: Sequence[Words]) -> float:
+    """F1 of the union, for each true sentence, of its subsequences in the guess's (section 3.2).
+
+    A word counts as often as both texts have it.
+    """
+    ours = Counter(word for sentence in guess for word in sentence)
+    theirs = Counter(word for sentence in truth for word in sentence)
+    found, there = ours.total(), theirs.total()
+    hits = 0
+    for sentence in truth:
+        places = {place for other in guess for place in common(sentence, other)}
+        for place in sorted(places):
+            word = sentence[place]
+            if ours[word] and theirs[word]:
+                hits += 1
+                ours[word] -= 1
+                theirs[word] -= 1
+    return f1(hits, found, there)
+
+
+def common(truth: Words, guess: Words) -> list[int]:
+    """Where in `truth` a longest subsequence stands that `guess` has too."""
+    rows = [[0] * (len(guess) + 1)]
+    for word in truth:
+        above, row = rows[-1], [0]
+        for j, other in enumerate(guess):
+            row.append(above[j] + 1 if word == other else max(above[j + 1], row[j]))
+        rows.append(row)
+    i, j, places = len(truth), len(guess), []
+    while i and j:
+        if truth[i - 1] == guess[j - 1]:
+            i, j = i - 1, j - 1
+            places.append(i)
+        elif rows[i][j - 1] > rows[i - 1][j]:
+            j -= 1
+        else:
+            i -= 1
+    return places[::-1]
+
+
+class Rouge(evaluate.Metric):
+    """ROUGE-1, -2, -L and -Lsum: mean F1 over the rows, in percent."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return _texts("Words and runs of words that a summary shares with its reference")
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        rows = [_rouge(*pair) for pair in zip(predictions, references, strict=True)]
+        return {name: 100 * fmean(row[name] for row in rows) for name in rows[0]}
+
+
+def _rouge(prediction: str, reference: str) -> dict[str, float]:
+    guess, truth = words_of(prediction), words_of(reference)
+    parts = [[words_of(s) for s in sentences_of(text)] for text in (prediction, reference)]
+    return {
+        "rouge1": rouge_n(guess, truth, 1),
+        "rouge2": rouge_n(guess, truth, 2),
+        "rougeL": rouge_l(guess, truth),
+        "rougeLsum": rouge_lsum(*parts),
+    }
+
+
+class SacreBleu(evaluate.Metric):
+    """sacreBLEU's BLEU and chrF over all rows, in percent (Post 2018, arXiv 1804.08771)."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return _texts(
+            "Runs of words and of characters that a translation shares with its reference"
+        )
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        from sacrebleu.metrics import BLEU, CHRF
+
+        texts = list(predictions), [list(references)]
+        return {
+            "bleu": float(BLEU().corpus_score(*texts).score),
+            "chrf": float(CHRF().corpus_score(*texts).score),
+        }
+
+
+def _texts(description: str) -> evaluate.MetricInfo:
+    text = datasets.Value("string")
+    return evaluate.MetricInfo(
+        description=description,
+        citation="",
+        inputs_description="predictions, references: a text each",
+        features=datasets.Features({"predictions": text, "references": text}),
+    )
+
+
+def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """rouge1, rouge2, rougeL and rougeLsum of as many predictions as references."""
+    return _computed(Rouge, predictions, references)
+
+
+def sacrebleu_scores(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """bleu and chrf of as many predictions as references."""
+    return _computed(SacreBleu, predictions, references)
+
+
+def _computed(
+    metric: type[evaluate.Metric], predictions: Sequence[str], references: Sequence[str]
+) -> dict[str, float]:
+    scores: dict[str, float] = metric(keep_in_memory=True).compute(
+        predictions=list(predictions), references=list(references)
+    )
+    return scores
+
+
+def sacrebleu_signatures() -> dict[str, str]:
+    """What a score must be quoted with, for others to compute the same."""
+    from sacrebleu.metrics import BLEU, CHRF
+
+    found = {}
+    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
+        metric.corpus_score(["a"], [["a"]])  # the number of references is known afterwards
+        found[f"{name}_signature"] = str(metric.get_signature())
+    return found

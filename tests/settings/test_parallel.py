@@ -1,0 +1,48 @@
+"""Mistakes in the settings of summarization and translation."""
+
+from __future__ import annotations
+
+import pytest
+
+from job.errors import SettingsError
+from job.settings import load
+
+COMPLETE = {
+    "FINETUNE_OUTPUT": "s3://bucket/models",
+    "FINETUNE_DATA__TRAIN": "s3://bucket/train.de",
+    "FINETUNE_MODEL__NAME": "org/model",
+}
+
+
+def loaded(task: str, **given: str) -> None:
+    named = {f"FINETUNE_{name}": value for name, value in given.items()}
+    load({**COMPLETE, "FINETUNE_TASK": task, **named})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"DATA__TRAIN_TARGET": '["a.en", "b.en"]'}, "names 1 place.*_TARGET 2"),
+        ({"DATA__VALIDATION_TARGET": "a.en"}, "VALIDATION names 0 place"),
+        (
+            {"DATA__TRAIN_TARGET": '[{"uri": "a.en", "weight": 2}]'},
+            "give it to FINETUNE_DATA__TRAIN",
+        ),
+        ({"DATA__TRAIN_TARGET": "a.en", "DATA__FORMAT": "csv"}, "FINETUNE_DATA__FORMAT=csv"),
+        ({"EVALUATE__GENERATION__LENGTH_PENALTY": "2"}, "NUM_BEAMS"),
+        ({"TRAIN__CLASS_WEIGHTS": "balanced"}, "no meaning for translation"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        loaded("translation", **given)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DATA__TRAIN_TARGET", "ENCODE__PREFIX", "ENCODE__SOURCE_LANGUAGE", "ENCODE__TARGET_LANGUAGE"],
+)
+def test_what_other_tasks_do_not_read_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"FINETUNE_{name} has no meaning for fill-mask"):
+        loaded("fill-mask", **{name: "x"})
+    loaded("summarization", **{name: "x"})
