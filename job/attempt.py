@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from job import models, runs, tasks
 from job.artifacts import Inputs
@@ -23,6 +24,9 @@ from job.uris import mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+
+
+INPUTS = "inputs.json"
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Attempt:
 
 def probed(settings: Settings) -> Store:
     """The output's store, found to keep its word about conditional writes."""
-    store = open_store(settings.output)
+    store = open_store(settings.output, single_writer=settings.store.single_writer)
     if not settings.store.single_writer:
         probe_conditional_writes(store, f"{settings.name}/runs")
     return store
@@ -91,20 +95,57 @@ def find_run(settings: Settings) -> tuple[Run, Inputs | None]:
 def begin(
     settings: Settings, run: Run, inputs: Inputs | None, scratch: Path, stop: StopSignal
 ) -> Attempt:
-    """Record the attempt, then look at what could kill it: the inputs and the model."""
-    run.begin_attempt(settings.runtime.max_stalled_attempts)
+    """Record the attempt, then look at what could kill it: the inputs and the model.
+
+    Raises:
+        StoreUnreachable: before the attempt was recorded.
+        InputMissing: the model or the tokenizer is not the one that this run began with.
+    """
+    try:
+        run.begin_attempt(settings.runtime.max_stalled_attempts)
+    except Unreachable as error:
+        raise StoreUnreachable(error.message, hint=error.hint) from error
     state = run.state
     event("run", run_id=state.run_id, attempt=state.attempt, output=mask(settings.output))
+    before = run.stored(INPUTS)
+    if before is None:
+        inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing
     quiet_libraries()
-    base = find_base(settings, scratch)
-    return Attempt(settings, run, _frozen(settings, run, inputs, base), base, scratch, stop)
+    base = find_base(settings, scratch, _commit_of(before))
+    identity = {
+        "name": mask(base.place.name),
+        "identity": base.place.identity,
+        "tokenizer": models.tokenizer_sha256(base.tokenizer),
+    }
+    if before is None and inputs is not None:
+        before = runs.inputs_to_json(inputs, identity)
+        run.freeze(INPUTS, before)
+    elif before is not None and before["model"] != identity:
+        raise InputMissing(
+            f"the model or the tokenizer of {identity['name']} has changed since this run began",
+            hint="put the old files back, or give this run another FINETUNE_RUN_ID",
+        )
+    assert before is not None
+    return Attempt(settings, run, runs.inputs_from_json(before), base, scratch, stop)
 
 
-def find_base(settings: Settings, scratch: Path) -> Base:
-    """The model's files, its tokenizer and its limits; or a config to make one from."""
+def _commit_of(before: Mapping[str, Any] | None) -> str | None:
+    """The Hub commit that the first attempt read; a branch may have moved since."""
+    kind, _, commit = str(before["model"]["identity"]).partition(":") if before else ("", "", "")
+    return commit if kind == "hub" else None
+
+
+def find_base(settings: Settings, scratch: Path, commit: str | None = None) -> Base:
+    """The model's files, its tokenizer and its limits; or a config to make one from.
+
+    Args:
+        commit: of the Hub, in place of the revision in the settings.
+    """
     model = settings.model
     if model.config is None:
-        place = models.find(model.name, model.revision, scratch, code=model.trust_remote_code)
+        place = models.find(
+            model.name, commit or model.revision, scratch, code=model.trust_remote_code
+        )
         other = models.find(model.tokenizer, None, scratch) if model.tokenizer else place
         models.check_weights(place)
         config = models.load_config(place, model)
@@ -121,18 +162,3 @@ def find_base(settings: Settings, scratch: Path) -> Base:
         setting = "FINETUNE_ENCODE__MAX_TARGET_LENGTH"
         models.max_length_of(config, tokenizer, encode.max_target_length, setting=setting)
     return Base(place, config, tokenizer, length, models.label_names(config))
-
-
-def _frozen(settings: Settings, run: Run, inputs: Inputs | None, base: Base) -> Inputs:
-    """What the first attempt read; a model that has changed since is another input."""
-    identity = {"name": mask(base.place.name), "identity": base.place.identity}
-    stored = run.frozen(
-        "inputs.json",
-        lambda: runs.inputs_to_json(inputs or resolve_inputs(settings.data), identity),
-    )
-    if stored["model"]["identity"] != base.place.identity:
-        raise InputMissing(
-            f"the model {mask(base.place.name)} has changed since this run began",
-            hint="put the old files back, or give this run another FINETUNE_RUN_ID",
-        )
-    return runs.inputs_from_json(stored)

@@ -39,7 +39,7 @@ def check(settings: Settings, stop: StopSignal) -> Iterator[str]:
         JobError: what would end the run, with the run's own exit code.
     """
     with scratch_folder(settings.runtime) as scratch:
-        store = open_store(settings.output)
+        store = open_store(settings.output, single_writer=settings.store.single_writer)
         yield from _store(store, settings)
         inputs = resolve_inputs(settings.data)
         yield from _inputs(inputs)
@@ -53,8 +53,10 @@ def check(settings: Settings, stop: StopSignal) -> Iterator[str]:
             raw,
             scratch / "clean",
             poll=stop.poll,
+            partial=True,
         )
         yield from _rows(rows, task)
+        yield from _held_out(settings, rows)
         quiet_libraries()  # imports torch: not before the rows have been looked at
         yield from _model(settings, find_base(settings, scratch), task, rows, store, scratch)
 
@@ -90,6 +92,17 @@ def _rows(rows: CleanRows, task: Task) -> Iterator[str]:
         )
         if len(labels) == 1 and "label" in task.columns:
             yield f"warning    {split}: these rows hold one class only; is the file sorted by label?"
+
+
+def _held_out(settings: Settings, rows: CleanRows) -> Iterator[str]:
+    for split in ("validation", "test"):
+        name = f"{split}_fraction"
+        if (
+            not getattr(settings.data, split)
+            and getattr(settings.data, name)
+            and split not in rows.rows
+        ):
+            yield f"warning    {split}: none of these rows is held out; if they are nearly all, raise FINETUNE_DATA__{name.upper()}"
 
 
 def _model(

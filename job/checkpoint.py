@@ -146,12 +146,6 @@ def prune(store: Store, prefix: str, *, keep: int, best_step: int | None) -> Non
             withdraw(store, key_of(prefix, step))
 
 
-def remove_all(store: Store, prefix: str) -> None:
-    """Remove every checkpoint of a run that has published its model."""
-    for step in steps(store, prefix):
-        withdraw(store, key_of(prefix, step))
-
-
 def differences(manifest: Manifest, facts: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What is not as it was when the checkpoint was made, and so may change the last bits."""
     return {k: (manifest.meta[k], v) for k, v in facts.items() if manifest.meta.get(k, v) != v}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from job import telemetry
 from job.errors import (
@@ -21,10 +22,11 @@ from job.errors import (
     from_os_error,
 )
 from job.settings import Settings, load
+from job.uris import mask
 
 
-def worker(outcome_file: str, command: str, arguments: list[str]) -> int:
-    """Run the pipeline in this process and write its outcome for the supervisor."""
+def worker(outcome_file: str, command: str, arguments: list[str]) -> NoReturn:
+    """Run the pipeline in this process, write its outcome for the supervisor, and end."""
     from job.runtime import StopSignal
 
     settings = load(os.environ, arguments, command=command).settings
@@ -44,15 +46,20 @@ def worker(outcome_file: str, command: str, arguments: list[str]) -> int:
         outcome = _failure(error)
     with suppress(OSError):  # on a full disk the exit code alone has to do
         Path(outcome_file).write_text(json.dumps(outcome))
-    return int(outcome["exit_code"])
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # a return would wait for the threads of pools: a stop in the middle of a download, for
+    # s3transfer's, which wait for the store's next bytes
+    os._exit(int(outcome["exit_code"]))
 
 
 def _failure(error: Exception) -> dict[str, Any]:
     """Log the error and name it; a traceback only where it is a bug."""
     known = _known(error)
     if known is None:
-        telemetry.log.error("%s: %s", type(error).__name__, error, exc_info=error)
-        known = JobError(f"{type(error).__name__}: {error}")
+        known = _bug(error)
+        telemetry.log.error(known.message, exc_info=error)
     else:
         telemetry.log.error(str(known), extra={"fields": {"exit_code": known.exit_code}})
     return {"exit_code": known.exit_code, "error": type(known).__name__, "message": str(known)}
@@ -62,12 +69,17 @@ def explained(error: Exception) -> int:
     """Say on stderr what a command without a worker ended with; returns the exit code."""
     known = _known(error)
     if known is None:
-        traceback.print_exception(error)
-        known = JobError(f"{type(error).__name__}: {error}")
+        print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
+        known = _bug(error)
     if isinstance(known, Unreachable):
         known = StoreUnreachable(known.message, hint=known.hint)  # these commands record no attempt
     print(f"finetune: {known}", file=sys.stderr)
     return known.exit_code
+
+
+def _bug(error: Exception) -> JobError:
+    """Other people's errors may name a URI with all that is in it."""
+    return JobError(mask(f"{type(error).__name__}: {error}"))
 
 
 def _known(error: BaseException) -> JobError | None:

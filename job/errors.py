@@ -8,6 +8,7 @@
     │   ├── Absent                66  no such key or bucket
     │   ├── Forbidden             77  the credentials do not allow it
     │   ├── Unreachable           75  no answer
+    │   ├── BadName               65  a key that does not stay in its folder
     │   ├── Conflict              75  somebody else wrote first
     │   └── Torn                  75  an artifact's files are not what its manifest says
     ├── StoreUnreachable          69  unreachable before the attempt could be recorded
@@ -24,6 +25,7 @@ one line, without a traceback. Exit codes up to 78 have the meaning that sysexit
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 
 class JobError(Exception):
@@ -58,6 +60,8 @@ class DataError(JobError):
 
     exit_code = 65
     hint = "`finetune check` reads the first rows and says what it finds"
+    kept: Path | None = None
+    """A file of the rows in question, which is worth keeping."""
 
 
 class InputMissing(JobError):
@@ -92,6 +96,13 @@ class Unreachable(StoreError):
     """The store did not answer."""
 
     hint = "check AWS_ENDPOINT_URL and the network; the run resumes when started again"
+
+
+class BadName(StoreError):
+    """A key, or the name of a member or of a file, that does not stay in its folder."""
+
+    exit_code = 65
+    hint = "names are relative paths with / between their parts, without . and .."
 
 
 class Conflict(StoreError):
@@ -131,7 +142,10 @@ class OutOfMemory(JobError):
     """The smallest micro-batch does not fit the device."""
 
     exit_code = 81
-    hint = "lower FINETUNE_ENCODE__MAX_LENGTH, or set FINETUNE_MODEL__GRADIENT_CHECKPOINTING"
+    hint = (
+        "lower FINETUNE_TRAIN__TOKENS_PER_DEVICE or FINETUNE_ENCODE__MAX_LENGTH, or set "
+        "FINETUNE_MODEL__GRADIENT_CHECKPOINTING"
+    )
 
 
 class NoProgress(JobError):

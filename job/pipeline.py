@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 
 from job import results, tasks
 from job.artifacts import Dataset
 from job.attempt import Attempt, begin, find_run
+from job.errors import Stopped, StoreError
 from job.history import merged
 from job.results import Result
 from job.runtime import StopSignal, scratch_folder
@@ -15,7 +17,7 @@ from job.stages import encode
 from job.stages.clean import clean
 from job.stages.evaluate import Scores, evaluate
 from job.stages.fetch import fetch
-from job.stages.publish import Version, publish
+from job.stages.publish import Published, Version, publish, push
 from job.stages.train import Given, Home, Trained, TrainSettings, train
 from job.tasks.base import Task
 from job.telemetry import event
@@ -34,18 +36,30 @@ def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> 
             event("the run is finished already", run_id=held.state.run_id)
             return Result(held.state.result)
         attempt = begin(settings, held, inputs, scratch, stop)
+        try:
+            return _through(attempt, prepare_only=prepare_only)
+        except Stopped:
+            with suppress(StoreError):  # the stop is what matters
+                held.stopped()
+            raise
 
-        task, dataset = prepared(attempt)
-        if prepare_only:
-            key = f"{settings.name}/datasets/{dataset.fingerprint}"
-            return Result({"dataset": mask(join(held.store.uri, key))})
-        trained = train(_given(attempt, task, dataset))
-        scores = _evaluated(attempt, task, dataset, trained)
-        version = _published(attempt, task, dataset, trained, scores)
 
-        result = Result(results.summary(held.store, version.key, scores.results))
-        held.finish("done", result.facts)
-        return result
+def _through(attempt: Attempt, *, prepare_only: bool) -> Result:
+    """The stages in their order."""
+    settings, run = attempt.settings, attempt.run
+    task, dataset = prepared(attempt)
+    if prepare_only:
+        key = f"{settings.name}/datasets/{dataset.fingerprint}"
+        return Result({"dataset": mask(join(run.store.uri, key))})
+    trained = train(_given(attempt, task, dataset))
+    scores = _evaluated(attempt, task, dataset, trained)
+    published = _published(attempt, task, dataset, trained, scores)
+
+    result = Result(results.summary(run.store, published.version.key, scores.results))
+    run.finish("done", result.facts)
+    if settings.publish.hub_repo:
+        push(settings.publish.hub_repo, published.folder)
+    return result
 
 
 def prepared(attempt: Attempt) -> tuple[Task, Dataset]:
@@ -124,11 +138,10 @@ def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: Trained)
 
 def _published(
     attempt: Attempt, task: Task, dataset: Dataset, trained: Trained, scores: Scores
-) -> Version:
+) -> Published:
     run = attempt.run
     version = Version.of(attempt.settings.name, run.state.run_id, run.state.attempt)
     return publish(
-        attempt.settings.publish,
         task,
         run.store,
         version,

@@ -13,7 +13,7 @@ from job.artifacts import Dataset, fingerprint
 from job.attempt import Attempt
 from job.reporting.card import Facts
 from job.runs import Run
-from job.settings import relevant
+from job.settings import recorded, relevant
 from job.stages.encode import ENCODE_VERSION
 from job.stages.train import Trained
 from job.store import Store
@@ -48,7 +48,7 @@ def dataset_fingerprint(attempt: Attempt) -> str:
         [
             ENCODE_VERSION,
             attempt.inputs.identities(),
-            [values[section] for section in ("task", "data", "clean", "encode")],
+            [values.get(section) for section in ("task", "data", "clean", "encode")],
             [settings.model.problem_type, base.labels, base.max_length],
             models.tokenizer_sha256(base.tokenizer),
             settings.seed if drawn else None,
@@ -94,7 +94,7 @@ def facts(
         profile=dataset.profile,
         files=tuple((i.split, mask(i.uri)) for i in attempt.inputs.files),
         fingerprint=dataset.fingerprint,
-        settings=relevant(settings),
+        settings=recorded(settings),
         max_length=attempt.base.max_length,
         steps=trained.state.step,
         best_step=trained.state.best_step,

@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from job.artifacts import Input, Inputs, canonical_json, fingerprint
-from job.errors import Absent, Conflict, InputMissing, NoProgress, SettingsError
-from job.settings import Settings, relevant
+from job.errors import Absent, InputMissing, NoProgress, SettingsError
+from job.settings import Settings, recorded, relevant
 from job.store import Store, open_store
 from job.uris import mask
+
+STAGES = ("start", "encode", "train", "evaluate", "end")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class State:
 
     run_id: str
     stage: str = "start"
+    """The furthest of STAGES that any attempt has committed."""
     step: int = 0
     """The last committed training step."""
     attempt: int = 0
@@ -66,7 +69,7 @@ class Run:
             SettingsError: the id belongs to a run with other settings.
         """
         prefix = f"{name}/runs/{run_id}"
-        _same_settings(store, f"{prefix}/settings.json", relevant(settings), run_id)
+        _same_settings(store, f"{prefix}/settings.json", recorded(settings), run_id)
         try:
             data, tag = store.read(f"{prefix}/state.json")
             return cls(store, prefix, settings, State(**json.loads(data)), tag)
@@ -96,11 +99,18 @@ class Run:
             replace(self.state, attempt=self.state.attempt + 1, stalled=self.state.stalled + 1)
         )
 
-    def progressed(self, stage: str, step: int | None = None) -> None:
-        """Record a committed artifact or step, which starts the count of stalled attempts anew."""
-        step = self.state.step if step is None else step
-        if (stage, step) != (self.state.stage, self.state.step) or self.state.stalled:
+    def progressed(self, stage: str, step: int = 0) -> None:
+        """Record a committed artifact or step. Only what goes beyond all earlier attempts is
+        progress and starts the count of stalled attempts anew: finding a data set again, or training
+        the same steps again, is none."""
+        here = (STAGES.index(self.state.stage), self.state.step)
+        if (STAGES.index(stage), max(step, self.state.step)) > here:
+            step = max(step, self.state.step)
             self._write(replace(self.state, stage=stage, step=step, stalled=0))
+
+    def stopped(self) -> None:
+        """Record an agreed stop: it is no attempt that failed."""
+        self._write(replace(self.state, stalled=0))
 
     def finish(self, outcome: str, result: Mapping[str, Any]) -> None:
         """Record how the run ended; the last thing that is written."""
@@ -108,15 +118,16 @@ class Run:
             replace(self.state, outcome=outcome, stage="end", stalled=0, result=dict(result))
         )
 
-    def frozen(self, name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """What the first attempt stored under `name`, or what `make` gives, stored for later ones."""
-        key = self.key(name)
+    def stored(self, name: str) -> dict[str, Any] | None:
+        """What an earlier attempt froze under `name`; None where there is nothing yet."""
         try:
-            return dict(json.loads(self.store.get(key)))
+            return dict(json.loads(self.store.get(self.key(name))))
         except Absent:
-            value = dict(make())
-            self.store.put(key, canonical_json(value), if_absent=True)
-            return value
+            return None
+
+    def freeze(self, name: str, value: Mapping[str, Any]) -> None:
+        """Store what all later attempts will read."""
+        self.store.put(self.key(name), canonical_json(dict(value)), if_absent=True)
 
     def _write(self, state: State, *, first: bool = False) -> None:
         state = replace(state, nonce=uuid.uuid4().hex)
@@ -161,23 +172,25 @@ def inputs_from_json(value: Mapping[str, Any]) -> Inputs:
 
 def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:
     try:
-        store.put(key, canonical_json(wanted), if_absent=True)
-    except Conflict:
         before = json.loads(store.get(key))
-        changed = [
-            f"{path}: {old!r} there, {new!r} here"
-            for path, old, new in _differences(before, wanted)
-        ]
+    except Absent:
+        store.put(key, canonical_json(wanted), if_absent=True)
+        return
+    changed = [
+        f"{path}: {old!r} there, {new!r} here" for path, old, new in _differences(before, wanted)
+    ]
+    if changed:
         raise SettingsError(
             f"the run {run_id} was started with other settings ({'; '.join(changed[:5])})",
             hint="set them back, or give this run another FINETUNE_RUN_ID",
-        ) from None
+        )
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """What differs, by path; a name that only one side knows is another release's, not a change."""
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
-        for key in sorted({*old, *new}):
-            found += _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        for key in sorted(old.keys() & new.keys()):
+            found += _differences(old[key], new[key], f"{path}.{key}" if path else key)
         return found
     return [] if old == new else [(path, old, new)]

@@ -62,6 +62,7 @@ def scratch_folder(runtime: Runtime) -> Iterator[Path]:
     """A folder of this process's own for what is not kept, removed at the end.
 
     Libraries that insist on a cache get one below it, so that a read-only root file system is enough.
+    The Hub's models stay in the user's own cache, beside the token, where that can be written to.
     """
     base = Path(runtime.scratch or tempfile.gettempdir())
     try:
@@ -74,12 +75,22 @@ def scratch_folder(runtime: Runtime) -> Iterator[Path]:
             f"the scratch folder {base} cannot be written to ({error.strerror})",
             hint="point FINETUNE_RUNTIME__SCRATCH at a writable folder",
         ) from None
-    for name in ("HF_HOME", "HF_METRICS_CACHE", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
+    for name in ("HF_METRICS_CACHE", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
         os.environ.setdefault(name, str(folder / "cache"))
+    if not _can_cache():
+        os.environ.setdefault("HF_HOME", str(folder / "cache"))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _can_cache() -> bool:
+    """Whether huggingface_hub's own folder can be written to, or made."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - as the Hub's own, it fails for no user
+    folder = Path(base, "huggingface").absolute()
+    there = next(path for path in (folder, *folder.parents) if os.access(path, os.F_OK))
+    return os.access(there, os.W_OK | os.X_OK)
 
 
 def has_gpu(runtime: Runtime) -> bool:

@@ -6,6 +6,7 @@ mean the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from job.artifacts import ROW, Dataset, Split
 from job.batching import evaluation_batches
+from job.errors import Diverged
 from job.tables import MappedTable
 from job.tasks.base import FIXED, Outputs, Rows, Scored, Task
 from job.tasks.padding import Padding
@@ -90,6 +92,9 @@ def score(
 
     Returns:
         The outputs, and the metrics without prefix, `loss` among them.
+
+    Raises:
+        Diverged: the loss is not a finite number.
     """
     import torch
 
@@ -112,11 +117,12 @@ def score(
                     outputs[number] = value
     finally:
         model.train(was_training)
-    scored = Scored(outputs, table, held_out.rows, tokenizer)
-    metrics = task.metrics(scored)
     weights = task.row_weights(table, np.arange(len(table)), FIXED)
-    metrics["loss"] = loss / float(weights.sum(dtype=np.float64))
-    return scored, metrics
+    loss /= float(weights.sum(dtype=np.float64)) or 1.0
+    if not math.isfinite(loss):
+        raise Diverged(f"the loss over {len(table)} held-out rows is {loss}")
+    scored = Scored(outputs, table, held_out.rows, tokenizer)
+    return scored, {**task.metrics(scored), "loss": loss}
 
 
 def better(score: float, than: float | None, metric: str) -> bool:

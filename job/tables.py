@@ -99,6 +99,7 @@ class MappedTable:
 
     def _index(self, table: pa.Table) -> None:
         self.table = table
+        self._columns: dict[str, npt.NDArray[np.generic]] = {}
         self._lists: dict[str, list[tuple[Int64, npt.NDArray[np.generic]]]] = {}
         sizes = (
             [len(chunk) for chunk in self.table.column(0).chunks] if self.table.num_columns else []
@@ -114,12 +115,16 @@ class MappedTable:
         return list(self.table.column_names)
 
     def column(self, name: str) -> npt.NDArray[np.generic]:
-        """A scalar column as one numpy array."""
-        return np.asarray(self.table.column(name).to_numpy())
+        """A scalar column as one numpy array, made once."""
+        if name not in self._columns:
+            self._columns[name] = np.asarray(self.table.column(name).to_numpy())
+        return self._columns[name]
 
     def lists(self, name: str, rows: Int64) -> list[npt.NDArray[np.generic]]:
         """The values of a list column for these rows, each a read-only view of the mapped file."""
-        parts = self._lists.setdefault(name, self._open(name))
+        if name not in self._lists:
+            self._lists[name] = self._open(name)
+        parts = self._lists[name]
         chunks = np.searchsorted(self._starts, rows, side="right") - 1
         local = rows - self._starts[chunks]
         return [

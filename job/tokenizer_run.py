@@ -53,7 +53,7 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         store = probed(settings)
         inputs = resolve_inputs(settings.data)
         values = relevant(settings)
-        decides = [values[section] for section in ("data", "clean", "tokenizer")]
+        decides = [values.get(section) for section in ("data", "clean", "tokenizer")]
         key = f"{settings.name}/tokenizers/{fingerprint([inputs.identities(), *decides])}"
         facts = {"tokenizer": mask(join(store.uri, key))}
         try:

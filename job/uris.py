@@ -12,8 +12,10 @@ SCHEMES = ("s3", "https", "http", "hf", "file")
 
 _ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_USER_INFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/@\s]+@", re.IGNORECASE)
-_SIGNED_QUERY = re.compile(r"(?P<base>[a-z][a-z0-9+.-]*://[^\s?#'\"]+)\?[^\s'\"]+", re.IGNORECASE)
+_BEGIN = rf"(?:[a-z][a-z0-9+.-]*://|(?:{'|'.join(SCHEMES)}):/)"
+"""How a URI begins in some text, also where one slash was forgotten."""
+_USER_INFO = re.compile(rf"(?P<scheme>{_BEGIN})[^/@\s]+@", re.IGNORECASE)
+_SIGNED_QUERY = re.compile(rf"(?P<base>{_BEGIN}[^\s?#'\"]+)\?[^\s'\"]+", re.IGNORECASE)
 
 
 def scheme_of(uri: str) -> str:
@@ -25,7 +27,8 @@ def scheme_of(uri: str) -> str:
     scheme, separator, _ = uri.partition("://")
     if not separator:
         if slip := _ONE_SLASH.match(uri):  # taken for a folder, it would be written to unnoticed
-            raise SettingsError(f"{uri}: not a URI", hint=f"write {slip.group(0)}//, or ./{uri}")
+            shown = mask(uri)
+            raise SettingsError(f"{shown}: not a URI", hint=f"write {slip[0]}//, or ./{shown}")
         return "file"
     if scheme.lower() not in SCHEMES:
         raise SettingsError(
@@ -93,4 +96,5 @@ def without_secrets(uri: str) -> str:
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https"):
         return uri
-    return urlunsplit((parts.scheme, parts.hostname or "", parts.path, "", ""))
+    host = parts.netloc.rpartition("@")[2].lower()
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))

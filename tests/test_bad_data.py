@@ -265,3 +265,12 @@ def test_weights_that_are_not_those_of_the_config(model: Path, data: Path, tmp_p
         env=given(tmp_path, copy, data), folder=tmp_path,
     )  # fmt: skip
     assert not (tmp_path / "out/m/models").exists()
+
+
+def test_check_only_warns_where_the_first_rows_hold_none_out(model: Path, tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "rows.csv", ROWS[:4])
+    env = given(tmp_path, model, data, DATA__VALIDATION_FRACTION=0.01, DATA__TEST_FRACTION=0)
+    done = finetune("check", env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning    validation: none of these rows is held out" in done.stdout
+    is_refused(tmp_path, env, 65, "no validation rows were held out")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import Absent
+from job.errors import Absent, InputMissing
+from job.models import find
 from job.store import Store, open_store
 from tests.refusals import ROWS, given, nothing_made, refused, the_error
 from tests.samples import ROOT, finetune, tiny_bert, write_csv
@@ -93,6 +94,22 @@ def test_a_prefix_without_a_model(bucket: str, data: Path, tmp_path: Path) -> No
     assert _step(store) == 0
 
 
+def test_a_model_with_folders_below_it_comes_whole(
+    bucket: str, model: Path, tmp_path: Path
+) -> None:
+    """Its own files lie in the prefix; `1_Pooling` sorts before them and has a config.json too."""
+    store = open_store(f"{bucket}/sentence-bert")
+    for path in model.iterdir():
+        store.upload(path, path.name)
+    store.put("1_Pooling/config.json", b'{"word_embedding_dimension": 32}')
+    place = find(f"{bucket}/sentence-bert", None, tmp_path)
+    names = {p.name for p in model.iterdir() if p.suffix in (".json", ".safetensors")}
+    assert {p.relative_to(place.folder).as_posix() for p in place.folder.rglob("*")} == names
+    assert json.loads((place.folder / "config.json").read_text())["model_type"] == "bert"
+    with pytest.raises(InputMissing, match=r"neither config.json nor tokenizer.json"):
+        find(bucket, None, tmp_path)
+
+
 def test_a_store_that_goes_away_half_way(
     bucket: str, s3_env: Server, model: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +147,29 @@ def test_a_store_that_goes_away_half_way(
     resumed = [json.loads(line) for line in again.stderr.splitlines() if '"resumed"' in line]
     assert [line["step"] for line in resumed] in ([step], [step + 3])  # its state may be lost alone
     assert json.loads(store.get("m/runs/r1/state.json"))["outcome"] == "done"
+
+
+def test_a_stop_does_not_wait_for_a_large_download(
+    bucket: str, s3_env: Server, model: Path, tmp_path: Path
+) -> None:
+    data = write_csv(tmp_path / "rows.csv", [(f"{text} {'x' * 60_000}", label) for text, label in ROWS * 5])  # fmt: skip
+    open_store(bucket).upload(data, "rows.csv")
+    env = given(tmp_path, model, f"{bucket}/rows.csv")
+    with relay("127.0.0.1", s3_env.ports[3]) as between:
+        between.slow = 20  # less than the SDK waits for the next byte
+        process = subprocess.Popen(
+            [sys.executable, "-m", "job", "run"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **env, "AWS_ENDPOINT_URL": between.url},
+            cwd=tmp_path,
+        )
+        try:
+            deadline = time.monotonic() + 60
+            while ("GET", 206) not in between.seen and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.terminate()
+            assert process.wait(timeout=15) == 143
+        finally:
+            process.kill()
 
 
 def _step(store: Store) -> int:

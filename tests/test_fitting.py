@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import transformers
@@ -38,7 +39,7 @@ CASES = [(task, kind, good) for good, table in ((True, GOOD), (False, BAD)) for 
 
 
 @pytest.mark.parametrize(("task", "kind", "good"), CASES)
-def test_what_fits(task: str, kind: str, good: bool) -> None:
+def test_what_fits(task: Any, kind: str, good: bool) -> None:
     config = transformers.AutoConfig.for_model(kind)
     place = Place("some/model", Path(), "")
     chosen = create(Settings.model_construct(task=task))

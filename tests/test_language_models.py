@@ -83,3 +83,44 @@ def test_a_config_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 78
     for said in ("exclude each other", "needs FINETUNE_MODEL__TOKENIZER", "has no model_type"):
         assert said in done.stderr
+
+
+CHAT = "{% for m in messages %}{{ m['role'] + ' ' + m['content'] + ' ' }}{% endfor %}{% if add_generation_prompt %}assistant {% endif %}"
+GPT2 = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 48}
+
+
+@pytest.mark.parametrize("kind", ["messages", "prompt"])
+def test_text_generation_learns_to_answer(bert: Path, tmp_path: Path, kind: str) -> None:
+    """Chats, or prompts with completions, in a JSON lines file; only the answer is learned."""
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    tokenizer.chat_template = CHAT
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    rows = [
+        {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": label}]}
+        if kind == "messages"
+        else {"ask": text, "say": label}
+        for text, label in tickets(160)
+    ]
+    more = {"CLEAN__LOWERCASE": "true"} if kind == "prompt" else {}
+    columns = (
+        {"MESSAGES": "messages"} if kind == "messages" else {"PROMPT": "ask", "COMPLETION": "say"}
+    )
+    env = settings(
+        "text-generation",
+        tmp_path,
+        MODEL__CONFIG=json.dumps(GPT2),
+        MODEL__TOKENIZER=str(tmp_path / "tokenizer"),
+        DATA__TRAIN=str(tmp_path / "rows.jsonl"),
+        **{f"DATA__COLUMNS__{role}": column for role, column in columns.items()},
+        **more,
+    )
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    checked = finetune("check", env=env, cwd=tmp_path)
+    assert checked.returncode == 0, checked.stderr
+    done = finetune("run", env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((published(tmp_path) / "eval_results.json").read_text())
+    assert results["test_perplexity"] < 20
+    found = pq.read_table(published(tmp_path) / "predictions.parquet").to_pydict()
+    answers = {answer.replace(" ##", "") for answer in found["reference"]}
+    assert answers <= {label for _, label in tickets(160)}

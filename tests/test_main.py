@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from job import commands
+from job.runtime import scratch_folder
+from job.settings import Runtime
 from tests.refusals import given, refused
 from tests.samples import finetune
 
@@ -112,3 +116,27 @@ def test_a_relative_output_and_a_termination_log_that_cannot_be_written(tmp_path
     )
     refused(66, "./no-model does not exist", env=env, folder=tmp_path)
     assert (tmp_path / "out/m/runs/r1/state.json").is_file()
+
+
+def test_bugs_name_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ValueError("no answer from https://user:pw@host/a?X-Amz-Signature=sig")
+    assert commands.explained(error) == 70
+    said = capsys.readouterr().err + json.dumps(commands._failure(error))
+    assert "https://***@host/a?***" in said
+    assert "pw" not in said
+    assert "sig" not in said
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_hubs_cache_is_the_users_own_where_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    for name in ("HF_HOME", "HF_METRICS_CACHE", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
+        monkeypatch.setenv(name, "")  # so that what the block sets is undone afterwards
+        monkeypatch.delenv(name)
+    if not writable:
+        (tmp_path / "cache").touch()  # below a file nobody can write, root included
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with scratch_folder(Runtime(scratch=str(tmp_path))) as scratch:
+        found = os.environ.get("HF_HOME")
+        assert found == (None if writable else str(scratch / "cache"))

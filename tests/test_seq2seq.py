@@ -1,4 +1,4 @@
-"""Summarization and translation through the command line, and tiny models that learn real pairs."""
+"""Summarization and translation through the command line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from tests.samples import SHARED, finetune, tiny_bert
-from tests.seq2seq_samples import BACKWARDS, byte_level_tokenizer, dialogsum, multi30k, tiny
+from tests.samples import finetune, tiny_bert
+from tests.seq2seq_samples import BACKWARDS, byte_level_tokenizer, tiny
 
 TEXTS = [text for pair in BACKWARDS for text in pair]
 
@@ -50,7 +48,7 @@ def test_parallel_files_become_a_translator(tmp_path: Path) -> None:
         EVALUATE__GENERATION__NUM_BEAMS="2",
         EVALUATE__GENERATION__LENGTH_PENALTY="0.5",
         EVALUATE__MAX_ROWS="4",
-        TRAIN__EPOCHS="2",
+        TRAIN__EPOCHS="1",
         MODEL__LORA='{"target_modules": "all-linear"}',
     )
     done = finetune("run", env=env, cwd=tmp_path)
@@ -64,7 +62,13 @@ def test_parallel_files_become_a_translator(tmp_path: Path) -> None:
     assert (generation["num_beams"], generation["length_penalty"]) == (2, 0.5)
     assert generation["max_new_tokens"] == 24
     card = (folder / "README.md").read_text()
-    for word in ("translates", "2 beams", results["bleu_signature"], "reverse: …", "train.bw.gz"):
+    for word in (
+        "translates",
+        "2 beams",
+        results["bleu_signature"],
+        '"reverse: " + text',
+        "train.bw.gz",
+    ):
         assert word in card
     table = pq.read_table(folder / "predictions.parquet")
     names = ["split", "row", "file", "line", "prediction", "reference", "loss"]
@@ -92,7 +96,7 @@ def test_rows_become_a_summarizer_from_a_config(tmp_path: Path) -> None:
         DATA__COLUMNS='{"source": "dialogue", "target": "summary"}',
         ENCODE__PADDING="max_length",
         ENCODE__MAX_LENGTH="32",
-        TRAIN__EPOCHS="2",
+        TRAIN__EPOCHS="1",
         TRAIN__LABEL_SMOOTHING="0.1",
     )
     done = finetune("run", env=env, cwd=tmp_path)
@@ -106,12 +110,12 @@ def test_rows_become_a_summarizer_from_a_config(tmp_path: Path) -> None:
 
 def test_an_encoder_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
     model = tiny_bert(tmp_path / "bert", TEXTS)
+    (tmp_path / "rows.csv").write_text("no,such,columns\n")
     env = settings(
         "translation",
         tmp_path,
         MODEL__NAME=str(model),
-        DATA__TRAIN=str(tmp_path / "none.csv"),
-        RUN_ID="r",
+        DATA__TRAIN=str(tmp_path / "rows.csv"),
     )
     done = finetune("run", env=env, cwd=tmp_path)
     assert done.returncode == 78
@@ -134,48 +138,3 @@ def test_parallel_files_of_different_length_end_with_65(tmp_path: Path) -> None:
     assert done.returncode == 65
     assert "a.de has 2 lines" in done.stderr
     assert "a.en 1" in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not here")
-@pytest.mark.parametrize("kind", ["t5", "bart"])
-@pytest.mark.parametrize(
-    ("task", "metric", "epochs"), [("translation", "bleu", 150), ("summarization", "rougeL", 150)]
-)
-def test_32_real_pairs_are_learned_by_heart(
-    task: str, metric: str, epochs: int, kind: str, tmp_path: Path
-) -> None:
-    """Generation gives the targets back; a wrong shift, mask or end of text would not let it."""
-    pairs = multi30k(32) if task == "translation" else dialogsum(32)
-    model = tiny(tmp_path / kind, [t for p in pairs for t in p], kind, width=128, words=1000)
-    _without_dropout(model)
-    lines = (json.dumps({"source": a, "target": b}) for a, b in pairs)
-    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
-    rows = str(tmp_path / "rows.jsonl")
-    env = settings(
-        task,
-        tmp_path,
-        MODEL__NAME=str(model),
-        DATA__TRAIN=rows,
-        DATA__TEST=rows,
-        DATA__VALIDATION_FRACTION="0",
-        TRAIN__EPOCHS=str(epochs),
-        TRAIN__LEARNING_RATE="2e-3",
-    )
-    done = finetune("run", env=env, cwd=tmp_path, timeout=900)
-    assert done.returncode == 0, done.stderr
-    folder = published(tmp_path)
-    results = json.loads((folder / "eval_results.json").read_text())
-    print(task, kind, {name: value for name, value in results.items() if name.startswith("test_")})
-    assert results[f"test_{metric}"] >= 95
-    fresh, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)  # fmt: skip
-    for prediction in pq.read_table(folder / "predictions.parquet").slice(0, 3).to_pylist():
-        source = pairs[prediction["line"] - 1][0]
-        ids = fresh.generate(**tokenizer(source, return_tensors="pt"))
-        assert tokenizer.decode(ids[0], skip_special_tokens=True) == prediction["prediction"]
-
-
-def _without_dropout(model: Path) -> None:
-    config = json.loads((model / "config.json").read_text())
-    config |= {name: 0.0 for name in config if name.endswith(("dropout", "dropout_rate"))}
-    (model / "config.json").write_text(json.dumps(config))

@@ -11,7 +11,8 @@ from typing import Any
 
 from job.artifacts import fingerprint
 from job.errors import Absent, InputMissing
-from job.store import Object, Reader, resolve
+from job.store import open_reader, resolve
+from job.store.keys import safe_path
 from job.uris import local_path, mask, scheme_of
 
 FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
@@ -82,31 +83,27 @@ def _from_hub(name: str, revision: str | None, files: tuple[str, ...]) -> Place:
 
 def _from_bucket(name: str, scratch: Path) -> Place:
     prefix = name.rstrip("/") + "/"
+    base = open_reader(prefix)[1]  # empty, except that hf:// keeps a folder in its keys
     try:
-        found = [(r, o) for r, o in resolve(prefix) if _wanted(o.key)]
+        below = {o.key.removeprefix(base): (r, o) for r, o in resolve(prefix)}
     except Absent as error:
         raise InputMissing(f"the model {mask(name)} does not exist ({error.message})") from None
+    found = {file: at for file, at in below.items() if _wanted(file)}
+    if not {"config.json", "tokenizer.json"} & found.keys():
+        raise InputMissing(
+            f"{mask(name)} holds neither config.json nor tokenizer.json",
+            hint="FINETUNE_MODEL__NAME must name a prefix in Hugging Face format",
+        )
     folder = scratch / hashlib.sha256(prefix.encode()).hexdigest()[:16]
-    base = _base(found, name)
-    for reader, item in found:
-        reader.download(item.key, folder / item.key[len(base) :], identity=item.identity)
-    identities = sorted(f"{o.key[len(base) :]}={o.identity}" for _, o in found)
+    for file, (reader, item) in found.items():
+        reader.download(item.key, safe_path(folder, file), identity=item.identity)
+    identities = sorted(f"{file}={item.identity}" for file, (_, item) in found.items())
     return Place(name, folder, "s3:" + hashlib.sha256("\n".join(identities).encode()).hexdigest())
 
 
-def _wanted(key: str) -> bool:
-    return Path(key).suffix in {Path(pattern).suffix for pattern in FILES}
-
-
-def _base(found: list[tuple[Reader, Object]], name: str) -> str:
-    """The folder part of the keys: config.json lies directly in a model's prefix."""
-    for _, item in found:
-        if item.key.rsplit("/", 1)[-1] in ("config.json", "tokenizer.json"):
-            return item.key[: len(item.key) - len(item.key.rsplit("/", 1)[-1])]
-    raise InputMissing(
-        f"{mask(name)} holds neither config.json nor tokenizer.json",
-        hint="FINETUNE_MODEL__NAME must name a prefix in Hugging Face format",
-    )
+def _wanted(file: str) -> bool:
+    """A model's own files lie directly in its prefix; below it are other models, or parts of them."""
+    return "/" not in file and Path(file).suffix in {Path(pattern).suffix for pattern in FILES}
 
 
 def from_config(

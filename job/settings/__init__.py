@@ -1,7 +1,7 @@
 """The settings tree: typed, frozen, each value with its origin. Imports no heavy library."""
 
 from job.settings.data import Clean, Columns, Data, Encode
-from job.settings.load import Loaded, load, relevant
+from job.settings.load import Loaded, load, recorded, relevant
 from job.settings.training import Checkpoint, Evaluate, Generation, Lora, Model, Publish, Train
 from job.settings.tree import Runtime, Settings
 
@@ -21,5 +21,6 @@ __all__ = [
     "Settings",
     "Train",
     "load",
+    "recorded",
     "relevant",
 ]

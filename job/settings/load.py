@@ -51,6 +51,7 @@ def load(
     variables = {k: v for k, v in environment.items() if k.startswith(PREFIX) and v != ""}
     flags = parse_flags(list(arguments))
     path = variables.pop(CONFIG_VARIABLE, "")
+    path = flags.pop(CONFIG_VARIABLE, path)
     content = read_file(path) if path else {}
     by_flag, by_variable = Variables(Settings, flags), Variables(Settings, variables)
     given = [("flag", by_flag()), ("environment", by_variable()), (path, content)]
@@ -121,9 +122,16 @@ def _explain(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> 
         yield f"{variable(path)} ({origin}) = {mask(repr(values[path]))}: {said}"
 
 
-def relevant(settings: Settings) -> dict[str, Any]:
-    """The settings that decide what is learned, as JSON values; a URI's secrets are masked."""
+def recorded(settings: Settings) -> dict[str, Any]:
+    """The settings that decide what is learned, all of them, as JSON; a URI's secrets are masked."""
     values = settings.model_dump(mode="json")
+    return {name: _masked(value) for name, value in values.items() if name not in IRRELEVANT}
+
+
+def relevant(settings: Settings) -> dict[str, Any]:
+    """The same without what is left at its default, for identities: a release that brings a new
+    setting must not make every data set and run another one."""
+    values = settings.model_dump(mode="json", exclude_defaults=True)
     return {name: _masked(value) for name, value in values.items() if name not in IRRELEVANT}
 
 

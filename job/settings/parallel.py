@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from job.settings.training import Generation
 from job.settings.tree import Settings
 
-TASKS = ("summarization", "translation")
+METRICS = {
+    "summarization": ("loss", "rouge1", "rouge2", "rougeL", "rougeLsum"),
+    "translation": ("loss", "bleu", "chrf"),
+}
 SPLITS = ("train", "validation", "test")
 
 
 def mistakes(settings: Settings) -> Iterator[str]:
     """What contradicts itself or has no effect, each with its fix."""
-    if settings.task not in TASKS:
+    if settings.task not in METRICS:
         yield from _unused(settings)
         return
     for split in SPLITS:
         yield from _targets(settings, split)
+    metric, known = settings.evaluate.metric, METRICS[settings.task]
+    if metric and metric.removeprefix("eval_") not in known:
+        yield (
+            f"FINETUNE_EVALUATE__METRIC={metric} is no metric of {settings.task}; use one of "
+            f"{', '.join(known)}"
+        )
     generation = settings.evaluate.generation
     if generation.length_penalty is not None and generation.num_beams == 1:
         yield (
@@ -35,6 +45,7 @@ def _unused(settings: Settings) -> Iterator[str]:
         "ENCODE__PREFIX": encode.prefix,
         "ENCODE__SOURCE_LANGUAGE": encode.source_language,
         "ENCODE__TARGET_LANGUAGE": encode.target_language,
+        "EVALUATE__GENERATION": settings.evaluate.generation != Generation(),
     }
     for name in (name for name, value in given.items() if value):
         yield (

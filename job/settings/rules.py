@@ -148,9 +148,10 @@ def _columns(settings: Settings) -> Iterator[str]:
 
 
 def _verbatim(settings: Settings) -> Iterator[str]:
-    """Tags count words and answers count characters: neither may change."""
+    """Tags count words, answers count characters, and chats are JSON: none of them may change."""
     clean, train = settings.clean, settings.train
-    if settings.task not in ("token-classification", "question-answering"):
+    chats = settings.task == "text-generation" and settings.data.columns.messages
+    if not chats and settings.task not in ("token-classification", "question-answering"):
         return
     changes = {
         "UNESCAPE_HTML": clean.unescape_html,
@@ -158,10 +159,10 @@ def _verbatim(settings: Settings) -> Iterator[str]:
         "NORMALIZE_UNICODE": clean.normalize_unicode,
     }
     for name in (name for name, wanted in changes.items() if wanted):
-        yield (
-            f"FINETUNE_CLEAN__{name} would change what {settings.task} counts; unset it, and leave it "
-            "to the tokenizer"
+        what = (
+            "is not applied to messages" if chats else f"would change what {settings.task} counts"
         )
+        yield f"FINETUNE_CLEAN__{name} {what}; unset it, and leave it to the tokenizer"
     if train.class_weights != "none":
         yield f"FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for {settings.task}; unset it"
     if train.label_smoothing and settings.task == "question-answering":

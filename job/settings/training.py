@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from job.settings.base import Section
 
 Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _label(key: object) -> object:
+    """In YAML the key 0 is a number; labels are text. (True is left: its text is not what stood there.)"""
+    return str(key) if type(key) is int else key
+
+
+Label = Annotated[str, BeforeValidator(_label)]
 
 
 class Lora(Section):
@@ -93,7 +102,7 @@ class Train(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability mass spread evenly over all classes."""
 
-    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    class_weights: Literal["none", "balanced"] | dict[Label, Weight] = "none"
     """`balanced` weights classes by the inverse of their frequency; or a JSON object from label to weight."""
 
     mask_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from job.errors import Absent, Conflict, SettingsError, StoreError, Torn
+from job.errors import Absent, BadName, Conflict, SettingsError, StoreError, Torn
 from job.store.base import Reader, Store
 from job.store.keys import below, check_key, safe_path
 from job.store.local import os_errors, sha256_of
@@ -70,12 +70,8 @@ def commit(
     """
     existing = _existing(store, prefix)
     if existing is None:
-        listed = dict(_each(files.items(), lambda item: _upload(store, prefix, attempt, *item)))
-        manifest = Manifest(listed, dict(meta), secrets.token_hex(16))
-        data = json.dumps(asdict(manifest), indent=1, sort_keys=True, allow_nan=False).encode()
         try:
-            store.put(below(prefix, MANIFEST), data, if_absent=True)
-            return manifest
+            return seal(store, prefix, upload(store, prefix, files, attempt=attempt, meta=meta))
         except Conflict:
             if not exists_ok:
                 raise
@@ -83,6 +79,30 @@ def commit(
     if not exists_ok:
         raise Conflict(f"{store.uri}/{prefix} is committed already")
     return existing
+
+
+def upload(
+    store: Store,
+    prefix: str,
+    files: Mapping[str, Path],
+    *,
+    attempt: int | None,
+    meta: Mapping[str, Any],
+) -> Manifest:
+    """The first half of `commit`: the files are in the store, and nothing refers to them yet."""
+    listed = dict(_each(files.items(), lambda item: _upload(store, prefix, attempt, *item)))
+    return Manifest(listed, dict(meta), secrets.token_hex(16))
+
+
+def seal(store: Store, prefix: str, manifest: Manifest) -> Manifest:
+    """The second half of `commit`: the manifest makes the uploaded files an artifact.
+
+    Raises:
+        Conflict: there is another one already.
+    """
+    data = json.dumps(asdict(manifest), indent=1, sort_keys=True, allow_nan=False).encode()
+    store.put(below(prefix, MANIFEST), data, if_absent=True)
+    return manifest
 
 
 def load(store: Reader, prefix: str) -> Manifest:
@@ -102,14 +122,17 @@ def load(store: Reader, prefix: str) -> Manifest:
         return Manifest(files, dict(raw["meta"]), str(raw["nonce"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Torn(f"{store.uri}/{key} is not a manifest ({error!r})") from error
-    except StoreError as error:
-        if type(error) is StoreError:  # from check_key; the others say themselves what they are
-            raise Torn(f"{store.uri}/{key}: {error.message}") from error
-        raise
+    except BadName as error:
+        raise Torn(f"{store.uri}/{key}: {error.message}") from error
 
 
 def fetch(
-    store: Reader, prefix: str, folder: Path, names: Collection[str] | None = None
+    store: Reader,
+    prefix: str,
+    folder: Path,
+    names: Collection[str] | None = None,
+    *,
+    manifest: Manifest | None = None,
 ) -> Manifest:
     """Download the artifact's files to `folder/<name>` and verify them.
 
@@ -117,12 +140,13 @@ def fetch(
 
     Args:
         names: only these; None means all.
+        manifest: of files that are uploaded and not sealed; None loads the artifact's.
 
     Raises:
         Absent: there is no artifact.
         Torn: a file is missing, differs from the manifest, or the manifest lacks a name.
     """
-    manifest = load(store, prefix)
+    manifest = manifest or load(store, prefix)
     wanted = manifest.files if names is None else {name: manifest.files.get(name) for name in names}
 
     def get(item: tuple[str, File | None]) -> None:

@@ -12,17 +12,17 @@ from job.store.patterns import compiled, fixed_folder, is_hidden, is_pattern
 from job.uris import local_path, mask, scheme_of, split_s3
 
 
-def open_store(uri: str) -> Store:
+def open_store(uri: str, *, single_writer: bool = False) -> Store:
     """The store whose root is `uri`: s3://bucket/prefix, file:///folder, or a folder's path.
 
-    Nothing is asked of a bucket yet.
+    Nothing is asked of a bucket yet. With `single_writer`, no conditional writes are asked of it.
 
     Raises:
         SettingsError: the URI cannot be written to, names no bucket, or a file.
     """
     scheme = scheme_of(uri)
     if scheme == "s3":
-        return _s3(*split_s3(uri))
+        return _s3(*split_s3(uri), single_writer=single_writer)
     if scheme == "file":
         _refuse_file(local_path(uri).absolute())
         return _folder(str(local_path(uri)))
@@ -114,10 +114,11 @@ def _split(key: str) -> tuple[str, str]:
     return folder, key[len(folder) :].lstrip("/")
 
 
-def _s3(bucket: str, prefix: str) -> Store:
+def _s3(bucket: str, prefix: str, *, single_writer: bool = False) -> Store:
     from job.store.s3 import S3Store
+    from job.store.s3_single import SingleWriterStore
 
-    return S3Store(bucket, prefix)
+    return (SingleWriterStore if single_writer else S3Store)(bucket, prefix)
 
 
 def _folder(path: str) -> Store:

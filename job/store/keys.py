@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from job.errors import StoreError
+from job.errors import BadName
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -14,7 +14,7 @@ def check_key(key: str) -> str:
     """The key itself, if it is a plain relative path such as `a/b.json`.
 
     Raises:
-        StoreError: it is empty or absolute, has an empty, `.` or `..` part, a backslash, a NUL or a
+        BadName: it is empty or absolute, has an empty, `.` or `..` part, a backslash, a NUL or a
             drive letter: on some system it would name something outside its folder.
     """
     bad = (
@@ -25,10 +25,7 @@ def check_key(key: str) -> str:
         or any(part in ("", ".", "..") for part in key.split("/"))
     )
     if bad:
-        raise StoreError(
-            f"the name {key!r} does not stay in its folder",
-            hint="names are relative paths with / between their parts, without . and ..",
-        )
+        raise BadName(f"the name {key!r} does not stay in its folder")
     return key
 
 
@@ -36,12 +33,12 @@ def safe_path(root: Path, key: str) -> Path:
     """The path of `key` below `root`.
 
     Raises:
-        StoreError: as `check_key`, or a symbolic link on the way leads out of `root`.
+        BadName: as `check_key`, or a symbolic link on the way leads out of `root`.
     """
     root = root.resolve()
     path = root / check_key(key)
     if not path.resolve().is_relative_to(root):
-        raise StoreError(
+        raise BadName(
             f"{path}: a symbolic link leads out of {root}",
             hint="copy what it points to into the folder, or name the target itself",
         )

@@ -48,8 +48,13 @@ class TextGeneration(Task):
 
     @property
     def text_roles(self) -> tuple[str, ...]:
-        """`text`, or `prompt` and `completion`; messages are JSON and are left as they are."""
-        return tuple(role for role in ("text", "prompt", "completion") if role in self.columns)
+        """`text`, or `prompt` and `completion`, or `messages`."""
+        return tuple(self.columns)
+
+    @property
+    def verbatim_roles(self) -> tuple[str, ...]:
+        """Messages are JSON, and are left as they are."""
+        return ("messages",) if "messages" in self.columns else ()
 
     @property
     def plain(self) -> bool:

@@ -63,6 +63,7 @@ def tokenize(
         list(texts) if pairs is None else list(zip(texts, pairs, strict=True)),
         add_special_tokens=special,
     )
+    backend.no_truncation()  # a tokenizer is saved with what is set
     lengths = np.fromiter((len(e) for e in encodings), dtype=np.int32, count=len(encodings))
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     size = int(lengths.sum())

@@ -171,3 +171,13 @@ def test_secrets_are_masked_in_what_is_recorded_and_refused() -> None:
     assert "secret" not in refusal(
         {**COMPLETE, "FINETUNE_DATA__TRAIN": "ftp://user:secret@host/a.csv"}
     )
+
+
+def test_class_weights_by_labels_that_yaml_takes_for_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("train: {class_weights: {0: 1, 1: 2.5}}")
+    settings = load({**COMPLETE, "FINETUNE_CONFIG": str(file)}).settings
+    assert settings.train.class_weights == {"0": 1, "1": 2.5}
+    for weights in ('{"a": -1}', '{"a": NaN}'):
+        said = refusal({**COMPLETE, "FINETUNE_TRAIN__CLASS_WEIGHTS": weights})
+        assert "FINETUNE_TRAIN__CLASS_WEIGHTS" in said

@@ -30,6 +30,7 @@ def loaded(task: str, **given: str) -> None:
         ),
         ({"DATA__TRAIN_TARGET": "a.en", "DATA__FORMAT": "csv"}, "FINETUNE_DATA__FORMAT=csv"),
         ({"EVALUATE__GENERATION__LENGTH_PENALTY": "2"}, "NUM_BEAMS"),
+        ({"EVALUATE__METRIC": "rougeL"}, "use one of loss, bleu, chrf"),
         ({"TRAIN__CLASS_WEIGHTS": "balanced"}, "no meaning for translation"),
     ],
 )

@@ -31,6 +31,14 @@ def test_what_tags_and_answers_count_may_not_change(task: str, name: str, value:
     load(given)
 
 
+@pytest.mark.parametrize("name", ["LOWERCASE", "UNESCAPE_HTML"])
+def test_chats_are_not_cleaned(name: str) -> None:
+    given = {**COMPLETE, "FINETUNE_TASK": "text-generation", f"FINETUNE_CLEAN__{name}": "true"}
+    load(given)
+    with pytest.raises(SettingsError, match=f"FINETUNE_CLEAN__{name} is not applied to messages"):
+        load({**given, "FINETUNE_DATA__COLUMNS__MESSAGES": "messages"})
+
+
 def test_label_smoothing_is_not_for_positions() -> None:
     given = {**COMPLETE, "FINETUNE_TRAIN__LABEL_SMOOTHING": "0.1"}
     with pytest.raises(SettingsError, match="no meaning for question-answering"):

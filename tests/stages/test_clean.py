@@ -273,3 +273,21 @@ def test_real_pairs_that_stand_in_the_test_rows_are_not_trained_on(tmp_path: Pat
     assert not pairs["train"] & (pairs["validation"] | pairs["test"])
     assert rows.rows["train"] == 4_500 - sum(counts(rows)["dropped"].values()) < 4_500
     assert (rows.rows["validation"], rows.rows["test"]) == (500, 4_927)
+
+
+def test_too_many_bad_rows_leave_their_file(tmp_path: Path) -> None:
+    rows = labelled("a", "b", "c") + [{"text": None, "label": "x"}] * 5
+    with pytest.raises(DataError, match="cannot be used") as caught:
+        run(tmp_path, train=jsonl(tmp_path / "a.jsonl", *rows))
+    assert caught.value.kept is not None
+    assert len(caught.value.kept.read_text().splitlines()) == 5
+
+
+def test_the_first_rows_need_not_hold_any_out(tmp_path: Path) -> None:
+    data = Data(train=jsonl(tmp_path / "a.jsonl", *labelled("a")), validation_fraction=0.1)
+    raw = fetch(data, resolve_inputs(data), tmp_path / "fetch", poll=nothing)
+    with pytest.raises(DataError, match="held out"):
+        run_raw(tmp_path, data, raw)
+    rules = TextClassification.create(data.columns, Model(), Train())
+    rows = clean(Clean(), data, 1, rules, raw, tmp_path / "clean", poll=nothing, partial=True)
+    assert rows.rows == {"train": 1}

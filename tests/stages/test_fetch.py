@@ -13,6 +13,7 @@ from job.errors import InputMissing, Stopped
 from job.settings import Data
 from job.stages.fetch import fetch, resolve_inputs
 from job.store import open_store
+from job.store.s3 import S3Store
 from job.tables import stream
 
 
@@ -132,3 +133,23 @@ def test_an_object_that_changed_since_it_was_frozen(
     with pytest.raises(InputMissing, match=r"d/b\.txt.*no more") as caught:
         fetch(data, inputs, tmp_path / "scratch", poll=nothing)
     assert caught.value.exit_code == 66
+
+
+def test_with_a_limit_one_file_is_downloaded_at_a_time(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(bucket)
+    for name in "abcd":
+        store.put(f"{name}.txt", f"{name}1\n{name}2\n".encode())
+    asked: list[str] = []
+    real = S3Store.download
+
+    def download(self: S3Store, key: str, path: Path, *, identity: str | None = None) -> None:
+        asked.append(key)
+        real(self, key, path, identity=identity)
+
+    monkeypatch.setattr(S3Store, "download", download)
+    data = make(train=f"{bucket}/*.txt")
+    raw = fetch(data, resolve_inputs(data), tmp_path / "scratch", poll=nothing, limit=3)
+    assert texts_of(raw) == ["a1", "a2", "b1"]
+    assert asked == ["a.txt", "b.txt"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -18,6 +19,7 @@ class Relay:
     drop: dict[str, int] = field(default_factory=dict)  # no answer at all
     cut: dict[str, int] = field(default_factory=dict)  # half of the body
     down: bool = False  # nothing reaches the server any more
+    slow: float = 0  # seconds before each 64 KiB of a body
     seen: list[tuple[str, int]] = field(default_factory=list)  # method, status
     url: str = ""
 
@@ -58,7 +60,10 @@ def relay(host: str, port: int) -> Iterator[Relay]:
                 content = content[: len(content) // 2]
                 self.close_connection = True
             if self.command != "HEAD":
-                self.wfile.write(content)
+                with suppress(ConnectionError):  # the client has gone
+                    for start in range(0, len(content), 1 << 16):
+                        time.sleep(state.slow)
+                        self.wfile.write(content[start : start + (1 << 16)])
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

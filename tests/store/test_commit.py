@@ -9,7 +9,7 @@ import pytest
 
 from job.errors import Absent, Conflict, SettingsError, StoreError, Torn
 from job.store import Store, open_store
-from job.store.commit import MANIFEST, commit, fetch, load, verify, withdraw
+from job.store.commit import MANIFEST, commit, fetch, load, seal, upload, verify, withdraw
 
 PREFIX = "runs/1/checkpoints/step-00000120"
 
@@ -151,3 +151,16 @@ def test_the_manifests_name_is_taken(tmp_path: Path, files: dict[str, Path]) -> 
         with pytest.raises(StoreError):
             commit(store, "a", {name: files["empty"]}, attempt=None, meta={})
     assert list(store.list()) == []
+
+
+def test_uploaded_files_are_no_artifact_until_they_are_sealed(store: Store, tmp_path: Path) -> None:
+    """What is checked in between is checked through the manifest in hand."""
+    path = tmp_path / "model"
+    path.write_bytes(b"weights")
+    manifest = upload(store, PREFIX, {"model": path}, attempt=None, meta={})
+    with pytest.raises(Absent):
+        load(store, PREFIX)
+    fetch(store, PREFIX, tmp_path / "back", manifest=manifest)
+    assert (tmp_path / "back" / "model").read_bytes() == b"weights"
+    seal(store, PREFIX, manifest)
+    assert load(store, PREFIX) == manifest

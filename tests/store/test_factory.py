@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import InputMissing, SettingsError
+from job.errors import Conflict, InputMissing, SettingsError
 from job.store import open_reader, open_store, resolve
 from job.store.patterns import compiled
+from job.uris import mask, without_secrets
 
 NAMES = [
     "data/a.csv",
@@ -119,3 +120,40 @@ def test_importing_stores_imports_no_sdk() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_single_writer_asks_for_no_conditions(bucket: str) -> None:
+    store = open_store(bucket, single_writer=True)
+    seen: list[dict[str, object]] = []
+    put = store._client.put_object  # type: ignore[attr-defined]
+
+    def spied(**given: object) -> object:
+        seen.append(given)
+        return put(**given)
+
+    store._client.put_object = spied  # type: ignore[attr-defined]
+    tag = store.put("key", b"first", if_absent=True)
+    assert store.put("key", b"first", if_absent=True) == tag
+    with pytest.raises(Conflict, match="written by somebody else"):
+        store.put("key", b"second", if_absent=True)
+    second = store.put("key", b"second", if_tag=tag)
+    with pytest.raises(Conflict, match="written by somebody else"):
+        store.put("key", b"third", if_tag=tag)
+    assert store.get("key") == b"second" and second != tag
+    with pytest.raises(Conflict, match="removed by somebody else"):
+        store.put("other", b"first", if_tag=tag)
+    assert [given["Body"] for given in seen] == [b"first", b"second"]
+    assert not any({"IfNoneMatch", "IfMatch"} & given.keys() for given in seen)
+
+
+def test_secrets_in_uris_are_masked_and_nothing_else() -> None:
+    for scheme in ("https://", "https:/", "s3:/", "HTTP:/"):
+        assert mask(f"at {scheme}user:pw@host/a") == f"at {scheme}***@host/a"
+        assert mask(f"{scheme}host/a?X-Amz-Signature=1 it") == f"{scheme}host/a?*** it"
+    for text in ("c:/me@home", "a/b@c", "hf://datasets/me/it@main/a.csv", "https://host:8443/a"):
+        assert mask(text) == text
+    with pytest.raises(SettingsError) as caught:
+        open_store("https:/user:pw@host/a")
+    assert "pw" not in str(caught.value)
+    assert without_secrets("https://user:pw@Host:8443/a?b=1") == "https://host:8443/a"
+    assert without_secrets("http://[::1]:80/a") == "http://[::1]:80/a"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import Absent, DiskFull, Forbidden, StoreError, Unreachable
+from job.errors import Absent, BadName, DiskFull, Forbidden, StoreError, Unreachable
+from job.store import resolve
 from job.store.folder import FolderStore
 from job.store.keys import check_key, safe_path
 from job.store.local import os_errors, replacing
@@ -134,3 +135,14 @@ def test_safe_path_follows_a_root_that_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     assert safe_path(tmp_path / "link", "a/b") == (tmp_path / "real" / "a" / "b").resolve()
+
+
+def test_names_that_leave_their_folder_are_no_reason_to_try_again(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "rows.csv").write_text("text")
+    (tmp_path / "data" / "rows.csv").symlink_to("../rows.csv")
+    with pytest.raises(BadName, match="copy what it points to") as caught:
+        resolve(str(tmp_path / "data" / "rows.csv"))
+    assert caught.value.exit_code == 65
+    with pytest.raises(BadName, match="does not stay in its folder"):
+        check_key("../rows.csv")

@@ -221,7 +221,7 @@ def test_mbart_begins_with_the_language_that_its_targets_end_with() -> None:
         ({"target_language": "fra_Latin"}, "fra_Latn"),
     ],
 )
-def test_missing_and_unknown_languages_are_refused(encode: dict[str, str], words: str) -> None:
+def test_missing_and_unknown_languages_are_refused(encode: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         made(**encode).configure_tokenizer(nllb())
 

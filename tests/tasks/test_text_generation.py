@@ -17,6 +17,7 @@ from job.tables import MappedTable
 from job.tasks.base import FIXED, Scored
 from job.tasks.padding import Padding
 from job.tasks.text_generation import TextGeneration
+from job.tasks.tokens import tokenize
 from tests.samples import encoded, tiny_bert
 
 CHAT = "{% for m in messages %}{{ m['role'] + ' ' + m['content'] + ' ' }}{% endfor %}{% if add_generation_prompt %}assistant {% endif %}"
@@ -148,3 +149,14 @@ def test_a_tokenizer_that_cannot_do_it_is_refused(tokenizer: Any) -> None:
     other.eos_token = "[SEP]"
     with pytest.raises(SettingsError, match="chat template"):
         made(messages="messages").fitted({}, {}, (), other)
+
+
+def test_messages_are_the_text_and_stay_as_they_are() -> None:
+    task = made(messages="chat")
+    assert (task.text_roles, task.verbatim_roles) == (("messages",), ("messages",))
+    assert made().verbatim_roles == made(prompt="p", completion="c").verbatim_roles == ()
+
+
+def test_a_tokenizer_is_not_left_cutting(tokenizer: Any) -> None:
+    tokenize(tokenizer, ["a b c d e f g"], None, 4)
+    assert tokenizer.backend_tokenizer.truncation is None

@@ -18,7 +18,7 @@ from job.stages.clean.quarantine import check_bad
 from job.stages.clean.scan import Scan, Scanned
 from job.stages.clean.sort import sort_split
 from job.stages.clean.splits import CODE, Codes, decide, held_out
-from job.stages.clean.write import check_not_empty, check_unique, write_splits
+from job.stages.clean.write import GIVEN, check_not_empty, check_unique, write_splits
 from job.tasks.base import RowRules
 
 __all__ = ["clean"]
@@ -33,15 +33,17 @@ def clean(
     scratch: Path,
     *,
     poll: Callable[[], None],
+    partial: bool = False,
 ) -> CleanRows:
     """Turn fetched rows into the task's rows, split for training.
 
     Validation and test rows are held out of the training rows by a hash of their text (or of the
     column `split_by`) unless they are given. `poll` is called once a batch and may raise to stop.
+    With `partial`, the rows are only the first of each file, and hold out none by chance.
 
     Raises:
-        DataError: a column is missing, too many rows are bad, a value that must be unique is not,
-            or a split is left without rows.
+        DataError: a column is missing, too many rows are bad (`kept` is their file), a value that
+            must be unique is not, or a split is left without rows.
         SettingsError: a template of `derive` has an error in its syntax.
     """
     scratch.mkdir(parents=True, exist_ok=True)
@@ -57,7 +59,7 @@ def clean(
     written = write_splits(scanned, decision, raw.weights, rules, scratch, poll)
     scanned.path.unlink()
     counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
-    check_not_empty(_wanted(data), counted)
+    check_not_empty(_wanted(data, partial=partial), counted)
     tables = {split: scratch / f"{split}.arrow" for split in SPLITS if split in written}
     if clean.sort_by:
         for path in tables.values():
@@ -65,13 +67,13 @@ def clean(
     return CleanRows(tables, {s: written[s].rows for s in tables}, quarantine, counted)
 
 
-def _wanted(data: Data) -> dict[Split, str]:
+def _wanted(data: Data, *, partial: bool) -> dict[Split, str]:
     """The splits that must have rows, and where these come from."""
-    wanted: dict[Split, str] = {"train": "given"}
-    if data.validation or data.validation_fraction:
-        wanted["validation"] = "given" if data.validation else "held out of the training rows"
-    if data.test or data.test_fraction:
-        wanted["test"] = "given" if data.test else "held out of the training rows"
+    wanted: dict[Split, str] = {"train": GIVEN}
+    if data.validation or (data.validation_fraction and not partial):
+        wanted["validation"] = GIVEN if data.validation else "held out of the training rows"
+    if data.test or (data.test_fraction and not partial):
+        wanted["test"] = GIVEN if data.test else "held out of the training rows"
     return wanted
 
 

@@ -26,15 +26,17 @@ def check_bad(
     """Refuse a split of which more than the part `bound` cannot be used.
 
     Raises:
-        DataError: with the counts and the first reasons.
+        DataError: with the counts and the first reasons; `kept` is the quarantine, with all of them.
     """
     for split, count in bad.items():
         if count and count > bound * read[split]:
             part = f"{count:,} of {read[split]:,} {split} rows ({count / read[split]:.1%})"
-            raise DataError(
+            error = DataError(
                 f"{part} cannot be used: " + "; ".join(_first(quarantine, split)),
                 hint=f"mend them, or raise FINETUNE_DATA__MAX_BAD_FRACTION above {bound:g}",
             )
+            error.kept = quarantine
+            raise error
 
 
 def _first(quarantine: Path, split: Split) -> list[str]:

@@ -18,6 +18,9 @@ from job.stages.clean.splits import CODE, TRAIN, Decision, Keys, buckets, copies
 from job.tables import Writer, schema_of, stream
 from job.tasks.base import RowRules
 
+GIVEN = "given"
+"""Where the rows of a split come from that has files of its own."""
+
 
 def check_unique(scanned: Scanned, files: Sequence[str]) -> None:
     """Refuse a value that stands twice, in one of the splits as given, where none may.
@@ -119,7 +122,7 @@ def check_not_empty(
         counts = profile["splits"].get(split, {})
         if counts.get("rows"):
             continue
-        if origin != "given":
+        if origin != GIVEN:
             raise DataError(
                 f"no {split} rows were {origin} ({profile['splits']['train']['rows']} are left)",
                 hint=f"raise FINETUNE_DATA__{split.upper()}_FRACTION, name files in "

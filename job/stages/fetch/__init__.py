@@ -14,7 +14,7 @@ from typing import TextIO
 from job.artifacts import SPLITS, Input, Inputs, RawRows, Split
 from job.settings import Data
 from job.stages.fetch.chunks import Parts
-from job.stages.fetch.files import local_copies, resolve_inputs
+from job.stages.fetch.files import AHEAD, local_copies, resolve_inputs
 from job.stages.fetch.formats import Member, members
 from job.stages.fetch.pairing import parallel
 from job.uris import mask
@@ -33,7 +33,8 @@ def fetch(
     """Read every file of `inputs` into Arrow streams below `scratch`.
 
     `poll` is called at least once a file and once a chunk of at most 5,000 rows, and may raise to
-    stop. With `limit`, reading ends after so many rows of each split.
+    stop. With `limit`, reading ends after so many rows of each split, and no file is downloaded
+    before the ones ahead of it turned out not to hold them.
 
     A row's LINE is the line it starts on; in JSON documents, parquet, arrow and pickle files it is
     the number of the row.
@@ -46,7 +47,7 @@ def fetch(
     """
     scratch.mkdir(parents=True, exist_ok=True)
     quarantine = scratch / "quarantine.jsonl"
-    run = _Run(data, inputs, scratch, poll)
+    run = _Run(data, inputs, scratch, poll, ahead=1 if limit else AHEAD)
     with quarantine.open("w", encoding="utf-8") as bad:
         splits = {split: run.read(split, bad, limit) for split in SPLITS if run.has(split)}
     return RawRows(
@@ -62,9 +63,12 @@ def fetch(
 class _Run:
     """Reads one split after the other and numbers the files and archive members that it meets."""
 
-    def __init__(self, data: Data, inputs: Inputs, scratch: Path, poll: Callable[[], None]) -> None:
+    def __init__(
+        self, data: Data, inputs: Inputs, scratch: Path, poll: Callable[[], None], *, ahead: int
+    ) -> None:
         self.files: list[str] = []
         self.weights: list[float] = []
+        self._ahead = ahead
         self._data, self._inputs, self._scratch, self._poll = data, inputs, scratch, poll
 
     def has(self, split: Split) -> bool:
@@ -87,13 +91,13 @@ class _Run:
         data, scratch = self._data, self._scratch
         sources = [file for file in wanted if not file.target]
         targets = [file for file in wanted if file.target]
-        copies = local_copies(data, sources, scratch, self._poll)
+        copies = local_copies(data, sources, scratch, self._poll, ahead=self._ahead)
         if not targets:
             for file, path in copies:
                 yield file, members(path, mask(file.uri), data, scratch)
             return
         (scratch / "targets").mkdir(exist_ok=True)  # both of a pair are here at the same time
-        others = local_copies(data, targets, scratch / "targets", self._poll)
+        others = local_copies(data, targets, scratch / "targets", self._poll, ahead=self._ahead)
         for (file, path), (target, other) in zip(copies, others, strict=True):
             names = mask(file.uri), mask(target.uri)
             yield file, parallel(path, other, names, data, scratch)

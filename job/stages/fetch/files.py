@@ -40,33 +40,33 @@ def resolve_inputs(data: Data) -> Inputs:
     files: list[Input] = []
     for split in SPLITS:
         seen: set[tuple[str, str]] = set()
+        counts: list[int] = []
         targets = getattr(data, f"{split}_target")
         for source in getattr(data, split):
-            for uri, _, thing in _found(source.uri):
+            found = _found(source.uri)
+            counts.append(len(found))
+            for uri, _, thing in found:
                 if (uri, thing.identity) in seen and not targets:
                     _log.warning("%s stands in two sources of %s; it is read once", uri, split)
                     continue
                 seen.add((uri, thing.identity))
                 files.append(Input(split, uri, thing.size, thing.identity, source.weight))
-        files += _targets(data, split)
+        for count, target in zip(counts, targets, strict=False):
+            files += _targets(split, target.uri, count)
     return Inputs(tuple(files))
 
 
-def _targets(data: Data, split: Split) -> list[Input]:
-    """The files of targets, as many behind each of their URIs as behind that of the sources."""
-    files: list[Input] = []
-    setting = f"FINETUNE_DATA__{split.upper()}"
-    pairs = zip(getattr(data, split), getattr(data, f"{split}_target"), strict=False)
-    for source, target in pairs:
-        found = _found(target.uri)
-        if len(found) != (count := len(_found(source.uri))):
-            raise DataError(
-                f"{setting} finds {count} file(s) behind {mask(source.uri)} and {setting}_TARGET "
-                f"{len(found)} behind {mask(target.uri)}",
-                hint="each file of sources needs its file of targets, in the order of their names",
-            )
-        files += [Input(split, uri, o.size, o.identity, target=True) for uri, _, o in found]
-    return files
+def _targets(split: Split, uri: str, sources: int) -> list[Input]:
+    """The files of targets behind a URI, as many as there are files of sources to them."""
+    found = _found(uri)
+    if len(found) != sources:
+        setting = f"FINETUNE_DATA__{split.upper()}"
+        raise DataError(
+            f"{setting}_TARGET finds {len(found)} file(s) behind {mask(uri)}, and {setting} {sources} "
+            "in its place",
+            hint="each file of sources needs its file of targets, in the order of their names",
+        )
+    return [Input(split, name, o.size, o.identity, target=True) for name, _, o in found]
 
 
 def _found(uri: str) -> list[tuple[str, Reader, Object]]:
@@ -79,11 +79,16 @@ def _found(uri: str) -> list[tuple[str, Reader, Object]]:
 
 
 def local_copies(
-    data: Data, inputs: Sequence[Input], scratch: Path, poll: Callable[[], None]
+    data: Data,
+    inputs: Sequence[Input],
+    scratch: Path,
+    poll: Callable[[], None],
+    *,
+    ahead: int = AHEAD,
 ) -> Iterator[tuple[Input, Path]]:
     """Each file on this disk, exactly as it was frozen.
 
-    A download is deleted when the next file is asked for.
+    A download is deleted when the next file is asked for; `ahead` of them run at the same time.
 
     Raises:
         InputMissing: a file is gone, or not what it was.
@@ -98,7 +103,7 @@ def local_copies(
     waiting: deque[_Copy] = deque()
     try:
         while True:
-            while len(waiting) < AHEAD and (item := next(todo, None)):
+            while len(waiting) < ahead and (item := next(todo, None)):
                 waiting.append(
                     _Copy(item[1], _place(item[1], places), scratch / f"download-{item[0]:06d}")
                 )

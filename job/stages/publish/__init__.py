@@ -12,10 +12,9 @@ from typing import Any
 from job.artifacts import Dataset
 from job.errors import JobError
 from job.reporting.card import Facts, write_card
-from job.settings import Publish
 from job.stages.publish.check import compare
 from job.store import Store
-from job.store.commit import commit, fetch, withdraw
+from job.store.commit import fetch, seal, upload, withdraw
 from job.tasks.base import Task
 from job.telemetry import event
 
@@ -36,8 +35,15 @@ class Version:
         return cls(name, f"{model}/models/{name}")
 
 
+@dataclass(frozen=True)
+class Published:
+    """A version that is in the store, and its files as they were read back."""
+
+    version: Version
+    folder: Path
+
+
 def publish(
-    settings: Publish,
     task: Task,
     store: Store,
     version: Version,
@@ -48,8 +54,8 @@ def publish(
     facts: Facts,
     history: list[dict[str, Any]],
     scratch: Path,
-) -> Version:
-    """Commit the model's folder as a version, then read it back and run it in a fresh process.
+) -> Published:
+    """Upload the model's folder, read it back, run it in a fresh process; then it becomes a version.
 
     Args:
         folder: config, safetensors and tokenizer; the card and the rest are added to it.
@@ -60,7 +66,7 @@ def publish(
         history: the metrics of every step.
 
     Raises:
-        JobError: what was published does not give the outputs that were scored; it is withdrawn.
+        JobError: what was published does not give the outputs that were scored; it is removed.
     """
     (folder / "eval_results.json").write_text(json.dumps(dict(results), indent=1))
     if predictions.exists():
@@ -69,30 +75,28 @@ def publish(
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in history))
     write_card(folder / "README.md", facts, results)
     files = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    commit(
-        store, version.key, files, attempt=None, meta={"run_id": facts.run_id, "task": task.name}
-    )
+    meta = {"run_id": facts.run_id, "task": task.name}
+    manifest = upload(store, version.key, files, attempt=None, meta=meta)
     back = scratch / "published"
-    fetch(store, version.key, back)
     try:
+        fetch(store, version.key, back, manifest=manifest)
         rows = compare(task, back, dataset, predictions, facts.max_length)
     except JobError:
         withdraw(store, version.key)
         raise
+    seal(store, version.key, manifest)
     event("published and read back", version=version.name, rows_compared=rows)
-    if settings.hub_repo:
-        _push(settings.hub_repo, back)
-    return version
+    return Published(version, back)
 
 
-def _push(repo: str, folder: Path) -> None:
-    """Push the published files to the Hub, as they were read back."""
+def push(repo: str, folder: Path) -> None:
+    """Push the published files to the Hub, as they were read back, to a private repository."""
     from job.store.hub import hub_errors
 
     with hub_errors(repo):
         from huggingface_hub import HfApi
 
         api = HfApi()
-        api.create_repo(repo, exist_ok=True, private=None)
+        api.create_repo(repo, exist_ok=True, private=True)
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Fine-tuned model")
     event("pushed to the Hub", repo=repo)

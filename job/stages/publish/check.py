@@ -53,13 +53,14 @@ def compare(task: Task, folder: Path, dataset: Dataset, predictions: Path, max_l
 
 
 def distance(want: Any, got: Any) -> float:
-    """The largest difference between two JSON values' numbers; infinite where anything else differs."""
+    """The largest difference between two JSON values' numbers, relative for those above 1; infinite
+    where anything else differs."""
     if isinstance(want, dict) and isinstance(got, dict) and want.keys() == got.keys():
         return max((distance(want[key], got[key]) for key in want), default=0.0)
     if isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
         return max((distance(a, b) for a, b in zip(want, got, strict=True)), default=0.0)
     if isinstance(want, (int, float)) and isinstance(got, (int, float)):
-        return abs(want - got)
+        return abs(want - got) / max(1.0, abs(want))
     return 0.0 if want == got else math.inf
 
 

@@ -110,7 +110,7 @@ def _named(setting: str, known: dict[str, Any], names: Sequence[str]) -> list[An
 
 def _model(settings: Settings, special: dict[str, str]) -> tuple[Any, Any, Any]:
     unknown = special.get("unk_token", "")
-    common = {
+    common: dict[str, Any] = {
         "vocab_size": settings.vocab_size,
         "special_tokens": list(dict.fromkeys(special.values())),
         "show_progress": False,
@@ -121,8 +121,8 @@ def _model(settings: Settings, special: dict[str, str]) -> tuple[Any, Any, Any]:
         return model, trainers.WordPieceTrainer(**often), decoders.WordPiece()
     if settings.kind == "bpe":
         alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer = trainers.BpeTrainer(**often, initial_alphabet=alphabet)
-        return models.BPE(), trainer, decoders.ByteLevel()
+        bpe = trainers.BpeTrainer(**often, initial_alphabet=alphabet)
+        return models.BPE(), bpe, decoders.ByteLevel()
     if settings.kind == "unigram":
         trainer = trainers.UnigramTrainer(**common, unk_token=unknown)
         return models.Unigram(), trainer, decoders.Metaspace()
@@ -139,7 +139,7 @@ def post_processor(settings: Settings, tokenizer: Tokenizer) -> Any:
     Raises:
         SettingsError: a special token that it needs is not set.
     """
-    wanted = settings.post_processor
+    wanted: str = settings.post_processor
     wanted = KINDS[settings.kind].post_processor if wanted == "auto" else wanted
     special = special_tokens(settings)
     needed = {"bert": ("cls_token", "sep_token"), "end": ("eos_token",)}.get(wanted, ())

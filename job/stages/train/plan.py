@@ -60,7 +60,8 @@ class Plan:
 
     def denominator(self, rows: Rows, step: int) -> float:
         """What the step's summed loss is divided by, the same on every rank."""
-        return float(np.sum(self.weigh(rows, self.epoch(step)), dtype=np.float64))
+        # a step may hold nothing to learn, such as rows of a class whose weight is 0
+        return float(np.sum(self.weigh(rows, self.epoch(step)), dtype=np.float64)) or 1.0
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step."""

@@ -190,11 +190,14 @@ class Session:
     def _commit(self) -> None:
         """Commit a checkpoint and this attempt's metrics."""
         began = time.monotonic()
+        self._measure()  # nothing is committed before its loss was seen
         scaler = self.handle.scaler.state_dict() if self.handle.scaler else None
         self.state = replace(
             self.state, seconds=self.clock.seconds, rows=self.clock.rows, scaler=scaler
         )
         home = self.home
+        # before the checkpoint: metrics beyond it are cut when they are merged, lost ones are lost
+        self.history.commit()
         checkpoint.save(
             home.store,
             home.checkpoints,
@@ -207,7 +210,6 @@ class Session:
             home.scratch / "checkpoint",
             self._facts(),
         )
-        self.history.commit()
         home.committed(self.state.step)
         checkpoint.prune(
             home.store,
