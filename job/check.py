@@ -53,7 +53,7 @@ def check(settings: Settings, stop: StopSignal) -> Iterator[str]:
             raw,
             scratch / "clean",
             poll=stop.poll,
-            partial=True,
+            partial=raw.read["train"] >= ROWS,
         )
         yield from _rows(rows, task)
         yield from _held_out(settings, rows)
@@ -97,12 +97,8 @@ def _rows(rows: CleanRows, task: Task) -> Iterator[str]:
 def _held_out(settings: Settings, rows: CleanRows) -> Iterator[str]:
     for split in ("validation", "test"):
         name = f"{split}_fraction"
-        if (
-            not getattr(settings.data, split)
-            and getattr(settings.data, name)
-            and split not in rows.rows
-        ):
-            yield f"warning    {split}: none of these rows is held out; if they are nearly all, raise FINETUNE_DATA__{name.upper()}"
+        if split not in rows.rows and getattr(settings.data, name):
+            yield f"warning    {split}: none of the first {ROWS} rows is held out; if they are nearly all, raise FINETUNE_DATA__{name.upper()}"
 
 
 def _model(

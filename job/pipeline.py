@@ -6,9 +6,9 @@ import shutil
 from contextlib import suppress
 
 from job import results, tasks
-from job.artifacts import Dataset
+from job.artifacts import CleanRows, Dataset, RawRows
 from job.attempt import Attempt, begin, find_run
-from job.errors import Stopped, StoreError
+from job.errors import DataError, Stopped, StoreError
 from job.history import merged
 from job.results import Result
 from job.runtime import StopSignal, scratch_folder
@@ -76,15 +76,7 @@ def prepared(attempt: Attempt) -> tuple[Task, Dataset]:
         return task.restored(found.profile["task"]), found
 
     raw = fetch(settings.data, attempt.inputs, attempt.scratch / "fetched", poll=poll)
-    rows = clean(
-        settings.clean,
-        settings.data,
-        settings.seed,
-        task,
-        raw,
-        attempt.scratch / "cleaned",
-        poll=poll,
-    )
+    rows = _cleaned(attempt, task, raw)
     base = attempt.base
     encoder = encode.Encoder(base.tokenizer, base.max_length, base.labels)
     task, profile, files = encode.encode(rows, task, encoder, folder, poll=poll)
@@ -93,6 +85,18 @@ def prepared(attempt: Attempt) -> tuple[Task, Dataset]:
         shutil.rmtree(attempt.scratch / done, ignore_errors=True)
     run.progressed("encode")
     return task, dataset
+
+
+def _cleaned(attempt: Attempt, task: Task, raw: RawRows) -> CleanRows:
+    settings, run = attempt.settings, attempt.run
+    folder, poll = attempt.scratch / "cleaned", attempt.stop.poll
+    try:
+        return clean(settings.clean, settings.data, settings.seed, task, raw, folder, poll=poll)
+    except DataError as error:
+        if error.kept is not None:
+            with suppress(StoreError):  # what is wrong with the data is what matters
+                run.store.upload(error.kept, run.key("quarantine.jsonl"))
+        raise
 
 
 def _given(attempt: Attempt, task: Task, dataset: Dataset) -> Given:

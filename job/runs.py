@@ -149,7 +149,7 @@ def states(settings: Settings) -> list[dict[str, Any]]:
         raise SettingsError(
             "FINETUNE_OUTPUT is not set", hint="name the s3://bucket/prefix or folder of the run"
         )
-    store = open_store(settings.output)
+    store = open_store(settings.output, single_writer=settings.store.single_writer)
     prefix = f"{settings.name}/runs/{settings.run_id + '/' if settings.run_id else ''}"
     keys = [item.key for item in store.list(prefix) if item.key.endswith("/state.json")]
     if not keys:

@@ -38,6 +38,13 @@ def is_refused(
 # -- rows ----------------------------------------------------------------------------------------
 
 
+def test_rows_that_end_a_run_are_kept(model: Path, tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "rows.csv", [*ROWS, *([("a", "b", "too many")] * 20)])
+    is_refused(tmp_path, given(tmp_path, model, data), 65, "20 of 80 train rows")
+    kept = (tmp_path / "out/m/runs/r1/quarantine.jsonl").read_text().splitlines()
+    assert [json.loads(line)["line"] for line in kept] == list(range(62, 82))
+
+
 def test_a_label_column_that_is_not_there(model: Path, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "rows.csv", ROWS, ("text", "lable"))
     words = (
@@ -268,9 +275,9 @@ def test_weights_that_are_not_those_of_the_config(model: Path, data: Path, tmp_p
 
 
 def test_check_only_warns_where_the_first_rows_hold_none_out(model: Path, tmp_path: Path) -> None:
-    data = write_csv(tmp_path / "rows.csv", ROWS[:4])
-    env = given(tmp_path, model, data, DATA__VALIDATION_FRACTION=0.01, DATA__TEST_FRACTION=0)
+    data = write_csv(tmp_path / "rows.csv", [(f"row {i}", "ab"[i % 2]) for i in range(2100)])
+    env = given(tmp_path, model, data, DATA__VALIDATION_FRACTION=1e-9, DATA__TEST_FRACTION=0)
     done = finetune("check", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "warning    validation: none of these rows is held out" in done.stdout
+    assert "warning    validation: none of the first 2000 rows is held out" in done.stdout
     is_refused(tmp_path, env, 65, "no validation rows were held out")

@@ -111,6 +111,7 @@ def test_the_schema_needs_no_settings_and_the_last_flag_counts(tmp_path: Path) -
 
 
 def test_a_relative_output_and_a_termination_log_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").touch()
     env = given(
         tmp_path, "./no-model", "rows.csv", OUTPUT="out/", RUNTIME__TERMINATION_LOG=tmp_path
     )

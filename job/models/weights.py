@@ -92,6 +92,9 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write config, safetensors and tokenizer in Hugging Face format."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
+    # how rows were cut and padded here is no part of the tokenizer
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
 
 
