@@ -13,6 +13,8 @@ USAGE = """usage: finetune COMMAND [--SECTION.NAME VALUE …]
 
   run        fetch, clean, encode, train, evaluate and publish
   prepare    fetch, clean and encode only
+  evaluate   score a published model, ours or the Hub's, on any rows
+  predict    batch inference: rows in, the same rows with predictions out
   tokenizer  train a tokenizer on the texts and publish it
   check      look before running: settings, store, model, first rows, memory; prints a plan
   status     a run's state, read from the store
@@ -20,7 +22,7 @@ USAGE = """usage: finetune COMMAND [--SECTION.NAME VALUE …]
 
 Settings come from flags, FINETUNE_… variables, and the file that FINETUNE_CONFIG names.
 """
-SUPERVISED = ("run", "prepare", "tokenizer")
+SUPERVISED = ("run", "prepare", "evaluate", "predict", "tokenizer")
 
 
 def main(arguments: list[str] | None = None) -> int:

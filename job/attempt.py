@@ -39,6 +39,17 @@ class Base:
     max_length: int
     labels: tuple[str, ...]
 
+    def limits(self, settings: Settings) -> Limits:
+        """How large a micro-batch is and how it is padded."""
+        encode, tokenizer = settings.encode, self.tokenizer
+        padding = Padding(
+            int(tokenizer.pad_token_id),
+            multiple=encode.pad_to_multiple_of,
+            fixed=self.max_length if encode.padding == "max_length" else None,
+            side=tokenizer.padding_side,
+        )
+        return Limits(settings.train.tokens_per_device, padding)
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -54,14 +65,7 @@ class Attempt:
     @property
     def limits(self) -> Limits:
         """How large a micro-batch is and how it is padded."""
-        encode, tokenizer = self.settings.encode, self.base.tokenizer
-        padding = Padding(
-            int(tokenizer.pad_token_id),
-            multiple=encode.pad_to_multiple_of,
-            fixed=self.base.max_length if encode.padding == "max_length" else None,
-            side=tokenizer.padding_side,
-        )
-        return Limits(self.settings.train.tokens_per_device, padding)
+        return self.base.limits(self.settings)
 
 
 def probed(settings: Settings) -> Store:
@@ -146,14 +150,22 @@ def find_base(settings: Settings, scratch: Path, commit: str | None = None) -> B
         place = models.find(
             model.name, commit or model.revision, scratch, code=model.trust_remote_code
         )
-        other = models.find(model.tokenizer, None, scratch) if model.tokenizer else place
-        models.check_weights(place)
-        config = models.load_config(place, model)
-        tokenizer = models.load_tokenizer(other, model)
-    else:
-        tokenizer = models.load_tokenizer(models.find(str(model.tokenizer), None, scratch), model)
-        place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
-        config = models.load_config(place, model)
+        return base_in(place, settings, scratch)
+    tokenizer = models.load_tokenizer(models.find(str(model.tokenizer), None, scratch), model)
+    place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
+    return _base(place, tokenizer, settings)
+
+
+def base_in(place: Place, settings: Settings, scratch: Path) -> Base:
+    """The model in a place, with its own tokenizer or the one that the settings name."""
+    model = settings.model
+    other = models.find(model.tokenizer, None, scratch) if model.tokenizer else place
+    models.check_weights(place)
+    return _base(place, models.load_tokenizer(other, model), settings)
+
+
+def _base(place: Place, tokenizer: PreTrainedTokenizerFast, settings: Settings) -> Base:
+    config = models.load_config(place, settings.model)
     task, encode = tasks.create(settings), settings.encode
     models.check_fits(config, task, place)
     task.configure_tokenizer(tokenizer)

@@ -9,8 +9,9 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from job import telemetry
 from job.errors import (
@@ -24,6 +25,10 @@ from job.errors import (
 from job.settings import Settings, load
 from job.uris import mask
 
+if TYPE_CHECKING:
+    from job.results import Result
+    from job.runtime import StopSignal
+
 
 def worker(outcome_file: str, command: str, arguments: list[str]) -> NoReturn:
     """Run the pipeline in this process, write its outcome for the supervisor, and end."""
@@ -35,12 +40,15 @@ def worker(outcome_file: str, command: str, arguments: list[str]) -> NoReturn:
     telemetry.set_up(settings.log)
     outcome: dict[str, Any]
     try:
-        from job import pipeline, tokenizer_run
+        from job import evaluate_run, pipeline, predict_run, tokenizer_run
 
-        if command == "tokenizer":
-            result = tokenizer_run.run(settings, stop)
-        else:
-            result = pipeline.run(settings, stop, prepare_only=command == "prepare")
+        runs: dict[str, Callable[[Settings, StopSignal], Result]] = {
+            "prepare": partial(pipeline.run, prepare_only=True),
+            "evaluate": evaluate_run.run,
+            "predict": predict_run.run,
+            "tokenizer": tokenizer_run.run,
+        }
+        result = runs.get(command, pipeline.run)(settings, stop)
         outcome = {"exit_code": 0, "result": result.facts, "lines": result.lines}
     except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
         outcome = _failure(error)

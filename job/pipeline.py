@@ -10,6 +10,7 @@ from job.artifacts import CleanRows, Dataset, RawRows
 from job.attempt import Attempt, begin, find_run
 from job.errors import DataError, Stopped, StoreError
 from job.history import merged
+from job.models import Place
 from job.results import Result
 from job.runtime import StopSignal, scratch_folder
 from job.settings import Settings
@@ -130,7 +131,7 @@ def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: Trained)
         settings.runtime,
         task,
         attempt.base.tokenizer,
-        trained.folder,
+        Place(str(trained.folder), trained.folder, ""),
         dataset,
         attempt.limits,
         attempt.scratch,

@@ -21,7 +21,7 @@ from job.tasks.base import Task
 from job.uris import join, mask
 
 PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
-SHOWN = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf")
+SHOWN = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf", "perplexity")
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,15 @@ def facts(
 def summary(store: Store, key: str, scores: Mapping[str, Any]) -> dict[str, Any]:
     """Where the model, the card and the scores are, and the scores that matter."""
     place = mask(join(store.uri, key))
-    shown = [f"{prefix}_{name}" for prefix in ("test", "eval") for name in SHOWN]
     return {
         "model": place,
         "card": f"{place}/README.md",
         "scores": f"{place}/eval_results.json",
-        **{name: round(scores[name], 4) for name in shown if name in scores},
+        **headline(scores),
     }
+
+
+def headline(scores: Mapping[str, Any]) -> dict[str, float]:
+    """The scores that matter most, those of test before those of validation."""
+    shown = [f"{prefix}_{name}" for prefix in ("test", "eval") for name in SHOWN]
+    return {name: round(scores[name], 4) for name in shown if name in scores}

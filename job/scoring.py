@@ -96,9 +96,28 @@ def score(
     Raises:
         Diverged: the loss is not a finite number.
     """
+    table = held_out.encoded
+    outputs, loss = outputs_of(model, task, table, limits, where, poll=poll)
+    weights = task.row_weights(table, np.arange(len(table)), FIXED)
+    loss /= float(weights.sum(dtype=np.float64)) or 1.0
+    if not math.isfinite(loss):
+        raise Diverged(f"the loss over {len(table)} held-out rows is {loss}")
+    scored = Scored(outputs, table, held_out.rows, tokenizer)
+    return scored, {**task.metrics(scored), "loss": loss}
+
+
+def outputs_of(
+    model: Any,
+    task: Task,
+    table: MappedTable,
+    limits: Limits,
+    where: device,
+    *,
+    poll: Callable[[], None],
+) -> tuple[Outputs, float]:
+    """What the model makes of every encoded row, in the rows' order, and the summed loss."""
     import torch
 
-    table = held_out.encoded
     outputs: Outputs = [np.empty(0)] * len(table)
     loss = 0.0
     was_training = model.training
@@ -117,12 +136,7 @@ def score(
                     outputs[number] = value
     finally:
         model.train(was_training)
-    weights = task.row_weights(table, np.arange(len(table)), FIXED)
-    loss /= float(weights.sum(dtype=np.float64)) or 1.0
-    if not math.isfinite(loss):
-        raise Diverged(f"the loss over {len(table)} held-out rows is {loss}")
-    scored = Scored(outputs, table, held_out.rows, tokenizer)
-    return scored, {**task.metrics(scored), "loss": loss}
+    return outputs, loss
 
 
 def better(score: float, than: float | None, metric: str) -> bool:

@@ -84,15 +84,20 @@ class MappedTable:
 
     def take(self, rows: Int64) -> MappedTable:
         """These rows, copied."""
-        return self._of(self.table.take(rows))
+        return self.of(self.table.take(rows))
+
+    def slice(self, start: int, rows: int) -> MappedTable:
+        """At most so many rows from `start` on."""
+        return self.of(self.table.slice(start, rows).combine_chunks())
 
     def replaced(self, name: str, values: Int64) -> MappedTable:
         """The table with another column of this name."""
         at = self.table.column_names.index(name)
-        return self._of(self.table.set_column(at, name, pa.array(values)))
+        return self.of(self.table.set_column(at, name, pa.array(values)))
 
     @classmethod
-    def _of(cls, table: pa.Table) -> MappedTable:
+    def of(cls, table: pa.Table) -> MappedTable:
+        """A table that is in memory already."""
         made = cls.__new__(cls)
         made._index(table)
         return made

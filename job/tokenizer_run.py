@@ -30,7 +30,6 @@ class Texts:
     """The rules of rows that a tokenizer is trained on: a text, and nothing else."""
 
     columns: dict[str, str]
-    name: ClassVar[str] = "tokenizer"
     text_roles: ClassVar[tuple[str, ...]] = ("text",)
     verbatim_roles: ClassVar[tuple[str, ...]] = ()
 

@@ -14,7 +14,7 @@ from job.models.reading import (
     tokenizer_sha256,
     vocabulary_of,
 )
-from job.models.weights import load, parameter_count, save
+from job.models.weights import load, load_learned, parameter_count, save
 
 __all__ = [
     "Place",
@@ -26,6 +26,7 @@ __all__ = [
     "label_names",
     "load",
     "load_config",
+    "load_learned",
     "load_tokenizer",
     "max_length_of",
     "parameter_count",

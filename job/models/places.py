@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from job.artifacts import fingerprint
-from job.errors import Absent, InputMissing
+from job.artifacts import file_sha256, fingerprint
+from job.errors import Absent, DataError, InputMissing
 from job.store import open_reader, resolve
+from job.store.commit import MANIFEST
 from job.store.keys import safe_path
 from job.uris import local_path, mask, scheme_of
 
@@ -97,8 +99,27 @@ def _from_bucket(name: str, scratch: Path) -> Place:
     folder = scratch / hashlib.sha256(prefix.encode()).hexdigest()[:16]
     for file, (reader, item) in found.items():
         reader.download(item.key, safe_path(folder, file), identity=item.identity)
+    _check_manifest(mask(name), folder, set(found))
     identities = sorted(f"{file}={item.identity}" for file, (_, item) in found.items())
     return Place(name, folder, "s3:" + hashlib.sha256("\n".join(identities).encode()).hexdigest())
+
+
+def _check_manifest(name: str, folder: Path, files: set[str]) -> None:
+    """A version that a run published names its files' hashes.
+
+    Raises:
+        DataError: a file is not the one that was published.
+    """
+    if MANIFEST not in files:
+        return
+    with suppress(ValueError, KeyError, TypeError):  # somebody else's manifest is none of ours
+        listed = json.loads((folder / MANIFEST).read_text())["files"]
+        for file in files & listed.keys():
+            if file_sha256(folder / file) != listed[file]["sha256"]:
+                raise DataError(
+                    f"{name}: {file} is not the file that its manifest names",
+                    hint="it was changed or damaged after it was published; publish it again",
+                )
 
 
 def _wanted(file: str) -> bool:

@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job.errors import DataError
+from job.errors import DataError, SettingsError
 from job.models.places import Place
 from job.models.reading import COMPLETE, load_config, readable
-from job.settings import Model
+from job.runtime import has_gpu
+from job.settings import Model, Runtime
 from job.tasks.base import Task
 from job.uris import mask
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
 def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> PreTrainedModel:
@@ -59,8 +60,25 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
             **options,
         )
     _check_body(place, loaded, report)
+    if own:
+        _check_head(place, task, report)
     _configure_generation(loaded, task)
     return loaded
+
+
+def load_learned(
+    place: Place, task: Task, settings: Model, tokenizer: PreTrainedTokenizerFast, runtime: Runtime
+) -> Any:
+    """A model that has learned the task, on the device, to be scored or to predict.
+
+    Raises:
+        DataError: the files are damaged.
+        SettingsError: there is no head for the task among the weights.
+    """
+    model: Any = load(place, task, settings, own=True)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return model.to("cuda" if has_gpu(runtime) else "cpu").eval()
 
 
 def _configure_generation(model: PreTrainedModel, task: Task) -> None:
@@ -86,6 +104,15 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
     raise DataError(
         f"the model in {mask(place.name)} does not fit itself: {problem}", hint=COMPLETE
     )
+
+
+def _check_head(place: Place, task: Task, report: Mapping[str, Any]) -> None:
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise SettingsError(
+            f"the model in {mask(place.name)} has not learned {task.name}: its weights lack {missing[0]}",
+            hint="fine-tune it first, or name a model of this task in FINETUNE_MODEL__NAME",
+        )
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from job.settings.data import Clean, Columns, Data, Encode
 from job.settings.load import Loaded, load, recorded, relevant
+from job.settings.predicting import Predict
 from job.settings.training import Checkpoint, Evaluate, Generation, Lora, Model, Publish, Train
 from job.settings.tree import Runtime, Settings
 
@@ -16,6 +17,7 @@ __all__ = [
     "Loaded",
     "Lora",
     "Model",
+    "Predict",
     "Publish",
     "Runtime",
     "Settings",

@@ -24,9 +24,19 @@ AVERAGED = ("precision", "recall", "f1")
 def mistakes(settings: Settings, command: str = "run") -> list[str]:
     """Every mistake across settings, each with its fix; empty when there is none."""
     if command == "tokenizer":
-        return [*_places(settings), *_tokenizer(settings)]
+        return [
+            *_output(settings),
+            *_training_rows(settings),
+            *_data(settings),
+            *_tokenizer(settings),
+        ]
+    if command in ("evaluate", "predict"):
+        rows = _scored_rows(settings) if command == "evaluate" else _input(settings)
+        return [*_output(settings), *rows, *_data(settings), *_learned(settings, command)]
     return [
-        *_places(settings),
+        *_output(settings),
+        *_training_rows(settings),
+        *_data(settings),
         *_model(settings),
         *_columns(settings),
         *_verbatim(settings),
@@ -35,15 +45,48 @@ def mistakes(settings: Settings, command: str = "run") -> list[str]:
     ]
 
 
-def _places(settings: Settings) -> Iterator[str]:
+def _output(settings: Settings) -> Iterator[str]:
     if not settings.output:
         yield "FINETUNE_OUTPUT is not set; name an s3://bucket/prefix or a folder"
     elif wrong := list(_uri("FINETUNE_OUTPUT", settings.output)):
         yield from wrong
     elif scheme_of(settings.output) not in ("s3", "file"):
         yield f"FINETUNE_OUTPUT={mask(settings.output)} cannot be written to; use s3:// or a folder"
+
+
+def _training_rows(settings: Settings) -> Iterator[str]:
     if not settings.data.train:
         yield "FINETUNE_DATA__TRAIN is not set; name the training rows' URI"
+
+
+def _scored_rows(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if not data.test and not data.validation and not data.train:
+        yield "FINETUNE_DATA__TEST is not set; name the URI of the rows to score the model on"
+    elif data.train and not (
+        data.test or data.test_fraction or data.validation or data.validation_fraction
+    ):
+        yield "FINETUNE_DATA__TEST_FRACTION is 0, so there is nothing to score; hold out rows, or set FINETUNE_DATA__TEST"
+
+
+def _input(settings: Settings) -> Iterator[str]:
+    predict = settings.predict
+    if not predict.input:
+        yield "FINETUNE_PREDICT__INPUT is not set; name the URI of the rows to predict for"
+    if predict.pod is not None and predict.pod >= predict.pods:
+        yield f"FINETUNE_PREDICT__POD={predict.pod} is none of FINETUNE_PREDICT__PODS={predict.pods}; they count from 0"
+    if any(source.weight != 1 for source in predict.input):
+        yield "FINETUNE_PREDICT__INPUT has a weight; only training rows may have one"
+
+
+def _learned(settings: Settings, command: str) -> Iterator[str]:
+    if settings.model.config is not None:
+        yield f"FINETUNE_MODEL__CONFIG names no model that could {command}; set FINETUNE_MODEL__NAME"
+    else:
+        yield from _model(settings)
+
+
+def _data(settings: Settings) -> Iterator[str]:
     held_out = settings.data.validation_fraction + settings.data.test_fraction
     if held_out >= 1:
         yield (

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from job.settings.base import Section
 from job.settings.data import Clean, Data, Encode
+from job.settings.predicting import Predict
 from job.settings.tokenizer import Tokenizer
 from job.settings.training import Checkpoint, Evaluate, Model, Publish, Train
 
@@ -98,6 +99,7 @@ class Settings(BaseSettings):
     checkpoint: Checkpoint = Checkpoint()
     evaluate: Evaluate = Evaluate()
     publish: Publish = Publish()
+    predict: Predict = Predict()
     store: StoreSettings = StoreSettings()
     runtime: Runtime = Runtime()
     log: Log = Log()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from job.artifacts import FILE, LINE, ROW, CleanRows, Dataset
+from job.artifacts import FILE, LINE, ROW, CleanRows, Dataset, Split
 from job.errors import Absent, DataError, Torn
 from job.store import Store
 from job.store.commit import commit, fetch, withdraw
@@ -70,12 +70,33 @@ def encode(
     task = task.fitted(
         _first(rows.tables["train"]), counts, encoder.model_labels, encoder.tokenizer
     )
+    files = _encode_splits(rows, task, encoder, folder, poll)
+    profile = {**rows.profile, "max_length": encoder.max_length, "task": task.facts}
+    files["profile.json"] = folder / "profile.json"
+    files["profile.json"].write_text(json.dumps(profile, indent=1, ensure_ascii=False))
+    files["quarantine.jsonl"] = rows.quarantine
+    return task, profile, files
+
+
+def held_out(
+    rows: CleanRows, task: Task, encoder: Encoder, folder: Path, *, poll: Callable[[], None]
+) -> Dataset:
+    """The rows that a model is scored on, encoded into `folder` and committed nowhere."""
+    tables: dict[Split, Path] = {s: path for s, path in rows.tables.items() if s != "train"}
+    _encode_splits(replace(rows, tables=tables), task, encoder, folder, poll)
+    return Dataset("", folder, rows.profile)
+
+
+def _encode_splits(
+    rows: CleanRows, task: Task, encoder: Encoder, folder: Path, poll: Callable[[], None]
+) -> dict[str, Path]:
+    """Every split as a file; `rows` counts what was changed."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
     for split, cleaned in rows.tables.items():
         files[f"{split}.arrow"] = folder / f"{split}.arrow"
         cut, repaired = _encode_split(cleaned, files[f"{split}.arrow"], task, encoder, poll)
-        splits[split] |= {"truncated": cut, "repaired": repaired}
+        rows.profile["splits"][split] |= {"truncated": cut, "repaired": repaired}
         if repaired:
             warn(
                 "labels did not fit their neighbours and were repaired",
@@ -93,11 +114,7 @@ def encode(
         if split != "train":  # scoring reads the text of held-out rows
             files[f"{split}.rows.arrow"] = folder / f"{split}.rows.arrow"
             cleaned.rename(files[f"{split}.rows.arrow"])
-    profile = {**rows.profile, "max_length": encoder.max_length, "task": task.facts}
-    files["profile.json"] = folder / "profile.json"
-    files["profile.json"].write_text(json.dumps(profile, indent=1, ensure_ascii=False))
-    files["quarantine.jsonl"] = rows.quarantine
-    return task, profile, files
+    return files
 
 
 def _first(path: Path) -> Columns:

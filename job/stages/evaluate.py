@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from job import models
 from job.artifacts import FILE, LINE, Dataset, Split
 from job.models import Place
-from job.runtime import has_gpu
 from job.scoring import HeldOut, Limits, score
 from job.settings import Model, Runtime
 from job.tasks.base import Task
@@ -42,31 +41,26 @@ def evaluate(
     runtime: Runtime,
     task: Task,
     tokenizer: PreTrainedTokenizerFast,
-    folder: Path,
+    place: Place,
     dataset: Dataset,
     limits: Limits,
     scratch: Path,
     *,
     poll: Callable[[], None],
 ) -> Scores:
-    """Load the saved model afresh and score it over validation and test, in float32.
+    """Load the model in a place afresh and score it over validation and test, in float32.
 
     Raises:
         Diverged: the loss is not a finite number.
     """
-    import torch
-
-    place = Place(str(folder), folder, "")
-    model: Any = models.load(place, task, settings, own=True)
-    device = torch.device("cuda" if has_gpu(runtime) else "cpu")
-    model.to(device)
+    model = models.load_learned(place, task, settings, tokenizer, runtime)
     results: dict[str, float] = {}
     tables: list[pa.Table] = []
     for split, prefix in PREFIXES.items():
         held_out = HeldOut.open(dataset, split)
         if held_out is None:
             continue
-        scored, metrics = score(model, task, held_out, tokenizer, limits, device, poll=poll)
+        scored, metrics = score(model, task, held_out, tokenizer, limits, model.device, poll=poll)
         rows = held_out.rows
         results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
         results[f"{prefix}_samples"] = len(rows)

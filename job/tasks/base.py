@@ -39,10 +39,12 @@ FIXED = -1
 """In place of an epoch, where what is drawn anew each epoch must be the same each time."""
 
 
+KEPT = "keep "
+"""Before the name of a column that is only carried along, in place of a role: no role begins so."""
+
+
 class RowRules(Protocol):
     """The part of a task that preparation needs before any model is known."""
-
-    name: ClassVar[str]
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -107,6 +109,11 @@ class Task(ABC):
     longest: ClassVar[int] = 512
     """Tokens a row has at most where neither the settings nor the model say less."""
 
+    targets: ClassVar[tuple[str, ...]] = ()
+    """Roles that learning and scoring need, and that predicting does without."""
+    known: ClassVar[tuple[str, ...]] = ()
+    """Columns of `written` that come from the targets and not from the model."""
+
     columns: Mapping[str, str]
     """See RowRules."""
 
@@ -161,6 +168,30 @@ class Task(ABC):
             DataError: the rows hold nothing to learn, or a label that training never shows.
         """
         return self
+
+    def learned(
+        self,
+        config: Any,
+        counts: Mapping[str, Mapping[str, int]],
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> Self:
+        """The task as a model has learned it already, to be scored or to predict.
+
+        Args:
+            config: the model's.
+            counts: how often each label stands in each split that is scored.
+            tokenizer: the model's.
+
+        Raises:
+            SettingsError: the tokenizer lacks what the task needs.
+            DataError: the rows hold a label that the model does not know.
+        """
+        return self.fitted({}, counts, (), tokenizer)
+
+    def completed(self, rows: Columns) -> Columns:
+        """Rows without targets, with some in their place that features can be made of."""
+        nothing = [""] * len(next(iter(rows.values())))
+        return {**rows, **dict.fromkeys(self.targets, nothing)}
 
     def configure(self, config: Any) -> None:  # noqa: B027 - most tasks have nothing to write
         """Write what fitting found into a model's config."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from job.errors import DataError, SettingsError
 
@@ -75,6 +76,25 @@ def refuse_unseen(train: Mapping[str, int], counts: Mapping[str, Mapping[str, in
             raise DataError(
                 f"{split} holds labels that train does not: {names} ({len(unseen)} in all)",
                 hint="correct the label, add training rows for it, or remove these rows",
+            )
+
+
+def of_model(config: Any) -> tuple[str, ...]:
+    """A model's labels in order; 0, 1 … where they have no names but transformers' LABEL_0, LABEL_1 …"""
+    names = tuple(str(config.id2label[i]) for i in range(config.num_labels))
+    unnamed = names == tuple(f"LABEL_{i}" for i in range(len(names)))
+    return tuple(map(str, range(len(names)))) if unnamed else names
+
+
+def refuse_unknown(labels: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> None:
+    """A label that the model does not know cannot be scored."""
+    for split, there in counts.items():
+        if unknown := sorted(set(there) - set(labels)):
+            raise DataError(
+                f"{split} holds labels that the model does not know: "
+                f"{', '.join(map(repr, unknown[:5]))} ({len(unknown)} in all); "
+                f"it knows {', '.join(map(repr, labels[:20]))}",
+                hint="correct the labels, or score a model that was trained on them",
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from job.tasks.padding import Padding
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedTokenizerFast
 
     from job.tables import MappedTable
 
@@ -64,6 +66,12 @@ def trials(task: Task, table: MappedTable, count: int) -> list[dict[str, Any]]:
         ids, labels = (batch[name][0].tolist() for name in ("input_ids", "labels"))
         found.append({"row": number, "input_ids": ids, "labels": labels})
     return found
+
+
+def decoded(tokenizer: PreTrainedTokenizerFast, ids: Sequence[Any]) -> list[str]:
+    """Token ids as texts, without special tokens and white space around them."""
+    whole = [np.asarray(row).astype(np.int64) for row in ids]
+    return [text.strip() for text in tokenizer.batch_decode(whole, skip_special_tokens=True)]
 
 
 def continued(model: Any, batch: Batch) -> Outputs:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from job.tables import MappedTable
 
 NO_ANSWER = "no answer"
+CAN_BE_NONE = "questions_can_have_no_answer"
+"""In config.json, which has no field for it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class QuestionAnswering(Task):
     longest = 384
     text_roles = ("context", "question")
     verbatim_roles = ("context",)
+    targets = known = ("answers",)
     compared = ("prediction", "score")
     default_metric = "f1"
 
@@ -104,9 +107,25 @@ class QuestionAnswering(Task):
         can_be_none = bool(counts.get("train", {}).get(NO_ANSWER))
         return replace(self, how=replace(self.how, can_be_none=can_be_none))
 
+    def learned(
+        self,
+        config: Any,
+        counts: Mapping[str, Mapping[str, int]],
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> QuestionAnswering:
+        """No answer may be given where the model has learned that, or rows that are scored have none."""
+        none = any(labels.get(NO_ANSWER) for labels in counts.values())
+        can_be_none = none or bool(getattr(config, CAN_BE_NONE, False))
+        return replace(self, how=replace(self.how, can_be_none=can_be_none))
+
+    def completed(self, rows: Columns) -> Columns:
+        """No answers."""
+        return {**rows, "answers": ['{"text": [], "answer_start": []}'] * len(rows["question"])}
+
     def configure(self, config: Any) -> None:
-        """A start and an end, whatever labels the model had before."""
+        """A start and an end, whatever labels the model had before, and whether there may be neither."""
         config.num_labels = 2
+        setattr(config, CAN_BE_NONE, self.how.can_be_none)
 
     # -- features --------------------------------------------------------------------------------
 

@@ -41,6 +41,8 @@ class Seq2Seq(Task):
     auto_class = "AutoModelForSeq2SeqLM"
     peft_type = "SEQ_2_SEQ_LM"
     text_roles = ("source", "target")
+    targets = ("target",)
+    known = ("reference", "loss")
     compared = ("loss", "prediction")
 
     @classmethod
@@ -253,9 +255,7 @@ def unwrapped(model: Any) -> Any:
 
 def predictions(scored: Scored) -> list[str]:
     """What was generated, without special tokens and white space around it."""
-    ids = [output[2:].astype(np.int64) for output in scored.outputs]
-    texts = scored.tokenizer.batch_decode(ids, skip_special_tokens=True)
-    return [text.strip() for text in texts]
+    return lm.decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
 
 
 def references(scored: Scored) -> list[str]:

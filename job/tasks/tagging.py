@@ -41,13 +41,20 @@ def described(scheme: str) -> str:
     return ", ".join([OUTSIDE, *(f"{letter}-TYPE" for letter in letters)])
 
 
+def first_of(tag: str, scheme: str) -> str:
+    """The first of several tags that annotators gave a word (`B-person,B-group`), else the tag."""
+    parts = tag.split(",")
+    listed = scheme != "none" and len(parts) > 1 and all(is_tag(part, scheme) for part in parts)
+    return parts[0] if listed else tag
+
+
 def fault(words: Sequence[str], tags: Sequence[str], scheme: str) -> str | None:
     """Why a sentence cannot be learned from, or None."""
     if len(words) != len(tags):
         return (
             f"{len(words)} tokens and {len(tags)} tags; token-classification needs a tag for each"
         )
-    wrong = next((tag for tag in tags if not is_tag(tag, scheme)), None)
+    wrong = next((tag for tag in tags if not is_tag(first_of(tag, scheme), scheme)), None)
     if wrong is not None:
         return f"the tag {wrong[:40]!r} is not in the scheme: {described(scheme)}"
     return None if any(word.strip() for word in words) else "no tokens"
@@ -98,8 +105,13 @@ def tags_of(found: Iterable[Entity], words: int, scheme: str) -> list[str]:
 
 
 def repaired(tags: Sequence[str], scheme: str) -> list[str]:
-    """The tags of the same entities, written as the scheme has it; others than entities' as they are."""
-    return list(tags) if scheme == "none" else tags_of(entities(tags), len(tags), scheme)
+    """The tags of the same entities, written as the scheme has it; others than entities' as they are.
+
+    Of a word with several tags the first counts.
+    """
+    if scheme == "none":
+        return list(tags)
+    return tags_of(entities([first_of(tag, scheme) for tag in tags]), len(tags), scheme)
 
 
 def continued(tag: str) -> str:

@@ -44,6 +44,7 @@ class TextClassification(Task):
     name = "text-classification"
     auto_class = "AutoModelForSequenceClassification"
     peft_type = "SEQ_CLS"
+    targets = known = ("label",)
 
     @classmethod
     def create(cls, columns: ColumnSettings, model: Model, train: Train) -> TextClassification:
@@ -139,6 +140,27 @@ class TextClassification(Task):
             label_names.refuse_unknown_weights(self.class_weights, ordered)
         return replace(self, problem_type=problem, labels=ordered, train_counts=train)
 
+    def learned(
+        self,
+        config: Any,
+        counts: Mapping[str, Mapping[str, int]],
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> TextClassification:
+        """The model's labels; LABEL_0, LABEL_1 … stand for 0, 1 …"""
+        labels = label_names.of_model(config)
+        problem = self.problem_type
+        if problem == "auto":
+            problem = config.problem_type or (SINGLE if len(labels) > 1 else REGRESSION)
+        if problem == REGRESSION:
+            return replace(self, problem_type=problem, labels=("score",))
+        label_names.refuse_unknown(labels, counts)
+        return replace(self, problem_type=problem, labels=labels)
+
+    def completed(self, rows: Columns) -> Columns:
+        """The first label for every row, no label, or 0."""
+        label = {SINGLE: self.labels[0], MULTI: "[]"}.get(self.problem_type, "0")
+        return {**rows, "label": [label] * len(rows["text"])}
+
     def configure(self, config: Any) -> None:
         """Label names and problem type, by the names that transformers reads."""
         config.problem_type = self.problem_type
@@ -182,7 +204,7 @@ class TextClassification(Task):
             pa.list_(pa.float32())
         )
 
-    def targets(self, table: MappedTable) -> Floats:
+    def truth(self, table: MappedTable) -> Floats:
         """The labels of all rows: class numbers or scores, shape (rows,); multi-hot, (rows, labels)."""
         if self.problem_type != MULTI:
             return table.column("labels").astype(np.float32)
@@ -270,12 +292,12 @@ class TextClassification(Task):
         from job.tasks.classification_metrics import compute
 
         probabilities = self.probabilities(np.stack(scored.outputs))
-        return compute(self.problem_type, self.labels, probabilities, self.targets(scored.table))
+        return compute(self.problem_type, self.labels, probabilities, self.truth(scored.table))
 
     def written(self, scored: Scored) -> dict[str, Any]:
         """`label` and `prediction` by name, `score` (the prediction's probability), `probabilities`."""
         probabilities = self.probabilities(np.stack(scored.outputs))
-        targets = self.targets(scored.table)
+        targets = self.truth(scored.table)
         if self.problem_type == REGRESSION:
             return {"label": targets, "prediction": probabilities[:, 0]}
         if self.problem_type == MULTI:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from job.errors import SettingsError
 from job.settings import Columns as ColumnSettings
+from job.settings import Generation
 from job.tasks import language_modeling as lm
 from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
 from job.tasks.packing import Packer
@@ -31,6 +32,8 @@ class TextGeneration(Task):
     """Predicts each token from those before it; of prompts and chats, the completion only."""
 
     columns: Mapping[str, str]
+    generation: Generation = field(default_factory=Generation)
+    """For prompts without completions; see job.tasks.prompting."""
 
     name = "text-generation"
     auto_class = "AutoModelForCausalLM"
@@ -38,13 +41,17 @@ class TextGeneration(Task):
     default_metric = "loss"
 
     @classmethod
-    def create(cls, columns: ColumnSettings) -> TextGeneration:
+    def create(
+        cls, columns: ColumnSettings, generation: Generation | None = None
+    ) -> TextGeneration:
         """The task with the roles whose columns are set: messages, or prompt and completion, or text."""
         if columns.messages:
-            return cls({"messages": columns.messages})
-        if columns.prompt and columns.completion:
-            return cls({"prompt": columns.prompt, "completion": columns.completion})
-        return cls({"text": columns.text})
+            roles = {"messages": columns.messages}
+        elif columns.prompt:
+            roles = {"prompt": columns.prompt, "completion": columns.completion or "completion"}
+        else:
+            roles = {"text": columns.text}
+        return cls(roles, generation or Generation())
 
     @property
     def text_roles(self) -> tuple[str, ...]:
@@ -219,17 +226,11 @@ class TextGeneration(Task):
         return columns
 
     def _answers(self, scored: Scored) -> list[str]:
-        ids = [output[2:].astype(np.int64) for output in scored.outputs]
-        return [
-            text.strip() for text in scored.tokenizer.batch_decode(ids, skip_special_tokens=True)
-        ]
+        return lm.decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
 
     def _wanted(self, scored: Scored) -> list[str]:
         labels = scored.table.lists("labels", np.arange(len(scored.table)))
-        ids = [label[label != lm.IGNORED] for label in labels]
-        return [
-            text.strip() for text in scored.tokenizer.batch_decode(ids, skip_special_tokens=True)
-        ]
+        return lm.decoded(scored.tokenizer, [label[label != lm.IGNORED] for label in labels])
 
 
 def _problem_of_chat(chat: str | None) -> str | None:

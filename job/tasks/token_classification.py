@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,7 @@ class TokenClassification(Task):
     auto_class = "AutoModelForTokenClassification"
     peft_type = "TOKEN_CLS"
     text_roles = ("tokens",)
+    targets = known = ("tags",)
     verbatim_roles = ("tokens",)
     compared = ("entities",)
 
@@ -104,8 +106,11 @@ class TokenClassification(Task):
         return tagging.fault(_listed(tokens) or [], _listed(tags) or [], self.scheme)
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
-        """The tags as they stand in the rows."""
-        return [_listed(tags) or [] for tags in rows["tags"]]
+        """The tags as they stand in the rows, of several for a word the first."""
+        return [
+            [tagging.first_of(tag, self.scheme) for tag in _listed(tags) or []]
+            for tags in rows["tags"]
+        ]
 
     # -- labels ----------------------------------------------------------------------------------
 
@@ -152,6 +157,27 @@ class TokenClassification(Task):
                 hint="look at FINETUNE_DATA__COLUMNS__TAGS",
             )
         return replace(self, labels=labels, scheme=scheme)
+
+    def learned(
+        self,
+        config: Any,
+        counts: Mapping[str, Mapping[str, int]],
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> TokenClassification:
+        """The model's tags, which mark entities if all of them are of a scheme."""
+        labels, scheme = label_names.of_model(config), self.scheme
+        if scheme == "auto":
+            entities = all(tagging.is_tag(label, scheme) for label in labels)
+            scheme = tagging.scheme_of(labels) if entities else "none"
+        label_names.refuse_unknown(labels, counts)
+        return replace(self, labels=labels, scheme=scheme)
+
+    def completed(self, rows: Columns) -> Columns:
+        """The first tag for every word; a text that is no list is cut into words at white space."""
+        words = [_words(text) for text in rows["tokens"]]
+        tokens = [None if w is None else json.dumps(w, ensure_ascii=False) for w in words]
+        tags = [json.dumps([self.labels[0]] * len(w or [])) for w in words]
+        return {**rows, "tokens": tokens, "tags": tags}
 
     def configure(self, config: Any) -> None:
         """Label names, by the names that transformers reads."""
@@ -282,6 +308,11 @@ class TokenClassification(Task):
 
 def _listed(text: str | None) -> list[str] | None:
     return label_names.as_list((text or "").strip())
+
+
+def _words(text: str | None) -> list[str] | None:
+    """A JSON list's values, or what white space separates."""
+    return None if text is None else _listed(text) or text.split()
 
 
 def _tokens(scored: Scored, numbers: Rows) -> aggregation.Tokens:

@@ -54,7 +54,7 @@ def test_32_real_pairs_are_learned_by_heart(
     given = _given(task, tokenizer, model, tmp_path)
     folder = train(given).folder
     scores = evaluate(
-        Model(), RUNTIME, task, tokenizer, folder, given.dataset, given.limits, tmp_path, poll=lambda: None
+        Model(), RUNTIME, task, tokenizer, Place("", folder, ""), given.dataset, given.limits, tmp_path, poll=lambda: None
     )  # fmt: skip
     print(task.name, kind, scores.results)
     assert scores.results[metric] >= 95

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.tasks.tagging import entities, is_tag, labels_of, repaired, scheme_of, tags_of
+from job.tasks.tagging import (
+    entities,
+    fault,
+    first_of,
+    is_tag,
+    labels_of,
+    repaired,
+    scheme_of,
+    tags_of,
+)
 from job.tasks.tagging_metrics import compute
 
 TAG = st.sampled_from(labels_of(["a", "b"], "bioes"))
@@ -38,6 +47,15 @@ def test_repaired_tags_mark_the_same_entities_and_need_no_repair(
     assert tags_of(entities(tags), len(tags), scheme) == mended
     assert all(is_tag(tag, scheme) for tag in mended)
     assert [tag == "O" for tag in mended] == [tag == "O" for tag in tags]
+
+
+def test_of_several_tags_for_a_word_the_first_counts() -> None:
+    """As in the test file of WNUT 2017, which keeps what its annotators disagreed on."""
+    tags = ["B-a,B-b", "I-a,I-b", "O,B-b", "B-a,b"]
+    assert repaired(tags, "iob2") == ["B-a", "I-a", "O", "B-a,b"]
+    assert repaired(tags, "none") == tags
+    assert fault(["x"] * 4, tags, "auto") is None
+    assert first_of("B-a,B-b", "auto") == "B-a"
 
 
 def test_the_scheme_is_read_from_the_tags() -> None:

@@ -69,6 +69,8 @@ def clean(
 
 def _wanted(data: Data, *, partial: bool) -> dict[Split, str]:
     """The splits that must have rows, and where these come from."""
+    if not data.train:  # rows that a model is scored on, or predicts for
+        return {split: GIVEN for split in SPLITS if getattr(data, split)}
     wanted: dict[Split, str] = {"train": GIVEN}
     if data.validation or (data.validation_fraction and not partial):
         wanted["validation"] = GIVEN if data.validation else "held out of the training rows"

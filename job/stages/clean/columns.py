@@ -13,7 +13,7 @@ import pyarrow as pa
 from job.artifacts import FILE, LINE
 from job.errors import DataError, SettingsError
 from job.settings import Clean, Data
-from job.tasks.base import RowRules
+from job.tasks.base import KEPT, RowRules
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -77,6 +77,9 @@ class Selector:
                 _require(column, there, file, f"FINETUNE_CLEAN__DERIVE ({name})")
             there.append(name)
         for role, column in self._roles.items():
+            if role.startswith(KEPT):
+                _require(column, there, file, "FINETUNE_PREDICT__KEEP")
+                continue
             setting = f"FINETUNE_DATA__COLUMNS__{role.upper()}"
             _require(column, there, file, setting, f" for the role {role}")
         for column, setting in self._others.items():
