@@ -153,7 +153,7 @@ def find_base(settings: Settings, scratch: Path, commit: str | None = None) -> B
         return base_in(place, settings, scratch)
     tokenizer = models.load_tokenizer(models.find(str(model.tokenizer), None, scratch), model)
     place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
-    return _base(place, tokenizer, settings)
+    return _base(place, models.load_config(place, model), tokenizer, settings)
 
 
 def base_in(place: Place, settings: Settings, scratch: Path) -> Base:
@@ -161,11 +161,13 @@ def base_in(place: Place, settings: Settings, scratch: Path) -> Base:
     model = settings.model
     other = models.find(model.tokenizer, None, scratch) if model.tokenizer else place
     models.check_weights(place)
-    return _base(place, models.load_tokenizer(other, model), settings)
+    config = models.load_config(place, model)
+    return _base(place, config, models.load_tokenizer(other, model), settings)
 
 
-def _base(place: Place, tokenizer: PreTrainedTokenizerFast, settings: Settings) -> Base:
-    config = models.load_config(place, settings.model)
+def _base(
+    place: Place, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, settings: Settings
+) -> Base:
     task, encode = tasks.create(settings), settings.encode
     models.check_fits(config, task, place)
     task.configure_tokenizer(tokenizer)

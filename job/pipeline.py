@@ -10,7 +10,6 @@ from job.artifacts import CleanRows, Dataset, RawRows
 from job.attempt import Attempt, begin, find_run
 from job.errors import DataError, Stopped, StoreError
 from job.history import merged
-from job.models import Place
 from job.results import Result
 from job.runtime import StopSignal, scratch_folder
 from job.settings import Settings
@@ -110,6 +109,7 @@ def _given(attempt: Attempt, task: Task, dataset: Dataset) -> Given:
         settings.runtime,
         settings.log,
         settings.seed,
+        settings.publish.merge,
     )
     home = Home(
         run.store,
@@ -131,7 +131,7 @@ def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: Trained)
         settings.runtime,
         task,
         attempt.base.tokenizer,
-        Place(str(trained.folder), trained.folder, ""),
+        trained.place,
         dataset,
         attempt.limits,
         attempt.scratch,
@@ -150,7 +150,7 @@ def _published(
         task,
         run.store,
         version,
-        trained.folder,
+        trained.place,
         scores.predictions,
         dataset,
         results.figures(scores.results, trained, run) | task.signatures,

@@ -100,6 +100,7 @@ def facts(
         best_step=trained.state.best_step,
         metric=trained.metric,
         versions={name: package_version(name) for name in PACKAGES},
+        adapters_for=None if settings.publish.merge else task.auto_class,
     )
 
 

@@ -3,6 +3,7 @@
 The only importer of transformers' Auto classes.
 """
 
+from job.models.adapters import save_adapter
 from job.models.fitting import check_fits
 from job.models.places import Place, find, from_config, is_hub_id
 from job.models.reading import (
@@ -31,6 +32,7 @@ __all__ = [
     "max_length_of",
     "parameter_count",
     "save",
+    "save_adapter",
     "tokenizer_sha256",
     "vocabulary_of",
 ]

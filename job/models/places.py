@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from job.uris import local_path, mask, scheme_of
 
 FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 """What is taken from a Hub repository or a bucket: never a pickle."""
+
+ADAPTER = "adapter_config.json"
 
 CODE = ("*.py",)
 """What is taken from the Hub as well where its code is trusted."""
@@ -33,6 +35,13 @@ class Place:
     identity: str
     blank: bool = False
     """There is a config and no weights: the model begins at random."""
+    base: Path | None = None
+    """The folder of the model that adapters in `folder` belong to; None where `folder` is a model."""
+
+    @property
+    def weights(self) -> Path:
+        """The folder of the whole model's weights."""
+        return self.base or self.folder
 
 
 def is_hub_id(name: str) -> bool:
@@ -49,10 +58,28 @@ def find(name: str, revision: str | None, scratch: Path, *, code: bool = False) 
         Unreachable: the Hub or the store does not answer.
     """
     if is_hub_id(name):
-        return _from_hub(name, revision, FILES + CODE if code else FILES)
-    if scheme_of(name) == "file":
-        return _from_folder(name)
-    return _from_bucket(name, scratch / "models")
+        place = _from_hub(name, revision, FILES + CODE if code else FILES)
+    elif scheme_of(name) == "file":
+        place = _from_folder(name)
+    else:
+        place = _from_bucket(name, scratch / "models")
+    base = _base_of(place.folder)
+    if base is None:
+        return place
+    under = find(base, None, scratch)
+    return replace(place, base=under.folder, identity=f"{place.identity} on {under.identity}")
+
+
+def _base_of(folder: Path) -> str | None:
+    """The name of the model that a folder's adapters belong to; None for a model of its own."""
+    try:
+        return str(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError) as error:
+        raise DataError(
+            f"{ADAPTER} names no base model ({error})", hint="save the adapters with peft again"
+        ) from error
 
 
 def _from_folder(name: str) -> Place:

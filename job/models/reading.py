@@ -46,7 +46,7 @@ def check_weights(place: Place) -> None:
 
     if place.blank:
         return
-    files = sorted(place.folder.glob("*.safetensors"))
+    files = sorted(place.weights.glob("*.safetensors"))
     if not files:
         raise DataError(
             f"{mask(place.name)} holds no .safetensors file",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError, SettingsError
+from job.models.adapters import with_adapter
 from job.models.places import Place
 from job.models.reading import COMPLETE, load_config, readable
 from job.runtime import has_gpu
@@ -35,6 +36,9 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
 
     auto = getattr(transformers, task.auto_class)
     config = load_config(place, settings)
+    words = config.get_text_config().vocab_size
+    if place.base:
+        config = load_config(Place(place.name, place.base, ""), settings)
     task.configure(config)
     options: dict[str, Any] = {}
     if settings.attention != "auto":
@@ -49,10 +53,10 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
         return loaded
     with readable("model", place):
         loaded, report = auto.from_pretrained(
-            place.folder,
+            place.weights,
             config=config,
             dtype=torch.float32,
-            ignore_mismatched_sizes=not own,
+            ignore_mismatched_sizes=not own or place.base is not None,
             trust_remote_code=settings.trust_remote_code,
             local_files_only=True,
             use_safetensors=True,
@@ -60,7 +64,9 @@ def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> Pre
             **options,
         )
     _check_body(place, loaded, report)
-    if own:
+    if place.base:
+        loaded = with_adapter(loaded, place, set(report["missing_keys"]), words)
+    elif own:
         _check_head(place, task, report)
     _configure_generation(loaded, task)
     return loaded

@@ -45,6 +45,8 @@ class Facts:
     metric: str
     versions: Mapping[str, str]
     """Of the packages that made the model."""
+    adapters_for: str | None = None
+    """The Auto class of the base model, where the files are adapters alone."""
 
 
 def escape(text: object) -> str:

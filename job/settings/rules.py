@@ -132,6 +132,11 @@ def _model(settings: Settings) -> Iterator[str]:
             yield 'FINETUNE_MODEL__CONFIG has no model_type; write {"model_type": "gpt2", …}'
     elif not model.name:
         yield "FINETUNE_MODEL__NAME is not set; name a Hub id, a folder or an s3:// prefix"
+    if not settings.publish.merge and (model.lora is None or model.config is not None):
+        yield (
+            "FINETUNE_PUBLISH__MERGE=false publishes LoRA adapters for a model that exists; "
+            "set FINETUNE_MODEL__LORA and FINETUNE_MODEL__NAME, or leave MERGE true"
+        )
     places = {
         "FINETUNE_MODEL__NAME": model.name,
         "FINETUNE_MODEL__TOKENIZER": model.tokenizer or "",

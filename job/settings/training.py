@@ -184,6 +184,9 @@ class Evaluate(Section):
 class Publish(Section):
     """What becomes of the trained model."""
 
+    merge: bool = True
+    """Add LoRA adapters into the weights; false publishes the adapters alone, for the base model that they were trained on."""
+
     license: str | None = None
     """The licence named in the model card, by its SPDX-like Hub name (apache-2.0, cc-by-4.0 …)."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from job.artifacts import Dataset
 from job.errors import JobError
+from job.models import Place
 from job.reporting.card import Facts, write_card
 from job.stages.publish.check import compare
 from job.store import Store
@@ -47,7 +48,7 @@ def publish(
     task: Task,
     store: Store,
     version: Version,
-    folder: Path,
+    place: Place,
     predictions: Path,
     dataset: Dataset,
     results: Mapping[str, Any],
@@ -58,7 +59,7 @@ def publish(
     """Upload the model's folder, read it back, run it in a fresh process; then it becomes a version.
 
     Args:
-        folder: config, safetensors and tokenizer; the card and the rest are added to it.
+        place: config, safetensors and tokenizer; the card and the rest are added to its folder.
         predictions: what the evaluate stage wrote.
         dataset: holds the text of the rows that predictions were made for.
         results: what eval_results.json holds.
@@ -68,6 +69,7 @@ def publish(
     Raises:
         JobError: what was published does not give the outputs that were scored; it is removed.
     """
+    folder = place.folder
     (folder / "eval_results.json").write_text(json.dumps(dict(results), indent=1))
     if predictions.exists():
         shutil.copyfile(predictions, folder / "predictions.parquet")
@@ -80,7 +82,7 @@ def publish(
     back = scratch / "published"
     try:
         fetch(store, version.key, back, manifest=manifest)
-        rows = compare(task, back, dataset, predictions, facts.max_length)
+        rows = compare(task, replace(place, folder=back), dataset, predictions, facts.max_length)
     except JobError:
         withdraw(store, version.key)
         raise

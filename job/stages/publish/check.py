@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from job.artifacts import SPLITS, Dataset, Split
 from job.errors import JobError
+from job.models import Place
 from job.tables import MappedTable
 from job.tasks.base import Task
 
@@ -23,7 +24,7 @@ TOLERANCE = 1e-3
 """Between the scored and the fresh process's outputs; another padding moves the last digits."""
 
 
-def compare(task: Task, folder: Path, dataset: Dataset, predictions: Path, max_length: int) -> int:
+def compare(task: Task, place: Place, dataset: Dataset, predictions: Path, max_length: int) -> int:
     """Run held-out rows, as text, through the published files; compare with predictions.parquet.
 
     Returns:
@@ -36,7 +37,7 @@ def compare(task: Task, folder: Path, dataset: Dataset, predictions: Path, max_l
     if not rows:
         return 0
     expected = _expected(task, predictions, rows)
-    found = _fresh(task, folder, rows, max_length)
+    found = _fresh(task, place, rows, max_length)
     compared = 0
     for row, want, got in zip(rows, expected, found, strict=True):
         if got is None:
@@ -82,11 +83,13 @@ def _expected(task: Task, predictions: Path, rows: list[dict[str, Any]]) -> list
     return expected
 
 
-def _fresh(task: Task, folder: Path, rows: list[dict[str, Any]], max_length: int) -> list[Any]:
+def _fresh(task: Task, place: Place, rows: list[dict[str, Any]], max_length: int) -> list[Any]:
     """For each row the values of the task's `compared`; None where one, or the row, cannot be."""
     request = {
         "task": task.name,
-        "folder": str(folder),
+        "folder": str(place.folder),
+        "base": place.base and str(place.base),
+        "auto_class": task.auto_class,
         "rows": rows,
         "reading": {"max_length": max_length, **task.reading},
     }

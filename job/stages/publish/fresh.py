@@ -170,6 +170,27 @@ RUN: dict[str, Callable[..., list[Any]]] = {
 }
 
 
+def merged(folder: str, base: str, auto_class: str) -> str:
+    """Adapters and their base model as one model, in a folder of its own; as the card says."""
+    import transformers
+    from peft import PeftModel
+
+    config = transformers.AutoConfig.from_pretrained(folder)
+    auto = getattr(transformers, auto_class)
+    own = transformers.AutoConfig.from_pretrained(base)
+    own.num_labels, words = config.num_labels, config.get_text_config().vocab_size
+    model = auto.from_pretrained(base, config=own, ignore_mismatched_sizes=True)
+    if model.get_input_embeddings().weight.shape[0] != words:
+        model.resize_token_embeddings(words)
+    whole = PeftModel.from_pretrained(model, folder).merge_and_unload()
+    whole.config = config
+    if whole.can_generate():
+        whole.generation_config = transformers.GenerationConfig.from_pretrained(folder)
+    whole.save_pretrained(f"{folder}-merged")
+    transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(f"{folder}-merged")
+    return f"{folder}-merged"
+
+
 def plain(value: Any) -> Any:
     """numpy's scalars as JSON."""
     return value.item() if hasattr(value, "item") else str(value)
@@ -177,5 +198,8 @@ def plain(value: Any) -> Any:
 
 if __name__ == "__main__":
     request = json.load(sys.stdin)
-    found = RUN[request["task"]](request["folder"], request["rows"], **request["reading"])
+    folder = request["folder"]
+    if request["base"]:
+        folder = merged(folder, request["base"], request["auto_class"])
+    found = RUN[request["task"]](folder, request["rows"], **request["reading"])
     print(json.dumps(found, default=plain))

@@ -32,6 +32,8 @@ class TrainSettings:
     runtime: Runtime
     log: Log
     seed: int
+    merge: bool = True
+    """Whether adapters are added into the weights that are saved."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,10 @@ class Trained:
     state: TrainerState
     epochs: float
     metric: str
+    base: Path | None = None
+    """The folder of the model that `folder` holds adapters for."""
+
+    @property
+    def place(self) -> Place:
+        """Where to load it from."""
+        return Place(str(self.folder), self.folder, "", base=self.base)

@@ -31,7 +31,7 @@ class Session:
     def __init__(self, given: Given) -> None:
         settings, task, limits = given.settings, given.task, given.limits
         self.settings, self.task, self.limits, self.home = settings, task, limits, given.home
-        self.stop, self.tokenizer = given.stop, given.tokenizer
+        self.stop, self.tokenizer, self.place = given.stop, given.tokenizer, given.place
         self.table = MappedTable(given.dataset.table("train"))
         validation = HeldOut.open(given.dataset, "validation")
         self.validation = validation and validation.spread(settings.evaluate.max_rows)
@@ -260,7 +260,7 @@ class Session:
         return found.state
 
     def finish(self) -> Trained:
-        """The best weights, adapters merged, saved in Hugging Face format."""
+        """The best weights saved in Hugging Face format, adapters merged or alone."""
         state, home = self.state, self.home
         if state.best_step is not None and state.best_step != state.step:
             best = checkpoint.restore(
@@ -268,11 +268,14 @@ class Session:
             )
             tensors.load_model_tensors(self.model, best.tensors("model"))
             event("best checkpoint taken", step=state.best_step, **{self.metric: state.best_score})
-        folder = home.scratch / "model"
-        model = merged(self.model)
-        self.task.configure(model.config)
-        models.save(model, self.tokenizer, folder)
-        return Trained(folder, state, state.step / self.plan.per_epoch, self.metric)
+        folder, epochs = home.scratch / "model", state.step / self.plan.per_epoch
+        self.task.configure(self.model.config)
+        if not self.settings.merge:
+            model, base = self.settings.model, self.place
+            models.save_adapter(self.model, self.tokenizer, base, model, folder)
+            return Trained(folder, state, epochs, self.metric, base.weights)
+        models.save(merged(self.model), self.tokenizer, folder)
+        return Trained(folder, state, epochs, self.metric)
 
 
 def _metric(settings: Evaluate, task: Task) -> str:
