@@ -55,8 +55,9 @@ def _supervised(command: str, rest: list[str]) -> int:
 
     log = "/dev/termination-log"
     try:
-        log = load(os.environ, rest, command=command).settings.runtime.termination_log
-        code, outcome = supervisor.supervise(command, rest, log)
+        runtime = load(os.environ, rest, command=command).settings.runtime
+        log = runtime.termination_log
+        code, outcome = supervisor.supervise(command, rest, runtime)
     except JobError as error:
         print(f"finetune: {error}", file=sys.stderr)
         outcome = {"error": type(error).__name__, "message": str(error)}

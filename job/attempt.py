@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job import models, runs, tasks
 from job.artifacts import Inputs
-from job.errors import InputMissing, StoreUnreachable, Unreachable
+from job.errors import InputMissing, StoreUnreachable, Torn, Unreachable
 from job.models import Place
 from job.runs import Run
 from job.runtime import StopSignal
@@ -21,6 +21,7 @@ from job.store.probe import probe_conditional_writes
 from job.tasks.padding import Padding
 from job.telemetry import event, quiet_libraries
 from job.uris import mask
+from job.world import World
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
@@ -34,6 +35,8 @@ class Base:
     """The model to fine-tune, as far as preparation needs it."""
 
     place: Place
+    words: Place
+    """Where the tokenizer is."""
     config: PreTrainedConfig
     tokenizer: PreTrainedTokenizerFast
     max_length: int
@@ -61,11 +64,13 @@ class Attempt:
     base: Base
     scratch: Path
     stop: StopSignal
+    world: World
 
     @property
     def limits(self) -> Limits:
         """How large a micro-batch is and how it is padded."""
-        return self.base.limits(self.settings)
+        limits = self.base.limits(self.settings)
+        return replace(limits, tokens=self.run.fitting(limits.tokens))
 
 
 def probed(settings: Settings) -> Store:
@@ -97,7 +102,12 @@ def find_run(settings: Settings) -> tuple[Run, Inputs | None]:
 
 
 def begin(
-    settings: Settings, run: Run, inputs: Inputs | None, scratch: Path, stop: StopSignal
+    settings: Settings,
+    run: Run,
+    inputs: Inputs | None,
+    scratch: Path,
+    stop: StopSignal,
+    world: World,
 ) -> Attempt:
     """Record the attempt, then look at what could kill it: the inputs and the model.
 
@@ -130,7 +140,47 @@ def begin(
             hint="put the old files back, or give this run another FINETUNE_RUN_ID",
         )
     assert before is not None
-    return Attempt(settings, run, runs.inputs_from_json(before), base, scratch, stop)
+    world.tell("attempt", {"run_id": state.run_id, "attempt": state.attempt})
+    if world.processes > 1:
+        world.tell(f"base/{world.node}", _places(base))
+    return Attempt(settings, run, runs.inputs_from_json(before), base, scratch, stop, world)
+
+
+def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) -> Attempt:
+    """The attempt that the first rank has begun, as the other ranks see it.
+
+    Raises:
+        PeerLost: the first rank is gone, or was not found in time.
+    """
+    quiet_libraries()
+    told = world.hear("attempt", stop.poll)
+    store = open_store(settings.output, single_writer=settings.store.single_writer)
+    run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
+    before = run.stored(INPUTS)
+    if before is None:
+        raise Torn(f"{mask(store.uri)}/{run.key(INPUTS)} is not there yet", hint="try again")
+
+    def find() -> list[dict[str, Any]]:
+        return _places(find_base(settings, scratch, _commit_of(before)))
+
+    places = [_place(found) for found in world.here("base", find, stop.poll)]
+    tokenizer = models.load_tokenizer(places[1], settings.model)
+    config = models.load_config(places[0], settings.model)
+    base = _base(places[0], places[1], config, tokenizer, settings)
+    return Attempt(settings, run, runs.inputs_from_json(before), base, scratch, stop, world)
+
+
+def _places(base: Base) -> list[dict[str, Any]]:
+    """Where the model and the tokenizer lie on this pod's disk, as JSON."""
+    return [
+        {k: str(v) if isinstance(v, Path) else v for k, v in vars(place).items()}
+        for place in (base.place, base.words)
+    ]
+
+
+def _place(value: dict[str, Any]) -> Place:
+    folders = {name: Path(value[name]) for name in ("folder", "base") if value[name]}
+    return Place(**{**value, **folders})
 
 
 def _commit_of(before: Mapping[str, Any] | None) -> str | None:
@@ -151,9 +201,10 @@ def find_base(settings: Settings, scratch: Path, commit: str | None = None) -> B
             model.name, commit or model.revision, scratch, code=model.trust_remote_code
         )
         return base_in(place, settings, scratch)
-    tokenizer = models.load_tokenizer(models.find(str(model.tokenizer), None, scratch), model)
+    words = models.find(str(model.tokenizer), None, scratch)
+    tokenizer = models.load_tokenizer(words, model)
     place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
-    return _base(place, models.load_config(place, model), tokenizer, settings)
+    return _base(place, words, models.load_config(place, model), tokenizer, settings)
 
 
 def base_in(place: Place, settings: Settings, scratch: Path) -> Base:
@@ -162,11 +213,15 @@ def base_in(place: Place, settings: Settings, scratch: Path) -> Base:
     other = models.find(model.tokenizer, None, scratch) if model.tokenizer else place
     models.check_weights(place)
     config = models.load_config(place, model)
-    return _base(place, config, models.load_tokenizer(other, model), settings)
+    return _base(place, other, config, models.load_tokenizer(other, model), settings)
 
 
 def _base(
-    place: Place, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, settings: Settings
+    place: Place,
+    words: Place,
+    config: PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    settings: Settings,
 ) -> Base:
     task, encode = tasks.create(settings), settings.encode
     models.check_fits(config, task, place)
@@ -175,4 +230,4 @@ def _base(
     if encode.max_target_length:
         setting = "FINETUNE_ENCODE__MAX_TARGET_LENGTH"
         models.max_length_of(config, tokenizer, encode.max_target_length, setting=setting)
-    return Base(place, config, tokenizer, length, models.label_names(config))
+    return Base(place, words, config, tokenizer, length, models.label_names(config))

@@ -1,8 +1,7 @@
 """Checkpoints: the state of training in the store, committed whole, found again, pruned.
 
-A checkpoint is `checkpoints/step-00000120/` with model.safetensors, optimizer.safetensors and
+A checkpoint is `checkpoints/step-00000120/` with a safetensors file of each rank and
 trainer_state.json; the manifest is written last and carries what is needed to choose among them.
-Tensors are safetensors, never pickles.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.errors import Absent, Torn
 from job.store import Store
-from job.store.commit import Manifest, commit, fetch, withdraw
-from job.telemetry import event, warn
+from job.store.commit import fetch, withdraw
+from job.telemetry import warn
 
 if TYPE_CHECKING:
     import torch
@@ -54,45 +53,6 @@ def key_of(prefix: str, step: int) -> str:
     return f"{prefix}/step-{step:08d}"
 
 
-def save(
-    store: Store,
-    prefix: str,
-    attempt: int,
-    state: TrainerState,
-    tensors: Mapping[str, Mapping[str, torch.Tensor]],
-    folder: Path,
-    facts: Mapping[str, Any],
-) -> None:
-    """Commit a checkpoint; one that another attempt committed for the same step is left as it is.
-
-    Args:
-        prefix: where the run's checkpoints lie.
-        tensors: `model` and `optimizer`, each by tensor name.
-        folder: scratch for the files.
-        facts: what a resume compares: world size, threads, micro-batch limit.
-    """
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, Path] = {}
-    for name, values in tensors.items():
-        files[f"{name}.safetensors"] = folder / f"{name}.safetensors"
-        save_file(
-            {k: v.detach().contiguous() for k, v in values.items()}, files[f"{name}.safetensors"]
-        )
-    files["trainer_state.json"] = folder / "trainer_state.json"
-    files["trainer_state.json"].write_text(json.dumps(asdict(state), indent=1))
-    commit(
-        store,
-        key_of(prefix, state.step),
-        files,
-        attempt=attempt,
-        meta={"step": state.step, "best_step": state.best_step, **facts},
-        exists_ok=True,
-    )
-    event("checkpoint committed", step=state.step, best_step=state.best_step)
-
-
 def steps(store: Store, prefix: str) -> list[int]:
     """The steps that have a committed checkpoint, in order."""
     matches = (_STEP.search(item.key) for item in store.list(f"{prefix}/"))
@@ -104,14 +64,26 @@ class Restored:
     """A verified checkpoint on this disk."""
 
     state: TrainerState
-    manifest: Manifest
+    meta: Mapping[str, Any]
     folder: Path
 
-    def tensors(self, name: str) -> dict[str, torch.Tensor]:
-        """The tensors of one file by name."""
-        from safetensors.torch import load_file
+    def names(self) -> set[str]:
+        """The tensors in it."""
+        from job.aside import names
 
-        return load_file(self.folder / f"{name}.safetensors")
+        return names(self.folder)
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Fill tensors, or this rank's part of them, in place."""
+        from job.aside import load
+
+        load(self.folder, tensors)
+
+    @classmethod
+    def opened(cls, folder: Path, meta: Mapping[str, Any]) -> Restored:
+        """A checkpoint that was fetched and verified."""
+        state = json.loads((folder / "trainer_state.json").read_text())
+        return cls(TrainerState(**state), meta, folder)
 
 
 def restore(store: Store, prefix: str, step: int, folder: Path) -> Restored:
@@ -122,9 +94,7 @@ def restore(store: Store, prefix: str, step: int, folder: Path) -> Restored:
         Torn: its files are missing or are not what the manifest says.
     """
     folder = folder / f"step-{step:08d}"
-    manifest = fetch(store, key_of(prefix, step), folder)
-    state = json.loads((folder / "trainer_state.json").read_text())
-    return Restored(TrainerState(**state), manifest, folder)
+    return Restored.opened(folder, fetch(store, key_of(prefix, step), folder).meta)
 
 
 def newest(store: Store, prefix: str, folder: Path) -> Restored | None:
@@ -146,6 +116,6 @@ def prune(store: Store, prefix: str, *, keep: int, best_step: int | None) -> Non
             withdraw(store, key_of(prefix, step))
 
 
-def differences(manifest: Manifest, facts: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(meta: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What is not as it was when the checkpoint was made, and so may change the last bits."""
-    return {k: (manifest.meta[k], v) for k, v in facts.items() if manifest.meta.get(k, v) != v}
+    return {k: (meta[k], v) for k, v in facts.items() if meta.get(k, v) != v}

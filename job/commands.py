@@ -18,12 +18,15 @@ from job.errors import (
     DiskFull,
     JobError,
     OutOfMemory,
+    PeerLost,
+    Stopped,
     StoreUnreachable,
     Unreachable,
     from_os_error,
 )
 from job.settings import Settings, load
 from job.uris import mask
+from job.world import is_lost_peer
 
 if TYPE_CHECKING:
     from job.results import Result
@@ -32,8 +35,9 @@ if TYPE_CHECKING:
 
 def worker(outcome_file: str, command: str, arguments: list[str]) -> NoReturn:
     """Run the pipeline in this process, write its outcome for the supervisor, and end."""
-    from job.runtime import StopSignal
+    from job.runtime import StopSignal, die_with_parent
 
+    die_with_parent()
     settings = load(os.environ, arguments, command=command).settings
     stop = StopSignal(settings.runtime.grace_seconds)
     stop.install()
@@ -46,12 +50,13 @@ def worker(outcome_file: str, command: str, arguments: list[str]) -> NoReturn:
             "prepare": partial(pipeline.run, prepare_only=True),
             "evaluate": evaluate_run.run,
             "predict": predict_run.run,
+            "outcome": pipeline.outcome,
             "tokenizer": tokenizer_run.run,
         }
         result = runs.get(command, pipeline.run)(settings, stop)
         outcome = {"exit_code": 0, "result": result.facts, "lines": result.lines}
     except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
-        outcome = _failure(error)
+        outcome = _failure(error) | {"again": _again(error, stop)}
     with suppress(OSError):  # on a full disk the exit code alone has to do
         Path(outcome_file).write_text(json.dumps(outcome))
     logging.shutdown()
@@ -60,6 +65,14 @@ def worker(outcome_file: str, command: str, arguments: list[str]) -> NoReturn:
     # a return would wait for the threads of pools: a stop in the middle of a download, for
     # s3transfer's, which wait for the store's next bytes
     os._exit(int(outcome["exit_code"]))
+
+
+def _again(error: Exception, stop: StopSignal) -> bool:
+    """Whether this pod stays for the next attempt: another was lost, or told to stop."""
+    known = _known(error)
+    if isinstance(known, PeerLost):
+        return known.again
+    return isinstance(known, Stopped) and not stop.raised
 
 
 def _failure(error: Exception) -> dict[str, Any]:
@@ -96,6 +109,8 @@ def _known(error: BaseException) -> JobError | None:
         return error
     if isinstance(error, OSError) and (known := from_os_error(error)):
         return known
+    if is_lost_peer(error):
+        return PeerLost(mask(" ".join(str(error).split())[:300]))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return OutOfMemory(f"out of memory ({' '.join(str(error).split())[:200]})")
     if "No space left on device" in str(error):  # safetensors and tokenizers say it in words only

@@ -15,6 +15,7 @@
     ├── DiskFull                  75  the scratch disk or the output folder is full
     ├── Diverged                  80  the loss is not finite
     ├── OutOfMemory               81  out of memory at the smallest micro-batch
+    ├── PeerLost                  75  another process of this world is gone
     ├── NoProgress                82  no progress in N attempts
     └── Stopped                  143  SIGTERM, agreed at a step boundary
 
@@ -146,6 +147,22 @@ class OutOfMemory(JobError):
         "lower FINETUNE_TRAIN__TOKENS_PER_DEVICE or FINETUNE_ENCODE__MAX_LENGTH, or set "
         "FINETUNE_MODEL__GRADIENT_CHECKPOINTING"
     )
+
+
+class PeerLost(JobError):
+    """Another process that trains with this one ended, or does not answer."""
+
+    exit_code = 75
+    hint = "its own log says why; the run resumes when all are there again"
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        """
+        Args:
+            again: whether this pod stays and joins the next attempt; false where it has waited long
+                enough.
+        """
+        super().__init__(message)
+        self.again = again
 
 
 class NoProgress(JobError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from pathlib import Path
 
 from job import results, tasks
 from job.artifacts import CleanRows, Dataset, RawRows
-from job.attempt import Attempt, begin, find_run
+from job.attempt import Attempt, begin, find_run, follow
 from job.errors import DataError, Stopped, StoreError
 from job.history import merged
 from job.results import Result
@@ -19,9 +20,11 @@ from job.stages.evaluate import Scores, evaluate
 from job.stages.fetch import fetch
 from job.stages.publish import Published, Version, publish, push
 from job.stages.train import Given, Home, Trained, TrainSettings, train
+from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
 from job.telemetry import event
 from job.uris import join, mask
+from job.world import World
 
 
 def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> Result:
@@ -30,12 +33,15 @@ def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> 
     Raises:
         JobError: every way in which a run can end badly; its exit code says which.
     """
+    world = World(settings.runtime)
     with scratch_folder(settings.runtime) as scratch:
+        if not world.first:
+            return _follow(follow(settings, scratch, stop, world))
         held, inputs = find_run(settings)
         if held.finished:
             event("the run is finished already", run_id=held.state.run_id)
             return Result(held.state.result)
-        attempt = begin(settings, held, inputs, scratch, stop)
+        attempt = begin(settings, held, inputs, scratch, stop, world)
         try:
             return _through(attempt, prepare_only=prepare_only)
         except Stopped:
@@ -51,6 +57,8 @@ def _through(attempt: Attempt, *, prepare_only: bool) -> Result:
     if prepare_only:
         key = f"{settings.name}/datasets/{dataset.fingerprint}"
         return Result({"dataset": mask(join(run.store.uri, key))})
+    attempt.world.tell("dataset", dataset.fingerprint)
+    _tell_folder(attempt, dataset)
     trained = train(_given(attempt, task, dataset))
     scores = _evaluated(attempt, task, dataset, trained)
     published = _published(attempt, task, dataset, trained, scores)
@@ -60,6 +68,33 @@ def _through(attempt: Attempt, *, prepare_only: bool) -> Result:
     if settings.publish.hub_repo:
         push(settings.publish.hub_repo, published.folder)
     return result
+
+
+def outcome(settings: Settings, stop: StopSignal) -> Result:
+    """Whether the run has ended well: what a pod asks that comes when the others are gone."""
+    return Result({"finished": find_run(settings)[0].finished})
+
+
+def _tell_folder(attempt: Attempt, dataset: Dataset) -> None:
+    if attempt.world.processes > 1:
+        attempt.world.tell(f"dataset/{attempt.world.node}", str(dataset.folder))
+
+
+def _follow(attempt: Attempt) -> Result:
+    """What ranks other than the first do: wait for the data set, train, and leave the rest to it."""
+    settings, world, poll = attempt.settings, attempt.world, attempt.stop.poll
+    fingerprint = world.hear("dataset", poll)
+    folder = attempt.scratch / "dataset"
+
+    def fetch() -> str:
+        key = f"{settings.name}/datasets/{fingerprint}"
+        fetch_artifact(attempt.run.store, key, folder)
+        return str(folder)
+
+    dataset = encode.opened(Path(world.here("dataset", fetch, poll)), fingerprint)
+    task: Task = tasks.create(settings).restored(dataset.profile["task"])
+    train(_given(attempt, task, dataset))
+    return Result({})
 
 
 def prepared(attempt: Attempt) -> tuple[Task, Dataset]:
@@ -117,10 +152,19 @@ def _given(attempt: Attempt, task: Task, dataset: Dataset) -> Given:
         run.state.attempt,
         attempt.scratch,
         committed=lambda step: run.progressed("train", step),
+        shrunk=run.shrink,
     )
     base = attempt.base
     return Given(
-        sections, task, base.place, base.tokenizer, dataset, attempt.limits, home, attempt.stop
+        sections,
+        task,
+        base.place,
+        base.tokenizer,
+        dataset,
+        attempt.limits,
+        home,
+        attempt.stop,
+        attempt.world,
     )
 
 

@@ -79,6 +79,11 @@ class Run:
             run._write(run.state, first=True)
             return run
 
+    @classmethod
+    def follow(cls, store: Store, name: str, run_id: str, settings: Settings, attempt: int) -> Run:
+        """The run as ranks other than the first see it: they read, and never write the state."""
+        return cls(store, f"{name}/runs/{run_id}", settings, State(run_id, attempt=attempt), "")
+
     @property
     def finished(self) -> bool:
         """Whether the run has ended well, in this attempt or an earlier one."""
@@ -117,6 +122,15 @@ class Run:
         self._write(
             replace(self.state, outcome=outcome, stage="end", stalled=0, result=dict(result))
         )
+
+    def shrink(self, tokens: int) -> None:
+        """Record that micro-batches of more than so many tokens do not fit; any rank may."""
+        self.store.put(self.key(f"limits/tokens-{tokens:012d}"), b"")
+
+    def fitting(self, tokens: int) -> int:
+        """The smallest limit that was recorded, if it is below `tokens`."""
+        first = next(iter(self.store.list(self.key("limits/tokens-"))), None)
+        return tokens if first is None else min(tokens, int(first.key.rpartition("-")[2]))
 
     def stored(self, name: str) -> dict[str, Any] | None:
         """What an earlier attempt froze under `name`; None where there is nothing yet."""

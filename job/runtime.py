@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
+import faulthandler
 import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from job.errors import DiskFull, SettingsError, Stopped, from_os_error
+from job.errors import DiskFull, PeerLost, SettingsError, Stopped, from_os_error
 from job.settings import Runtime
+from job.telemetry import log
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -55,6 +59,41 @@ class StopSignal:
         """
         if self.raised:
             raise Stopped("stopped by a signal")
+
+
+def die_with_parent() -> None:
+    """Linux ends this process when its supervisor is killed: nobody else would."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+class Watchdog:
+    """Ends the process where a piece of work stands still, with the stacks of all threads in the log:
+    a step that waits for ever would hold its GPU for ever."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._doing, self._until = "", float("inf")
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    @contextmanager
+    def watching(self, doing: str) -> Iterator[None]:
+        """Expect this to be done within `seconds`."""
+        self._doing, self._until = doing, time.monotonic() + self.seconds
+        try:
+            yield
+        finally:
+            self._until = float("inf")
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(min(1.0, self.seconds / 4))
+            if time.monotonic() > self._until:
+                log.error(
+                    f"{self._doing} stands still since {self.seconds:g} s; the stacks of all threads follow"
+                )
+                faulthandler.dump_traceback(all_threads=True)
+                os._exit(PeerLost.exit_code)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from job.errors import Diverged
 from job.tables import MappedTable
 from job.tasks.base import FIXED, Outputs, Rows, Scored, Task
 from job.tasks.padding import Padding
+from job.world import World
 
 if TYPE_CHECKING:
     from torch import device
@@ -96,8 +97,69 @@ def score(
     Raises:
         Diverged: the loss is not a finite number.
     """
+    outputs = outputs_of(model, task, held_out.encoded, limits, where, poll=poll)
+    return scored_of(task, held_out, tokenizer, *outputs)
+
+
+def score_together(
+    model: Any,
+    task: Task,
+    held_out: HeldOut,
+    tokenizer: PreTrainedTokenizerFast,
+    limits: Limits,
+    where: device,
+    world: World,
+    *,
+    poll: Callable[[], None],
+    lockstep: bool = False,
+) -> dict[str, float]:
+    """The metrics of `score`, the micro-batches dealt out to the ranks; the same on every rank.
+
+    Args:
+        poll: called equally often on every rank.
+        lockstep: every rank runs the model equally often, over rows that do not count if it must,
+            as a model needs that is dealt out itself.
+    """
+    found = outputs_of(
+        model, task, held_out.encoded, limits, where, poll=poll, deal=(world, lockstep)
+    )
+    parts = world.gather(found) if world.size > 1 else [found]
+    metrics: dict[str, float] | None = None
+    if world.first:
+        _, metrics = scored_of(task, held_out, tokenizer, *_together(parts))
+    agreed: dict[str, float] = world.agreed(metrics)
+    return agreed
+
+
+Losses = dict[int, float]
+"""The summed loss of each micro-batch by its number."""
+
+
+def _together(parts: list[tuple[Outputs, Losses]]) -> tuple[Outputs, Losses]:
+    """The ranks' outputs as one; each row's stand with one rank only."""
+    whole = [
+        next((o for o in each if o is not None), None)
+        for each in zip(*(p[0] for p in parts), strict=True)
+    ]
+    losses = {number: loss for part in parts for number, loss in part[1].items()}
+    return [np.empty(0) if output is None else output for output in whole], losses
+
+
+def scored_of(
+    task: Task,
+    held_out: HeldOut,
+    tokenizer: PreTrainedTokenizerFast,
+    outputs: Outputs,
+    losses: Losses,
+) -> tuple[Scored, dict[str, float]]:
+    """The scores that follow from a model's outputs.
+
+    Raises:
+        Diverged: the loss is not a finite number.
+    """
     table = held_out.encoded
-    outputs, loss = outputs_of(model, task, table, limits, where, poll=poll)
+    # in the order of the micro-batches, whoever ran them: a sum depends on its order
+    loss = sum(losses[number] for number in sorted(losses))
     weights = task.row_weights(table, np.arange(len(table)), FIXED)
     loss /= float(weights.sum(dtype=np.float64)) or 1.0
     if not math.isfinite(loss):
@@ -114,29 +176,41 @@ def outputs_of(
     where: device,
     *,
     poll: Callable[[], None],
-) -> tuple[Outputs, float]:
-    """What the model makes of every encoded row, in the rows' order, and the summed loss."""
+    deal: tuple[World, bool] | None = None,
+) -> tuple[Outputs, Losses]:
+    """What the model makes of every encoded row, in the rows' order, and each micro-batch's loss.
+
+    Args:
+        deal: run every so many-th micro-batch only, for `score_together`.
+    """
     import torch
 
-    outputs: Outputs = [np.empty(0)] * len(table)
-    loss = 0.0
+    outputs: list[Any] = [None] * len(table)
+    losses: Losses = {}
     was_training = model.training
     model.eval()
+    batches = evaluation_batches(
+        limits.lengths(table), tokens=limits.tokens, multiple=limits.padding.multiple
+    )
+    rank, size, lockstep = (deal[0].rank, deal[0].size, deal[1]) if deal else (0, 1, False)
     try:
         with torch.inference_mode():
-            for numbers in evaluation_batches(
-                limits.lengths(table), tokens=limits.tokens, multiple=limits.padding.multiple
-            ):
+            for first in range(0, len(batches), size):
                 poll()
+                number = first + rank
+                if number >= len(batches) and not lockstep:
+                    continue
+                numbers = batches[min(number, len(batches) - 1)]
                 batch = task.collate(table, numbers, limits.padding, FIXED)
                 batch = {k: v.to(where, non_blocking=True) for k, v in batch.items()}
-                values, batch_loss = task.predict(model, batch)
-                loss += batch_loss
-                for number, value in zip(numbers.tolist(), values, strict=True):
-                    outputs[number] = value
+                values, loss = task.predict(model, batch)
+                if number < len(batches):
+                    losses[number] = loss
+                    for row, value in zip(numbers.tolist(), values, strict=True):
+                        outputs[row] = value
     finally:
         model.train(was_training)
-    return outputs, loss
+    return outputs, losses
 
 
 def better(score: float, than: float | None, metric: str) -> bool:

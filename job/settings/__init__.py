@@ -3,8 +3,9 @@
 from job.settings.data import Clean, Columns, Data, Encode
 from job.settings.load import Loaded, load, recorded, relevant
 from job.settings.predicting import Predict
+from job.settings.runtime import Runtime
 from job.settings.training import Checkpoint, Evaluate, Generation, Lora, Model, Publish, Train
-from job.settings.tree import Runtime, Settings
+from job.settings.tree import Settings
 
 __all__ = [
     "Checkpoint",

@@ -219,6 +219,10 @@ def _verbatim(settings: Settings) -> Iterator[str]:
 
 def _train(settings: Settings) -> Iterator[str]:
     train = settings.train
+    if train.strategy == "fsdp" and train.precision == "fp16":
+        yield "FINETUNE_TRAIN__STRATEGY=fsdp does not go with FINETUNE_TRAIN__PRECISION=fp16; use bf16 or no"
+    if train.strategy == "fsdp" and train.compile:
+        yield "FINETUNE_TRAIN__STRATEGY=fsdp does not go with FINETUNE_TRAIN__COMPILE; unset one"
     if train.precision == "fp16" and settings.runtime.device == "cpu":
         yield "FINETUNE_TRAIN__PRECISION=fp16 does not work on a CPU; use bf16 or no"
     max_length = settings.encode.max_length

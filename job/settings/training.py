@@ -123,6 +123,9 @@ class Train(Section):
     patience: Positive | None = None
     """End after so many evaluations in a row without a better score."""
 
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """With several processes: the whole model on each (ddp), or a part of it on each (fsdp, for models that fit no single device)."""
+
     compile: bool = False
     """Compile the model with torch.compile; pays off for long runs with fixed shapes."""
 

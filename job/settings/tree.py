@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from job.settings.base import Section
 from job.settings.data import Clean, Data, Encode
 from job.settings.predicting import Predict
+from job.settings.runtime import Runtime
 from job.settings.tokenizer import Tokenizer
 from job.settings.training import Checkpoint, Evaluate, Model, Publish, Train
 
@@ -23,25 +24,6 @@ class StoreSettings(Section):
 
     single_writer: bool = False
     """Nobody else writes to this run; needed for stores that ignore conditional writes."""
-
-
-class Runtime(Section):
-    """Where and how the process runs."""
-
-    scratch: str | None = None
-    """A writable folder for what is not kept; by default one below the system's temporary folder."""
-
-    grace_seconds: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds between SIGTERM and SIGKILL (terminationGracePeriodSeconds)."""
-
-    max_stalled_attempts: Annotated[int, Field(ge=0)] = 3
-    """Attempts in a row without progress before the run ends with 82; 0 is without bound."""
-
-    termination_log: str = "/dev/termination-log"
-    """Where the outcome is left as JSON, if that file can be written (terminationMessagePath)."""
-
-    device: Literal["auto", "cpu"] = "auto"
-    """`auto` takes a GPU where there is one."""
 
 
 class Log(Section):

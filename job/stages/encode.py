@@ -50,8 +50,13 @@ def find(store: Store, prefix: str, folder: Path) -> Dataset | None:
         warn("data set in the store is damaged and made again", reason=str(error))
         withdraw(store, prefix)
         return None
+    return opened(folder, str(manifest.meta["fingerprint"]))
+
+
+def opened(folder: Path, fingerprint: str) -> Dataset:
+    """A data set that was fetched."""
     profile = json.loads((folder / "profile.json").read_text())
-    return Dataset(str(manifest.meta["fingerprint"]), folder, profile, fetched=True)
+    return Dataset(fingerprint, folder, profile, fetched=True)
 
 
 def encode(

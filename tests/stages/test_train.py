@@ -203,7 +203,9 @@ def test_a_torn_checkpoint_is_passed_over(given: Callable[..., Given], tmp_path:
     train(made)
     store, prefix = made.home.store, made.home.checkpoints
     last = checkpoint.steps(store, prefix)[-1]
-    files = list((tmp_path / "store" / checkpoint.key_of(prefix, last)).rglob("model.safetensors"))
+    files = list(
+        (tmp_path / "store" / checkpoint.key_of(prefix, last)).rglob("rank-00000.safetensors")
+    )
     files[0].write_bytes(files[0].read_bytes()[:-1])
     found = checkpoint.newest(store, prefix, tmp_path / "restored")
     assert found is not None
@@ -234,7 +236,9 @@ def test_a_stop_commits_and_raises(given: Callable[..., Given]) -> None:
     with pytest.raises(Stopped) as caught:
         train(made)
     assert caught.value.exit_code == 143
-    assert checkpoint.steps(made.home.store, made.home.checkpoints)[-1] in (5, 6)
+    last = checkpoint.steps(made.home.store, made.home.checkpoints)[-1]
+    assert f"at step {last} of" in str(caught.value)
+    assert last >= 5
 
 
 def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(
@@ -332,7 +336,11 @@ def test_only_adapters_are_trained_and_checkpointed_with_lora(given: Callable[..
     train(made)
     found = checkpoint.newest(made.home.store, made.home.checkpoints, made.home.scratch / "look")
     assert found is not None
-    assert all("lora" in name or "classifier" in name for name in found.tensors("model"))
+    assert all(
+        "lora" in name or "classifier" in name
+        for name in found.names()
+        if name.startswith("model/")
+    )
 
 
 def test_the_learning_rate_warms_up_and_falls() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,11 @@ from job.runtime import StopSignal
 from job.scoring import Limits
 from job.settings import Checkpoint, Evaluate, Model, Runtime, Train
 from job.settings.tree import Log
+from job.stages.train.plan import Plan
 from job.store import Store
+from job.tables import MappedTable
 from job.tasks.base import Task
+from job.world import World
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -46,7 +50,9 @@ class Home:
     attempt: int
     scratch: Path
     committed: Callable[[int], None]
-    """Told every committed step."""
+    """Told every committed step; by a thread."""
+    shrunk: Callable[[int], None] = lambda tokens: None
+    """Told that micro-batches of more than so many tokens do not fit."""
 
     @property
     def checkpoints(self) -> str:
@@ -66,6 +72,22 @@ class Given:
     limits: Limits
     home: Home
     stop: StopSignal
+    world: World = field(default_factory=lambda: World(Runtime()))
+
+    @property
+    def metric(self) -> str:
+        """What selects the best checkpoint, without prefix."""
+        return (self.settings.evaluate.metric or self.task.default_metric).removeprefix("eval_")
+
+    def plan(self, table: MappedTable) -> Plan:
+        """The run's steps."""
+        return Plan(
+            self.limits.lengths(table),
+            partial(self.task.row_weights, table),
+            self.settings.train,
+            self.settings.seed,
+            self.limits.padding.multiple,
+        )
 
 
 @dataclass(frozen=True)
@@ -73,6 +95,7 @@ class Trained:
     """The fine-tuned model on this disk, in Hugging Face format, and how it came about."""
 
     folder: Path
+    """Only the first rank writes it."""
     state: TrainerState
     epochs: float
     metric: str

@@ -8,48 +8,48 @@ from functools import partial
 from typing import Any, NoReturn
 
 from job import checkpoint, models
-from job.checkpoint import TrainerState
+from job.checkpoint import Restored, TrainerState
 from job.errors import SettingsError, Stopped
 from job.history import History
 from job.optimization import adamw
-from job.runtime import accelerator, precision_of, seed_everything
-from job.scoring import HeldOut, better, score
-from job.settings import Evaluate
+from job.runtime import Watchdog, accelerator, precision_of, seed_everything
+from job.saving import Checkpoint, Saver
+from job.scoring import HeldOut, better, score_together
 from job.stages.train import state as tensors
-from job.stages.train.adapt import adapted, compiled, merged
+from job.stages.train.adapt import adapted, compiled
 from job.stages.train.given import Given, Trained
 from job.stages.train.loop import Clock, Stepper
-from job.stages.train.plan import Plan
+from job.stages.train.result import saved
+from job.stages.train.sharding import sharded
 from job.tables import MappedTable
-from job.tasks.base import Task
 from job.telemetry import event, progress, warn
 
 
 class Session:
     """Holds the model from the first step, or the resumed one, to the saved result."""
 
-    def __init__(self, given: Given) -> None:
-        settings, task, limits = given.settings, given.task, given.limits
-        self.settings, self.task, self.limits, self.home = settings, task, limits, given.home
-        self.stop, self.tokenizer, self.place = given.stop, given.tokenizer, given.place
+    def __init__(self, given: Given, found: Restored | None) -> None:
+        """Joins the world: until then each rank makes ready what it can alone."""
+        settings, task, limits, world = given.settings, given.task, given.limits, given.world
+        self.given, self.settings, self.task, self.limits = given, settings, task, limits
+        self.home, self.stop, self.world = given.home, given.stop, world
+        self.state = found.state if found else TrainerState()
         self.table = MappedTable(given.dataset.table("train"))
         validation = HeldOut.open(given.dataset, "validation")
         self.validation = validation and validation.spread(settings.evaluate.max_rows)
-        self.metric = _metric(settings.evaluate, task)
-        self.plan = Plan(
-            limits.lengths(self.table),
-            partial(task.row_weights, self.table),
-            settings.train,
-            settings.seed,
-            limits.padding.multiple,
-        )
+        self.metric = given.metric
+        self.plan = given.plan(self.table)
         precision = precision_of(settings.train.precision, settings.runtime)
-        self.handle = accelerator(precision, settings.runtime)
         seed_everything(settings.seed)
         model = models.load(given.place, task, settings.model)
-        self.model = adapted(model, given.tokenizer, task, settings.model).to(self.handle.device)
+        model = adapted(model, given.tokenizer, task, settings.model)
+        world.join(self.stop.poll)
+        self.handle = accelerator(precision, settings.runtime)
+        self.model = model.to(self.handle.device)
+        split = settings.train.strategy == "fsdp" and world.size > 1
+        if split:
+            self.model = sharded(self.model, precision)
         self.optimizer = adamw(self.model, settings.train)
-        self.state = self._resume()
         self.stepper = Stepper(
             self.handle,
             compiled(self.model, settings.train),
@@ -59,14 +59,35 @@ class Session:
             self.plan,
             limits,
             settings.seed,
+            world,
+            split=split,
+            shrunk=self.home.shrunk,
         )
+        if found:
+            self._restore(found)
         self.clock = Clock(self.state.seconds, self.state.rows)
         self.history = History(
             self.home.store, self.home.prefix, self.home.attempt, self.state.step
         )
+        self.saver = Saver(
+            self.home.store, self.home.checkpoints, self.home.attempt, world, self.home.scratch
+        )
         self._latest: dict[str, float] = {}
-        self._committed_at, self._committed_step = time.monotonic(), self.state.step
-        self._commit_seconds = 0.0
+        self._saved_at, self._saved_step = time.monotonic(), self.state.step
+
+    def _restore(self, found: Restored) -> None:
+        tensors.load_model(self.model, found)
+        tensors.load_optimizer(self.model, self.optimizer, found)
+        if self.handle.scaler and found.state.scaler:
+            self.handle.scaler.load_state_dict(dict(found.state.scaler))
+        for name, (before, now) in checkpoint.differences(found.meta, self._facts()).items():
+            warn(
+                "resumed in another environment; the last bits may differ",
+                what=name,
+                before=before,
+                now=now,
+            )
+        event("resumed", step=found.state.step)
 
     # -- the steps -------------------------------------------------------------------------------
 
@@ -80,6 +101,7 @@ class Session:
             batch_size=settings.train.batch_size,
             device=str(self.handle.device),
             precision=self.handle.mixed_precision,
+            world=self.world.size,
             from_step=self.state.step,
             parameters=sum(p.numel() for p in self.model.parameters() if p.requires_grad),
         )
@@ -89,21 +111,25 @@ class Session:
             self._pause(at)  # the last attempt was stopped in this evaluation
         # reading a loss makes a GPU wait for it
         every = 1 if self.handle.device.type == "cpu" else 10
+        watchdog = Watchdog(settings.runtime.step_timeout)
         with progress(settings.log, "train", plan.total, start=at) as bar:
             while not self.state.finished:
-                self.clock.start()
-                rows = self.stepper.step(self.state.step)
-                done = self.state.step + 1
-                due = self._due(done)
-                if due or done % every == 0 or self.stop.raised:
-                    self._measure()
-                self.clock.stop(rows)
+                with watchdog.watching(f"step {self.state.step + 1}"):
+                    self.clock.start()
+                    rows = self.stepper.step(self.state.step)
+                    done = self.state.step + 1
+                    stop, due = self.world.any(self.stop.raised, self._due(done))
+                    if due or done % every == 0 or stop:
+                        self._measure()
+                    self.clock.stop(rows)
                 bar.advance(1, **self._latest)
                 self.state = replace(self.state, step=done)
+                self.saver.check()
                 if due:
                     self._pause(done)
-                if self.stop.raised and not self.state.finished:
+                if stop and not self.state.finished:
                     self._stop()
+        self.saver.wait()
 
     def _measure(self) -> None:
         """Take over the figures of the last steps; `clock` still counts."""
@@ -119,17 +145,18 @@ class Session:
             self._latest = line
 
     def _due(self, done: int) -> bool:
-        """Whether something but stepping is to be done after `done` steps."""
+        """Whether something but stepping is to be done after `done` steps; the first rank's clock
+        decides what time decides."""
+        every = self.settings.checkpoint.every_steps
         return (
             done == self.plan.total
             or self._evaluation_due(done)
-            or bool(
-                self.settings.checkpoint.every_steps
-                and done % self.settings.checkpoint.every_steps == 0
-            )
-            or time.monotonic() - self._committed_at >= self.settings.checkpoint.every_seconds
-            or self._out_of_time()
+            or bool(every and done % every == 0)
+            or (self.world.first and (self._checkpoint_time() or self._out_of_time()))
         )
+
+    def _checkpoint_time(self) -> bool:
+        return time.monotonic() - self._saved_at >= self.settings.checkpoint.every_seconds
 
     def _evaluation_due(self, done: int) -> bool:
         every = self.settings.evaluate.every_steps
@@ -142,10 +169,15 @@ class Session:
 
     # -- between steps ---------------------------------------------------------------------------
 
+    def _poll(self) -> None:
+        """Stop all ranks where one was told to."""
+        if self.world.any(self.stop.raised)[0]:
+            raise Stopped("stopped by a signal")
+
     def _pause(self, done: int) -> None:
         """Evaluate if it is time, decide whether this is the end, and commit a checkpoint."""
         patience = self.settings.train.patience
-        ended = done == self.plan.total or self._out_of_time()
+        ended = done == self.plan.total or bool(self.world.agreed(self._out_of_time()))
         if self._evaluation_due(done) or (ended and self.validation is not None):
             try:
                 self._evaluate(done)
@@ -163,14 +195,16 @@ class Session:
 
     def _evaluate(self, done: int) -> None:
         assert self.validation is not None
-        _, metrics = score(
-            self.stepper.model,
+        metrics = score_together(
+            self.stepper.scored,
             self.task,
             self.validation,
-            self.tokenizer,
+            self.given.tokenizer,
             self.limits,
             self.handle.device,
-            poll=self.stop.poll,
+            self.world,
+            poll=self._poll,
+            lockstep=self.stepper.split,
         )
         if self.metric not in metrics:
             raise _no_such_metric(self.metric, metrics)
@@ -188,98 +222,53 @@ class Session:
         event("evaluated", step=done, split="validation", **shown, best=improved)
 
     def _commit(self) -> None:
-        """Commit a checkpoint and this attempt's metrics."""
-        began = time.monotonic()
+        """Copy a checkpoint aside; it is committed, with this attempt's metrics, as training goes on."""
         self._measure()  # nothing is committed before its loss was seen
         scaler = self.handle.scaler.state_dict() if self.handle.scaler else None
         self.state = replace(
             self.state, seconds=self.clock.seconds, rows=self.clock.rows, scaler=scaler
         )
+        # before the manifest: metrics beyond it are cut when they are merged, lost ones are lost
+        saved = Checkpoint(
+            self.state, self._facts(), self.history.commit, partial(self._committed, self.state)
+        )
+        found = tensors.model_tensors(self.model)
+        found |= tensors.optimizer_tensors(self.model, self.optimizer)
+        self.saver.save(found, saved)
+        self._saved_at, self._saved_step = time.monotonic(), self.state.step
+        if self.state.finished:
+            self.saver.wait()
+
+    def _committed(self, state: TrainerState) -> None:
         home = self.home
-        # before the checkpoint: metrics beyond it are cut when they are merged, lost ones are lost
-        self.history.commit()
-        checkpoint.save(
-            home.store,
-            home.checkpoints,
-            home.attempt,
-            self.state,
-            {
-                "model": tensors.model_tensors(self.model),
-                "optimizer": tensors.optimizer_tensors(self.model, self.optimizer),
-            },
-            home.scratch / "checkpoint",
-            self._facts(),
-        )
-        home.committed(self.state.step)
-        checkpoint.prune(
-            home.store,
-            home.checkpoints,
-            keep=self.settings.checkpoint.keep,
-            best_step=self.state.best_step,
-        )
-        self._committed_at, self._committed_step = time.monotonic(), self.state.step
-        self._commit_seconds = self._committed_at - began
+        home.committed(state.step)
+        keep = self.settings.checkpoint.keep
+        checkpoint.prune(home.store, home.checkpoints, keep=keep, best_step=state.best_step)
 
     def _facts(self) -> dict[str, Any]:
         """What must be the same for a resumed run to end with the same bits."""
         import torch
 
         return {
-            "world": self.handle.num_processes,
+            "world": self.world.size,
             "threads": torch.get_num_threads(),
-            "tokens": self.limits.tokens,
+            "tokens": self.stepper.tokens,
         }
 
     def _stop(self) -> NoReturn:
-        """Commit if what the last commit took fits what is left of the grace period."""
-        fits = self.stop.seconds_left > 1.5 * self._commit_seconds + 1
-        if fits and self._committed_step != self.state.step:
+        """Commit if what the last commit took fits what is left of the grace period of each rank."""
+        left = self.world.smallest(int(1000 * min(self.stop.seconds_left, 1e6))) / 1000
+        fits = bool(self.world.agreed(left > 1.5 * self.saver.seconds + 1))
+        if fits and self._saved_step != self.state.step:
             self._commit()
+        if fits:
+            self.saver.wait()
         raise Stopped(f"stopped by a signal at step {self.state.step} of {self.plan.total}")
 
-    # -- begin and end ---------------------------------------------------------------------------
-
-    def _resume(self) -> TrainerState:
-        found = checkpoint.newest(
-            self.home.store, self.home.checkpoints, self.home.scratch / "restored"
-        )
-        if found is None:
-            return TrainerState()
-        tensors.load_model_tensors(self.model, found.tensors("model"))
-        tensors.load_optimizer_tensors(self.model, self.optimizer, found.tensors("optimizer"))
-        if self.handle.scaler and found.state.scaler:
-            self.handle.scaler.load_state_dict(dict(found.state.scaler))
-        for name, (before, now) in checkpoint.differences(found.manifest, self._facts()).items():
-            warn(
-                "resumed in another environment; the last bits may differ",
-                what=name,
-                before=before,
-                now=now,
-            )
-        event("resumed", step=found.state.step)
-        return found.state
-
     def finish(self) -> Trained:
-        """The best weights saved in Hugging Face format, adapters merged or alone."""
-        state, home = self.state, self.home
-        if state.best_step is not None and state.best_step != state.step:
-            best = checkpoint.restore(
-                home.store, home.checkpoints, state.best_step, home.scratch / "best"
-            )
-            tensors.load_model_tensors(self.model, best.tensors("model"))
-            event("best checkpoint taken", step=state.best_step, **{self.metric: state.best_score})
-        folder, epochs = home.scratch / "model", state.step / self.plan.per_epoch
-        self.task.configure(self.model.config)
-        if not self.settings.merge:
-            model, base = self.settings.model, self.place
-            models.save_adapter(self.model, self.tokenizer, base, model, folder)
-            return Trained(folder, state, epochs, self.metric, base.weights)
-        models.save(merged(self.model), self.tokenizer, folder)
-        return Trained(folder, state, epochs, self.metric)
-
-
-def _metric(settings: Evaluate, task: Task) -> str:
-    return (settings.metric or task.default_metric).removeprefix("eval_")
+        """The best weights, saved by the first rank; the others are done."""
+        self.world.leave()
+        return saved(self.given, self.state, model=None if self.stepper.split else self.model)
 
 
 def _no_such_metric(metric: str, metrics: dict[str, float]) -> SettingsError:
