@@ -7,7 +7,7 @@ DEMO   ?= demo
 # pip reads PIP_FIND_LINKS by itself, uv does not
 LINKS  := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 
-.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data image clean
+.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data soak image clean
 
 install: $(VENV)/.installed
 
@@ -58,6 +58,10 @@ bench: install
 
 bench-data: install
 	$(BIN)/python -m tests.bench.preparation
+
+# runs killed at random moments and compared with whole ones: `make soak KILLS=1000 SEED=3`
+soak: install
+	$(BIN)/python -m tests.faults.soak --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 
 image:
 	sh tests/image/build.sh

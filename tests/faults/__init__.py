@@ -1,0 +1,1 @@
+"""Faults on purpose: processes killed at any moment, and a store that answers badly."""

@@ -1,0 +1,173 @@
+"""Pods as processes on this machine: started, killed at any moment, and made anew as a Job would.
+
+A pod is a supervisor in a session of its own with its workers; a killed one takes them with it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.samples import ROOT
+
+PERMANENT = (65, 66, 77, 78, 80, 81, 82)
+"""Codes on which a Job gives up."""
+
+
+class Pod:
+    """One pod of a world; `log` grows as it speaks, over all its lives."""
+
+    def __init__(self, number: int, env: Mapping[str, str], folder: Path) -> None:
+        self.number, self._env, self._folder = number, dict(env), folder
+        self.log: list[str] = []
+        self.codes: list[int] = []
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it, again."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "job", "run"],
+            env={**self._env, "JOB_COMPLETION_INDEX": str(self.number)},
+            cwd=self._folder,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, args=[self.process], daemon=True).start()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            self.log.append(line.rstrip())
+
+    def kill(self, number: signal.Signals) -> None:
+        """Send the supervisor a signal; SIGKILL ends its workers too, as their pod would."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def said(self, words: str, since: int = 0) -> bool:
+        """Whether it has said so, from line `since` on."""
+        return any(words in line for line in self.log[since:])
+
+
+@dataclass
+class Cluster:
+    """So many pods, each made anew until the first one has ended well."""
+
+    nodes: int
+    env: Mapping[str, str]
+    folder: Path
+    processes: int = 1
+    pods: list[Pod] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("FINETUNE_")}
+        whole = {
+            **clean,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "FINETUNE_RUNTIME__NODES": str(self.nodes),
+            "FINETUNE_RUNTIME__PROCESSES": str(self.processes),
+            "FINETUNE_RUNTIME__ADDRESS": "127.0.0.1",
+            "FINETUNE_RUNTIME__PORT": str(free_port()),
+            "FINETUNE_LOG__FORMAT": "json",
+            **self.env,
+        }
+        self.pods = [Pod(number, whole, self.folder) for number in range(self.nodes)]
+
+    def run(
+        self, meddle: Callable[[Cluster], None] = lambda cluster: None, seconds: float = 600
+    ) -> None:
+        """Run to the end; `meddle` is called again and again and may kill pods.
+
+        Raises:
+            AssertionError: a pod ended with a permanent code, or time is up.
+        """
+        until = time.monotonic() + seconds
+        for pod in self.pods:
+            pod.start()
+        try:
+            while not self._done():
+                assert time.monotonic() < until, self.tail()
+                meddle(self)
+                time.sleep(0.02)
+            for pod in self.pods:  # the others hear of it
+                assert pod.process is not None
+                if pod.process.poll() is None:
+                    pod.process.wait(60)
+        finally:
+            for pod in self.pods:
+                pod.kill(signal.SIGKILL)
+
+    def _done(self) -> bool:
+        """Make anew what ended, unless the run is over."""
+        for pod in self.pods:
+            assert pod.process is not None
+            code = pod.process.poll()
+            if code is None:
+                continue
+            if pod.number == 0 and code == 0:
+                return True
+            if code == 0:  # it has read that the run is over
+                continue
+            pod.codes.append(code)
+            assert code not in PERMANENT, f"pod {pod.number} ended with {code}: {self.tail()}"
+            pod.start()
+        return False
+
+    def tail(self) -> str:
+        """The last lines of every pod, for a message."""
+        return "\n".join(f"{pod.number}: {line}" for pod in self.pods for line in pod.log[-8:])
+
+
+class Killer:
+    """Kills pods at random moments, most of them after the first step.
+
+    Args:
+        kills: at most.
+        within: seconds after a world began to train in which it is killed.
+    """
+
+    def __init__(self, seed: int, kills: int, within: float = 2.5) -> None:
+        self._random, self.left, self._within = random.Random(seed), kills, within
+        self._plan: tuple[str, float] | None = None
+        self.done: list[str] = []
+
+    def __call__(self, cluster: Cluster) -> None:
+        """Kill if it is time."""
+        now, begun = time.monotonic(), sum('"training"' in line for line in cluster.pods[0].log)
+        if self._plan is None and self.left > 0:
+            # one in four while the world forms or prepares, the others after training began
+            early = self._random.random() < 0.25
+            self._plan = ("at", now + self._random.uniform(0, 5)) if early else ("after", begun)
+        if self._plan and self._plan[0] == "after" and begun > self._plan[1]:
+            self._plan = ("at", now + self._random.uniform(0, self._within))
+        if self._plan and self._plan[0] == "at" and now >= self._plan[1]:
+            pod = self._random.choice(cluster.pods)
+            number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
+            pod.kill(number)
+            self.done.append(f"{number.name} to pod {pod.number}")
+            self.left, self._plan = self.left - 1, None
+
+
+def free_port() -> int:
+    """A port whose next one is free too."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return int(port)

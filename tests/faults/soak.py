@@ -1,0 +1,71 @@
+"""`make soak`: runs killed at random moments, over and over, each compared with one that was not.
+
+`python -m tests.faults.soak [--kills 200] [--seed 1]` starts a SeaweedFS server of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from tests.faults.pods import Cluster, Killer
+from tests.faults.runs import Left, differences, left, settings
+from tests.servers import seaweedfs
+
+WORLDS: list[tuple[int, ...]] = [(1, 1), (2, 1), (1, 2), (3, 1)]
+"""Pods, and processes in each."""
+KILLS = 6
+"""In one run."""
+
+
+def main() -> None:
+    """Soak until so many kills are done, and say what came of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--worlds", default="", help="such as 1x1,2x1")
+    given = parser.parse_args()
+    named = [tuple(map(int, w.split("x"))) for w in given.worlds.split(",") if w]
+    with tempfile.TemporaryDirectory() as name, seaweedfs(Path(name, "s3")) as server:
+        os.environ.update(server.env)
+        output = server.create_bucket("soak")
+        soak(Path(name), output, given.kills, given.seed, named or WORLDS)
+
+
+def soak(folder: Path, output: str, kills: int, seed: int, worlds: list[tuple[int, ...]]) -> None:
+    """One world after the other, until so many kills are done.
+
+    Raises:
+        AssertionError: a run did not end, or not as the one that was not killed.
+    """
+    whole: dict[tuple[int, ...], Left] = {}
+    done = number = 0
+    while done < kills:
+        world = worlds[number % len(worlds)]
+        if world not in whole:
+            name = f"whole-{'x'.join(map(str, world))}"
+            Cluster(world[0], settings(folder, output, name), folder, world[1]).run()
+            whole[world] = left(output, name, folder)
+        name, began = f"killed-{number}", time.monotonic()
+        killer = Killer(seed * 1000 + number, min(KILLS, kills - done))
+        cluster = Cluster(world[0], settings(folder, output, name), folder, world[1])
+        cluster.run(killer, seconds=900)
+        found = left(output, name, folder)
+        wrong = differences(whole[world], found)
+        assert not wrong, f"{name} {world} {killer.done}: {wrong[:5]}\n{cluster.tail()}"
+        for pod in cluster.pods:
+            assert not pod.said("damaged"), cluster.tail()
+            assert not pod.said("passed over"), cluster.tail()
+        done, number = done + len(killer.done), number + 1
+        print(
+            f"{name}: {world[0]} pods of {world[1]}, {len(killer.done)} kills ({done} of {kills}), "
+            f"{found.attempts} attempts, {time.monotonic() - began:.0f} s; every bit the same",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
