@@ -15,6 +15,7 @@
     ├── DiskFull                  75  the scratch disk or the output folder is full
     ├── Diverged                  80  the loss is not finite
     ├── OutOfMemory               81  out of memory at the smallest micro-batch
+    ├── BrokenDevice              75  a GPU that fails its check
     ├── PeerLost                  75  another process of this world is gone
     ├── NoProgress                82  no progress in N attempts
     └── Stopped                  143  SIGTERM, agreed at a step boundary
@@ -147,6 +148,13 @@ class OutOfMemory(JobError):
         "lower FINETUNE_TRAIN__TOKENS_PER_DEVICE or FINETUNE_ENCODE__MAX_LENGTH, or set "
         "FINETUNE_MODEL__GRADIENT_CHECKPOINTING"
     )
+
+
+class BrokenDevice(JobError):
+    """A GPU does not compute what it should."""
+
+    exit_code = 75
+    hint = "take the node out of service (kubectl cordon); the run resumes on another"
 
 
 class PeerLost(JobError):

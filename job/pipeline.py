@@ -201,4 +201,5 @@ def _published(
         results.facts(attempt, task, dataset, trained, version.name, version.key),
         merged(run.store, run.prefix),
         attempt.scratch,
+        poll=attempt.stop.poll,
     )

@@ -7,6 +7,7 @@ import faulthandler
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from job.errors import DiskFull, PeerLost, SettingsError, Stopped, from_os_error
+from job.errors import BrokenDevice, DiskFull, PeerLost, SettingsError, Stopped, from_os_error
 from job.settings import Runtime
 from job.telemetry import log
 
@@ -139,6 +140,34 @@ def has_gpu(runtime: Runtime) -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def check_gpu() -> None:
+    """Compute something whose result is known, and time nothing.
+
+    Raises:
+        BrokenDevice: the GPU does not answer, or answers wrongly.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        return
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        # small whole numbers: every product and sum is exact in any order and precision
+        one = torch.arange(1024 * 1024, device=device).reshape(1024, 1024) % 3
+        found = (one.float() @ one.float().T).double().sum().item()
+        wanted = (one.sum(dim=0).double() ** 2).sum().item()
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BrokenDevice(f"{device} on node {node_name()} does not work ({reason})") from error
+    if found != wanted:
+        raise BrokenDevice(f"{device} on node {node_name()} computes wrongly")
+
+
+def node_name() -> str:
+    """The node's name where the pod was told it, else the host's."""
+    return os.environ.get("NODE_NAME") or socket.gethostname()
 
 
 def precision_of(wanted: str, runtime: Runtime) -> str:

@@ -136,7 +136,10 @@ class World:
             self._marker.touch()
             self.tell("go", True)
         self.hear("go", poll)
-        backend = "cpu:gloo,cuda:nccl" if self._gpu() else "gloo"
+        backend = "gloo"
+        if self._gpu():
+            backend = "cpu:gloo,cuda:nccl"
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         # longer than the watchdog, which says where a step stands still
         timeout = timedelta(seconds=1.5 * self._runtime.step_timeout)
         with _lost("joining"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ def publish(
     facts: Facts,
     history: list[dict[str, Any]],
     scratch: Path,
+    *,
+    poll: Callable[[], None],
 ) -> Published:
     """Upload the model's folder, read it back, run it in a fresh process; then it becomes a version.
 
@@ -65,6 +67,7 @@ def publish(
         results: what eval_results.json holds.
         facts: what the card says.
         history: the metrics of every step.
+        poll: called between the parts of it; a stop leaves nothing that counts.
 
     Raises:
         JobError: what was published does not give the outputs that were scored; it is removed.
@@ -78,11 +81,14 @@ def publish(
     write_card(folder / "README.md", facts, results)
     files = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
     meta = {"run_id": facts.run_id, "task": task.name}
+    poll()
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
     back = scratch / "published"
     try:
+        poll()
         fetch(store, version.key, back, manifest=manifest)
-        rows = compare(task, replace(place, folder=back), dataset, predictions, facts.max_length)
+        here = replace(place, folder=back)
+        rows = compare(task, here, dataset, predictions, facts.max_length, poll=poll)
     except JobError:
         withdraw(store, version.key)
         raise

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,15 @@ TOLERANCE = 1e-3
 """Between the scored and the fresh process's outputs; another padding moves the last digits."""
 
 
-def compare(task: Task, place: Place, dataset: Dataset, predictions: Path, max_length: int) -> int:
+def compare(
+    task: Task,
+    place: Place,
+    dataset: Dataset,
+    predictions: Path,
+    max_length: int,
+    *,
+    poll: Callable[[], None] = lambda: None,
+) -> int:
     """Run held-out rows, as text, through the published files; compare with predictions.parquet.
 
     Returns:
@@ -37,7 +46,7 @@ def compare(task: Task, place: Place, dataset: Dataset, predictions: Path, max_l
     if not rows:
         return 0
     expected = _expected(task, predictions, rows)
-    found = _fresh(task, place, rows, max_length)
+    found = _fresh(task, place, rows, max_length, poll)
     compared = 0
     for row, want, got in zip(rows, expected, found, strict=True):
         if got is None:
@@ -83,7 +92,13 @@ def _expected(task: Task, predictions: Path, rows: list[dict[str, Any]]) -> list
     return expected
 
 
-def _fresh(task: Task, place: Place, rows: list[dict[str, Any]], max_length: int) -> list[Any]:
+def _fresh(
+    task: Task,
+    place: Place,
+    rows: list[dict[str, Any]],
+    max_length: int,
+    poll: Callable[[], None],
+) -> list[Any]:
     """For each row the values of the task's `compared`; None where one, or the row, cannot be."""
     request = {
         "task": task.name,
@@ -93,17 +108,34 @@ def _fresh(task: Task, place: Place, rows: list[dict[str, Any]], max_length: int
         "rows": rows,
         "reading": {"max_length": max_length, **task.reading},
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "job.stages.publish.fresh"],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
+    code, said, complaint = _run(json.dumps(request), poll)
+    if code != 0:
         raise JobError(
             "the published model does not load in a fresh process: "
-            + " ".join(done.stderr.strip().splitlines()[-1:]),
+            + " ".join(complaint.strip().splitlines()[-1:]),
         )
-    answer: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    answer: list[Any] = json.loads(said.splitlines()[-1])
     return answer
+
+
+def _run(request: str, poll: Callable[[], None]) -> tuple[int, str, str]:
+    """The fresh process's code, output and errors; a stop ends it at once."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "job.stages.publish.fresh"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            given: str | None = request
+            while True:
+                try:
+                    said, complaint = process.communicate(given, timeout=0.2)
+                    return process.returncode, said, complaint
+                except subprocess.TimeoutExpired:
+                    given = None
+                    poll()
+        except BaseException:
+            process.kill()
+            raise

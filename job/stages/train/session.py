@@ -12,7 +12,14 @@ from job.checkpoint import Restored, TrainerState
 from job.errors import SettingsError, Stopped
 from job.history import History
 from job.optimization import adamw
-from job.runtime import Watchdog, accelerator, precision_of, seed_everything
+from job.runtime import (
+    Watchdog,
+    accelerator,
+    check_gpu,
+    has_gpu,
+    precision_of,
+    seed_everything,
+)
 from job.saving import Checkpoint, Saver
 from job.scoring import HeldOut, better, score_together
 from job.stages.train import state as tensors
@@ -39,6 +46,8 @@ class Session:
         self.validation = validation and validation.spread(settings.evaluate.max_rows)
         self.metric = given.metric
         self.plan = given.plan(self.table)
+        if has_gpu(settings.runtime):
+            check_gpu()
         precision = precision_of(settings.train.precision, settings.runtime)
         seed_everything(settings.seed)
         model = models.load(given.place, task, settings.model)
