@@ -7,7 +7,7 @@ DEMO   ?= demo
 # pip reads PIP_FIND_LINKS by itself, uv does not
 LINKS  := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 
-.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data soak image clean
+.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data bench-checkpoints soak image clean
 
 install: $(VENV)/.installed
 
@@ -58,6 +58,9 @@ bench: install
 
 bench-data: install
 	$(BIN)/python -m tests.bench.preparation
+
+bench-checkpoints: install
+	$(BIN)/python -m tests.bench.checkpoints
 
 # runs killed at random moments and compared with whole ones: `make soak KILLS=1000 SEED=3`
 soak: install

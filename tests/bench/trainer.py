@@ -18,10 +18,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from job.demo import model_folder, tickets
 from tests.samples import SHARED, encoded
+
+if TYPE_CHECKING:
+    from job.settings import Checkpoint, Train
+    from job.stages.train import Given
 
 ARMS = ("finetune", "random", "group_by_length")
 MAX_LENGTH, BATCH, RATE = 128, 32, 5e-5
@@ -38,44 +42,54 @@ def rows_of(limit: int | None) -> list[tuple[str, str]]:
 
 def finetune(rows: list[tuple[str, str]], epochs: float, folder: Path) -> dict[str, float]:
     """The train stage of the job, without evaluations."""
+    from job.settings import Checkpoint, Train
+    from job.stages.train import train
+
+    settings = Train(epochs=epochs, batch_size=BATCH, learning_rate=RATE, warmup=0, weight_decay=0)
+    given = given_of(rows, settings, Checkpoint(every_seconds=1e9), folder, str(folder / "store"))
+    cpu = time.process_time()
+    state = train(given).state
+    return {"wall": state.seconds, "cpu": time.process_time() - cpu, "rows": state.rows}
+
+
+def given_of(
+    rows: list[tuple[str, str]], train: Train, checkpoint: Checkpoint, folder: Path, output: str
+) -> Given:
+    """What the train stage is given for these rows."""
     from transformers import AutoTokenizer
 
     from job.artifacts import Dataset
     from job.models import Place
     from job.runtime import StopSignal
     from job.scoring import Limits
-    from job.settings import Checkpoint, Columns, Evaluate, Model, Runtime, Train
+    from job.settings import Columns, Evaluate, Model, Runtime
     from job.settings.tree import Log
-    from job.stages.train import Given, Home, TrainSettings, train
+    from job.stages.train import Given, Home, TrainSettings
     from job.store import open_store
     from job.tasks.padding import Padding
     from job.tasks.text_classification import TextClassification
 
     labels = [label for _, label in rows]
-    task = TextClassification.create(Columns(), Model(), Train())
+    task = TextClassification.create(Columns(), Model(), train)
     counts = {label: labels.count(label) for label in set(labels)}
     fitted = task.fitted({"label": labels[:9]}, {"train": counts}, ())
     tokenizer = AutoTokenizer.from_pretrained(model_folder())
     columns = {"text": [text for text, _ in rows], "label": labels}
     encoded(fitted.features(columns, tokenizer, MAX_LENGTH), folder / "train.arrow")
     settings = TrainSettings(
-        Train(epochs=epochs, batch_size=BATCH, learning_rate=RATE, warmup=0, weight_decay=0),
+        train,
         Model(name=str(model_folder())),
-        Checkpoint(every_seconds=1e9),
+        checkpoint,
         Evaluate(),
         Runtime(device="cpu"),
         Log(level="error"),
         seed=42,
     )
     place = Place("minilm", model_folder(), "")
-    home = Home(open_store(str(folder / "store")), "m/runs/r", 1, folder, lambda step: None)
+    home = Home(open_store(output), f"m/runs/{folder.name}", 1, folder, lambda step: None)
     limits = Limits(settings.train.tokens_per_device, Padding(0))
-    given = Given(
-        settings, fitted, place, tokenizer, Dataset("d", folder), limits, home, StopSignal(30)
-    )
-    cpu = time.process_time()
-    state = train(given).state
-    return {"wall": state.seconds, "cpu": time.process_time() - cpu, "rows": state.rows}
+    data, stop = Dataset("d", folder), StopSignal(30)
+    return Given(settings, fitted, place, tokenizer, data, limits, home, stop)
 
 
 def trainer(
