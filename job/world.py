@@ -22,6 +22,8 @@ from job.telemetry import event
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
+OVER = "over"
+"""The first rank's note that training is over."""
 POLL_SECONDS = 0.05
 MARKER = "WORLD_MARKER"
 """The variable that names a file which is there while all ranks train together."""
@@ -182,10 +184,18 @@ class World:
         if self._group is not None:
             import torch.distributed as dist
 
+            if self.first:
+                self.tell(OVER, True)
+                self._marker.unlink(missing_ok=True)
             dist.destroy_process_group()
             self._group = None
-            if self.first:
-                self._marker.unlink(missing_ok=True)
+
+    def over(self, poll: Callable[[], None]) -> bool:
+        """Whether this attempt has trained to the end: what a rank finds that comes when it has."""
+        if self.size == 1:
+            return False
+        with _lost("asking the first process"):
+            return bool(self._store(poll).check([OVER]))
 
     @property
     def _marker(self) -> Path:

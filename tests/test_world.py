@@ -196,3 +196,24 @@ def test_too_little_memory_makes_micro_batches_smaller(tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
     assert done.returncode == 0, done.stderr
     assert "micro-batches are made smaller" in done.stderr
+
+
+def test_a_pod_that_comes_back_when_training_is_over_leaves_well(tmp_path: Path) -> None:
+    """The checkpoint that the attempt began with may be pruned by then."""
+    given = {"CHECKPOINT__KEEP": "1", "TRAIN__MAX_STEPS": "60", "PUBLISH__LICENSE": "mit"}
+    env = settings(tmp_path, str(tmp_path / "store"), "m", **given)
+    stopped: list[int] = []
+
+    def stop(cluster: Cluster) -> None:
+        first = cluster.pods[0]
+        if not stopped and first.said('"step": 30, "best'):
+            stopped.append(1)
+            cluster.pods[1].kill(signal.SIGKILL)
+        if len(stopped) == 1 and first.said('"best checkpoint taken"'):
+            stopped.append(2)
+            cluster.pods[1].kill(signal.SIGKILL)
+
+    cluster = Cluster(2, env, tmp_path)
+    cluster.run(stop)
+    assert cluster.pods[0].codes == []
+    assert left(str(tmp_path / "store"), "m", tmp_path).attempts == 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from job import checkpoint
-from job.checkpoint import Restored
-from job.errors import Torn
+from job.checkpoint import Restored, TrainerState
+from job.errors import Absent, Torn
 from job.stages.train.given import Given, Home, Trained, TrainSettings
 from job.stages.train.result import saved
 from job.stages.train.session import Session
@@ -24,6 +24,8 @@ def train(given: Given) -> Trained:
         Diverged: a loss or gradient norm is not finite.
         PeerLost: another rank is gone.
     """
+    if not given.world.first and given.world.over(given.stop.poll):
+        return saved(given, TrainerState())
     found = _newest(given)
     if found is not None and found.state.finished:
         return saved(given, found.state, last=found)
@@ -53,6 +55,6 @@ def _newest(given: Given) -> Restored | None:
 
     try:
         place = world.here("checkpoint", fetch, poll)
-    except Torn as error:  # the first rank has just verified it
+    except (Torn, Absent) as error:  # the first rank has just verified it
         raise Torn(error.message, hint="the store gives its pods different answers") from error
     return found or Restored.opened(Path(place["folder"]), place["meta"])
