@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -50,9 +51,18 @@ class FaultyProxy:
         target: the server's URL.
         faults: the rates to begin with.
         seed: of the draws.
+        watch: told of every write, `before` it reaches the server and `after` the server has done it
+            and before the client hears of it: method, key.
     """
 
-    def __init__(self, target: str, faults: Faults, seed: int = 0) -> None:
+    def __init__(
+        self,
+        target: str,
+        faults: Faults,
+        seed: int = 0,
+        watch: Callable[[str, str, str], None] = lambda when, method, key: None,
+    ) -> None:
+        self.watch = watch
         self.target, self.faults = urlsplit(target), faults
         self.counts: Counter[str] = Counter()
         self._random, self._lock = random.Random(seed), threading.Lock()
@@ -125,7 +135,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault == "delay":
             time.sleep(0.2)
+        writes, key = self.command in ("PUT", "POST", "DELETE"), urlsplit(self.path).path
+        if writes:
+            proxy.watch("before", self.command, key)
         response, content = self._forward(body)
+        if writes:
+            proxy.watch("after", self.command, key)
         if fault.startswith("drop"):
             self._reset()
             return
