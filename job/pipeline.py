@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 from job import results, tasks
 from job.artifacts import CleanRows, Dataset, RawRows
 from job.attempt import Attempt, begin, find_run, follow
-from job.errors import DataError, Stopped, StoreError
+from job.errors import DataError, PeerLost, Stopped, StoreError
 from job.history import merged
 from job.results import Result
 from job.runtime import StopSignal, scratch_folder
 from job.settings import Settings
 from job.stages import encode
+from job.stages import publish as publish_stage
 from job.stages.clean import clean
 from job.stages.evaluate import Scores, evaluate
 from job.stages.fetch import fetch
@@ -48,11 +50,19 @@ def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> 
             with suppress(StoreError):  # the stop is what matters
                 held.stopped()
             raise
+        except PeerLost:
+            with suppress(StoreError):
+                if not world.formed:
+                    held.unformed()
+            raise
 
 
 def _through(attempt: Attempt, *, prepare_only: bool) -> Result:
     """The stages in their order."""
     settings, run = attempt.settings, attempt.run
+    if version := publish_stage.find(run.store, settings.name, run.state.run_id):
+        event("published already", version=version.name)
+        return _finished(attempt, publish_stage.read_back(run.store, version, attempt.scratch))
     task, dataset = prepared(attempt)
     if prepare_only:
         key = f"{settings.name}/datasets/{dataset.fingerprint}"
@@ -61,12 +71,16 @@ def _through(attempt: Attempt, *, prepare_only: bool) -> Result:
     _tell_folder(attempt, dataset)
     trained = train(_given(attempt, task, dataset))
     scores = _evaluated(attempt, task, dataset, trained)
-    published = _published(attempt, task, dataset, trained, scores)
+    return _finished(attempt, _published(attempt, task, dataset, trained, scores))
 
-    result = Result(results.summary(run.store, published.version.key, scores.results))
-    run.finish("done", result.facts)
-    if settings.publish.hub_repo:
-        push(settings.publish.hub_repo, published.folder)
+
+def _finished(attempt: Attempt, published: Published) -> Result:
+    """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
+    scores = json.loads((published.folder / "eval_results.json").read_text())
+    result = Result(results.summary(attempt.run.store, published.version.key, scores))
+    attempt.run.finish("done", result.facts)
+    if repo := attempt.settings.publish.hub_repo:
+        push(repo, published.folder)
     return result
 
 

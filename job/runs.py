@@ -117,6 +117,10 @@ class Run:
         """Record an agreed stop: it is no attempt that failed."""
         self._write(replace(self.state, stalled=0))
 
+    def unformed(self) -> None:
+        """Record that no world came together: waiting for a pod is no attempt that failed."""
+        self._write(replace(self.state, stalled=max(0, self.state.stalled - 1)))
+
     def finish(self, outcome: str, result: Mapping[str, Any]) -> None:
         """Record how the run ended; the last thing that is written."""
         self._write(

@@ -40,6 +40,8 @@ class World:
         self._runtime = runtime
         self._notes: Store | None = None
         self._group: Any = None
+        self.formed = False
+        """Whether all ranks were together once."""
 
     @property
     def first(self) -> bool:
@@ -153,6 +155,7 @@ class World:
                 timeout=timeout,
             )
             self._group = dist.new_group(backend="gloo", timeout=timeout)
+            self.formed = True
             dist.all_reduce(torch.zeros(1), group=self._group)
         event("joined", rank=self.rank, world=self.size, seconds=round(time.monotonic() - began, 2))
 

@@ -217,3 +217,21 @@ def test_a_pod_that_comes_back_when_training_is_over_leaves_well(tmp_path: Path)
     cluster.run(stop)
     assert cluster.pods[0].codes == []
     assert left(str(tmp_path / "store"), "m", tmp_path).attempts == 2
+
+
+def test_waiting_in_vain_for_a_pod_is_no_attempt_without_progress(tmp_path: Path) -> None:
+    env = settings(
+        tmp_path,
+        str(tmp_path / "store"),
+        "m",
+        RUNTIME__MAX_STALLED_ATTEMPTS="1",
+        RUNTIME__PEER_WAIT="1",
+    )
+    cluster = Cluster(2, env, tmp_path)
+    for _ in range(2):
+        cluster.pods[0].start()
+        assert cluster.pods[0].process is not None
+        assert cluster.pods[0].process.wait(100) == 75
+    assert cluster.pods[0].said("1 of 2 processes did not come within 1 s")
+    state = json.loads((tmp_path / "store/m/runs/r/state.json").read_text())
+    assert (state["attempt"], state["stalled"]) == (2, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from job.models import Place
 from job.reporting.card import Facts, write_card
 from job.stages.publish.check import compare
 from job.store import Store
-from job.store.commit import fetch, seal, upload, withdraw
+from job.store.commit import MANIFEST, fetch, seal, upload, withdraw
 from job.tasks.base import Task
 from job.telemetry import event
 
@@ -95,6 +96,21 @@ def publish(
     seal(store, version.key, manifest)
     event("published and read back", version=version.name, rows_compared=rows)
     return Published(version, back)
+
+
+def find(store: Store, model: str, run_id: str) -> Version | None:
+    """The version that an earlier attempt of the run published before it was killed."""
+    for item in store.list(f"{model}/models/{run_id}-a"):
+        found = re.search(rf"/({re.escape(run_id)}-a\d+)/{MANIFEST}$", item.key)
+        if found:
+            return Version(found[1], item.key.removesuffix(f"/{MANIFEST}"))
+    return None
+
+
+def read_back(store: Store, version: Version, scratch: Path) -> Published:
+    """A version that was published, on this disk."""
+    fetch(store, version.key, scratch / "published")
+    return Published(version, scratch / "published")
 
 
 def push(repo: str, folder: Path) -> None:
