@@ -243,6 +243,7 @@ def shortened(tokenizer: PreTrainedTokenizerFast, question: str, most: int) -> s
     """The question, cut where it has more tokens than `most`."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
+    backend.no_padding()  # some are published with it, and a padded question is never short enough
     whole = encoding = backend.encode(question, add_special_tokens=False)
     kept = most
     while len(encoding) > most:  # what is cut inside a word may have more tokens than it had

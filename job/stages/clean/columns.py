@@ -122,9 +122,10 @@ def _require(column: str, names: Iterable[str], file: str, setting: str, what: s
     near = difflib.get_close_matches(column, there, n=1)
     guess = f" (did you mean {near[0]!r}?)" if near else ""
     listed = ", ".join(map(repr, there)) or "none"
+    squad = "paragraphs" in there  # a document of SQuAD's read as any other JSON
     raise DataError(
         f"{file}: no column {column!r}{what}{guess}; the columns are {listed}",
-        hint=f"set {setting} to one of them",
+        hint="set FINETUNE_DATA__FORMAT=squad" if squad else f"set {setting} to one of them",
     )
 
 
