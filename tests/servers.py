@@ -156,8 +156,9 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
 
 def _free_ports() -> tuple[int, int, int, int]:
     found: list[int] = []
-    # below where the system picks ports for outgoing connections, and room for gRPC above
-    for port in range(11_000 + os.getpid() % 9_000, 22_000):
+    # below where the system picks ports for outgoing connections, and room for gRPC above; far from
+    # those of the neighbouring process, which may be looking at the same time
+    for port in range(11_000 + os.getpid() * 41 % 9_000, 22_000):
         if _is_free(port) and _is_free(port + _GRPC):
             found.append(port)
         if len(found) == 4:
