@@ -39,7 +39,10 @@ def _sources(value: Any) -> Any:
     return sources
 
 
-Sources = Annotated[tuple[Source, ...], BeforeValidator(_sources)]
+Sources = Annotated[
+    tuple[Source, ...],
+    BeforeValidator(_sources, json_schema_input_type=str | Source | list[str | Source]),
+]
 
 
 def _names(value: Any) -> Any:
@@ -47,7 +50,9 @@ def _names(value: Any) -> Any:
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(_names, json_schema_input_type=str | list[str])
+]
 
 
 class Columns(Section):

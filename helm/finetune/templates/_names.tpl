@@ -1,0 +1,70 @@
+{{/* The release's name where a Service may be called so: a DNS label that begins with a letter. */}}
+{{- define "finetune.fullname" -}}
+{{- $name := replace "." "-" .Release.Name -}}
+{{- if not (contains "finetune" $name) }}{{ $name = printf "%s-finetune" $name }}{{ end -}}
+{{- if not (regexMatch "^[a-z]" $name) }}{{ $name = printf "r%s" $name }}{{ end -}}
+{{- trunc 52 $name | trimSuffix "-" -}}
+{{- end }}
+
+{{/* What a release's objects are found by; of a pod with the role it has. */}}
+{{- define "finetune.selector" -}}
+app.kubernetes.io/name: "finetune"
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "finetune.labels" -}}
+{{ include "finetune.selector" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
+{{- end }}
+
+{{- define "finetune.metadata" -}}
+name: {{ .name | quote }}
+namespace: {{ .root.Release.Namespace | quote }}
+labels:
+  {{- include "finetune.labels" .root | nindent 2 }}
+{{- end }}
+
+{{/* NAMESPACE-RELEASE, cut so that the names of pods made of it stay below 63 characters. */}}
+{{- define "finetune.runPrefix" -}}
+{{- printf "%s-%s" .Release.Namespace .Release.Name | replace "." "-" | trunc 28 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* The settings that do not change what is learned, and so not the run; as job/settings/load.py has them. */}}
+{{- define "finetune.relevantConfig" -}}
+{{- omit .Values.config "output" "run_id" "store" "runtime" "log" "checkpoint" "publish" "predict" "launch" "progress" "metrics" | toJson -}}
+{{- end }}
+
+{{/* Stable across restarts and upgrades: the same id goes on with the same run. */}}
+{{- define "finetune.runId" -}}
+{{- if .Values.config.run_id }}{{ .Values.config.run_id }}{{ else -}}
+{{- $learned := printf "%s/%s %s" .Release.Namespace .Release.Name (include "finetune.relevantConfig" .) -}}
+{{- $rerun := int .Values.rerun -}}
+{{- printf "%s-%s%s" (include "finetune.runPrefix" .) (sha256sum $learned | trunc 8) (ternary (printf "-%d" $rerun) "" (gt $rerun 0)) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "finetune.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}{{ else }}{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}{{ end -}}
+{{- end }}
+
+{{- define "finetune.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (include "finetune.fullname" .) -}}
+{{- end }}
+
+{{/* apiVersion, kind and plural of what a run is made as. */}}
+{{- define "finetune.backend" -}}
+{{- $kinds := dict
+  "job" (dict "group" "batch" "version" "v1" "kind" "Job" "plural" "jobs")
+  "jobset" (dict "group" "jobset.x-k8s.io" "version" "v1alpha2" "kind" "JobSet" "plural" "jobsets")
+  "volcano" (dict "group" "batch.volcano.sh" "version" "v1alpha1" "kind" "Job" "plural" "jobs")
+  "trainjob" (dict "group" "trainer.kubeflow.org" "version" "v1alpha1" "kind" "TrainJob" "plural" "trainjobs") -}}
+{{- get $kinds .Values.backend | toJson -}}
+{{- end }}
+
+{{/* The account of launchers, which may do what roles.yaml says. */}}
+{{- define "finetune.launchAccountName" -}}
+{{- .Values.serviceAccount.name | default (printf "%s-launch" (include "finetune.fullname" .)) -}}
+{{- end }}

@@ -1,0 +1,194 @@
+{{/* The variables that every pod of the release has. */}}
+{{- define "finetune.env" -}}
+{{- $v := .Values -}}
+- {name: "FINETUNE_CONFIG", value: "/etc/finetune/config.json"}
+- {name: "FINETUNE_RUNTIME__GRACE_SECONDS", value: {{ int $v.gracePeriodSeconds | quote }}}
+{{- with $v.s3.endpoint }}
+- {name: "AWS_ENDPOINT_URL", value: {{ . | quote }}}
+{{- end }}
+{{- with $v.s3.region }}
+- {name: "AWS_REGION", value: {{ . | quote }}}
+- {name: "AWS_DEFAULT_REGION", value: {{ . | quote }}}
+{{- end }}
+{{- with $v.huggingface.endpoint }}
+- {name: "HF_ENDPOINT", value: {{ . | quote }}}
+{{- end }}
+{{- if $v.huggingface.offline }}
+- {name: "HF_HUB_OFFLINE", value: "1"}
+{{- end }}
+{{- if or $v.caBundle.configMap $v.caBundle.secret }}
+{{- range list "AWS_CA_BUNDLE" "REQUESTS_CA_BUNDLE" "SSL_CERT_FILE" }}
+- {name: {{ . | quote }}, value: "/etc/finetune-ca/ca.crt"}
+{{- end }}
+{{- end }}
+{{- if or $v.proxy.http $v.proxy.https }}
+{{- $no := printf ".%s.svc,.svc,.cluster.local,localhost,127.0.0.1,%s" .Release.Namespace $v.proxy.noProxy | trimSuffix "," }}
+{{- range $name, $value := dict "HTTP_PROXY" $v.proxy.http "HTTPS_PROXY" $v.proxy.https "NO_PROXY" $no }}
+{{- if $value }}
+- {name: {{ $name | quote }}, value: {{ $value | quote }}}
+- {name: {{ lower $name | quote }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $name, $value := $v.extraEnv }}
+{{- if kindIs "map" $value }}
+- {{ merge (dict "name" $name) $value | toJson }}
+{{- else }}
+- {name: {{ $name | quote }}, value: {{ $value | toString | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A pod as a Pod or a template has it.
+     root; role: train, launch, prepare, check; container; command; args: finetune's; env: more of it;
+     runId: of the annotation, false where somebody else sets it; resources; gpus; token: whether it
+     may talk to the API server; mounts, volumes: more of them. */}}
+{{- define "finetune.pod" -}}
+{{- $root := .root -}}
+{{- $v := .root.Values -}}
+metadata:
+  labels:
+    {{- include "finetune.selector" $root | nindent 4 }}
+    app.kubernetes.io/component: {{ .role | quote }}
+    {{- range $name, $value := $v.podLabels }}
+    {{ $name | quote }}: {{ $value | toString | quote }}
+    {{- end }}
+  annotations:
+    finetune/config: {{ $v.config | toJson | toJson }}
+    {{- if hasKey . "runId" }}
+    finetune/run-id: {{ .runId | quote }}
+    {{- end }}
+    {{- if and (eq .role "train") $v.queue.topology }}
+    kueue.x-k8s.io/podset-{{ ternary "required" "preferred" $v.queue.topologyRequired }}-topology: {{ $v.queue.topology | quote }}
+    {{- end }}
+    {{- range $name, $value := $v.podAnnotations }}
+    {{ $name | quote }}: {{ $value | toString | quote }}
+    {{- end }}
+spec:
+  restartPolicy: "Never"
+  serviceAccountName: {{ .account | default (include "finetune.serviceAccountName" $root) | quote }}
+  automountServiceAccountToken: {{ .token | default false }}
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ int $v.gracePeriodSeconds }}
+  securityContext: {{ merge (deepCopy $v.podSecurityContext) (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault")) | toJson }}
+  {{- with .subdomain }}
+  subdomain: {{ . | quote }}
+  {{- end }}
+  {{- with $v.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - {name: {{ . | quote }}}
+    {{- end }}
+  {{- end }}
+  {{- with $v.priorityClassName }}
+  priorityClassName: {{ . | quote }}
+  {{- end }}
+  {{- if eq .role "train" }}
+  {{- with $v.runtimeClassName }}
+  runtimeClassName: {{ . | quote }}
+  {{- end }}
+  {{- with $v.schedulerName | default (ternary "volcano" "" (eq $v.backend "volcano")) }}
+  schedulerName: {{ . | quote }}
+  {{- end }}
+  {{- with $v.topologySpreadConstraints }}
+  topologySpreadConstraints: {{ toJson . }}
+  {{- end }}
+  {{- if $v.affinity }}
+  affinity: {{ toJson $v.affinity }}
+  {{- else if gt (int $v.nodes) 1 }}
+  affinity:
+    podAntiAffinity: # one pod a node, where there is room
+      preferredDuringSchedulingIgnoredDuringExecution:
+        - weight: 1
+          podAffinityTerm:
+            topologyKey: "kubernetes.io/hostname"
+            labelSelector:
+              matchLabels:
+                {{- include "finetune.selector" $root | nindent 16 }}
+                app.kubernetes.io/component: "train"
+  {{- end }}
+  {{- end }}
+  {{- $placed := ternary $v $v.launch (eq .role "train") }}
+  {{- with $placed.nodeSelector }}
+  nodeSelector: {{ toJson . }}
+  {{- end }}
+  tolerations:
+    {{- range $placed.tolerations }}
+    - {{ toJson . }}
+    {{- end }}
+    {{- range list "not-ready" "unreachable" }}
+    - {key: "node.kubernetes.io/{{ . }}", operator: "Exists", effect: "NoExecute", tolerationSeconds: {{ int $v.nodeLossSeconds }}}
+    {{- end }}
+  containers:
+    - name: {{ .container | quote }}
+      image: {{ include "finetune.image" $root | quote }}
+      imagePullPolicy: {{ $v.image.pullPolicy | quote }}
+      args: {{ toJson .args }}
+      env:
+        {{- with .env }}
+        {{- . | nindent 8 }}
+        {{- end }}
+        {{- include "finetune.env" $root | nindent 8 }}
+      {{- if or $v.s3.existingSecret $v.huggingface.existingSecret }}
+      envFrom:
+        {{- range compact (list $v.s3.existingSecret $v.huggingface.existingSecret) | uniq }}
+        - secretRef: {name: {{ . | quote }}}
+        {{- end }}
+      {{- end }}
+      {{- $resources := deepCopy .resources }}
+      {{- if int .gpus }}
+      {{- range $part := list "requests" "limits" }}
+      {{- $_ := set $resources $part (merge (dict $v.gpuResourceName (int $v.gpusPerNode)) (get $resources $part | default dict)) }}
+      {{- end }}
+      {{- end }}
+      resources: {{ toJson $resources }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: {drop: ["ALL"]}
+      {{- with .ports }}
+      ports: {{ toJson . }}
+      {{- end }}
+      terminationMessagePath: "/dev/termination-log"
+      volumeMounts:
+        - {name: "config", mountPath: "/etc/finetune", readOnly: true}
+        - {name: "scratch", mountPath: "/scratch"}
+        - {name: "tmp", mountPath: "/tmp"}
+        - {name: "shm", mountPath: "/dev/shm"}
+        {{- if or $v.caBundle.configMap $v.caBundle.secret }}
+        - {name: "ca", mountPath: "/etc/finetune-ca", readOnly: true}
+        {{- end }}
+        {{- range .mounts }}
+        - {{ toJson . }}
+        {{- end }}
+  volumes:
+    - name: "config"
+      downwardAPI:
+        items:
+          - {path: "config.json", fieldRef: {fieldPath: "metadata.annotations['finetune/config']"}}
+    {{- if $v.scratch.storageClassName }}
+    - name: "scratch"
+      ephemeral:
+        volumeClaimTemplate:
+          spec:
+            accessModes: ["ReadWriteOnce"]
+            storageClassName: {{ $v.scratch.storageClassName | quote }}
+            resources: {requests: {storage: {{ $v.scratch.size | quote }}}}
+    {{- else }}
+    - {name: "scratch", emptyDir: {sizeLimit: {{ $v.scratch.size | quote }}}}
+    {{- end }}
+    - {name: "tmp", emptyDir: {sizeLimit: "64Mi"}}
+    - {name: "shm", emptyDir: {medium: "Memory", sizeLimit: {{ $v.shm | quote }}}}
+    {{- if or $v.caBundle.configMap $v.caBundle.secret }}
+    - name: "ca"
+      {{- $items := list (dict "key" $v.caBundle.key "path" "ca.crt") }}
+      {{- if $v.caBundle.configMap }}
+      configMap: {{ dict "name" $v.caBundle.configMap "items" $items | toJson }}
+      {{- else }}
+      secret: {{ dict "secretName" $v.caBundle.secret "items" $items | toJson }}
+      {{- end }}
+    {{- end }}
+    {{- range .volumes }}
+    - {{ toJson . }}
+    {{- end }}
+{{- end }}

@@ -1,0 +1,218 @@
+{{/* What a run is made as, whole but for its name and its run id, which are given:
+     root, name, runId. Four ways to say the same; tests/chart/test_backends.py says what each must have. */}}
+{{- define "finetune.workload" -}}
+{{- $backend := include "finetune.backend" .root | fromJson -}}
+apiVersion: {{ printf "%s/%s" $backend.group $backend.version | quote }}
+kind: {{ $backend.kind | quote }}
+metadata:
+  name: {{ .name | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
+  labels:
+    {{- include "finetune.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: "train"
+    {{- with include "finetune.queueLabels" .root }}
+    {{- . | nindent 4 }}
+    {{- end }}
+  annotations:
+    finetune/run-id: {{ .runId | quote }}
+    {{- if and (not .root.Values.schedule) (eq .root.Values.upgradePolicy "keep") }}
+    helm.sh/resource-policy: "keep"
+    {{- end }}
+spec:
+  {{- include (printf "finetune.spec.%s" .root.Values.backend) . | nindent 2 }}
+{{- end }}
+
+{{- define "finetune.queueLabels" -}}
+{{- if eq .Values.queue.kind "kueue" -}}
+kueue.x-k8s.io/queue-name: {{ .Values.queue.name | quote }}
+{{- with .Values.queue.priorityClass }}
+kueue.x-k8s.io/priority-class: {{ . | quote }}
+{{- end }}
+{{- end -}}
+{{- end }}
+
+{{/* A training pod; of `finetune.pod`'s arguments those that differ between backends, and runId. */}}
+{{- define "finetune.trainingPod" -}}
+{{- $v := .root.Values -}}
+{{- $own := dict "role" "train" "args" (list "run") "resources" $v.resources "gpus" $v.gpusPerNode "token" (and $v.progress.enabled (not $v.schedule)) -}}
+{{- if $v.podMonitor.enabled }}{{ $_ := set $own "ports" (list (dict "name" "metrics" "containerPort" (int $v.podMonitor.port))) }}{{ end -}}
+{{- $_ := set $own "env" (include "finetune.trainingEnv" .) -}}
+{{- include "finetune.pod" (merge $own .) -}}
+{{- end }}
+
+{{- define "finetune.trainingEnv" -}}
+{{- $v := .root.Values -}}
+{{- $backend := include "finetune.backend" .root | fromJson -}}
+- name: "FINETUNE_RUN_ID"
+  valueFrom: {fieldRef: {fieldPath: "metadata.annotations['finetune/run-id']"}}
+- name: "WORKLOAD"
+  valueFrom: {fieldRef: {fieldPath: "metadata.labels['{{ .nameLabel }}']"}}
+- {name: "FINETUNE_RUNTIME__PROCESSES", value: {{ max 1 (int $v.gpusPerNode) | quote }}}
+{{- if .address }}
+- {name: "FINETUNE_RUNTIME__NODES", value: {{ int $v.nodes | quote }}}
+- {name: "FINETUNE_RUNTIME__ADDRESS", value: {{ .address | quote }}}
+{{- else if eq $v.backend "volcano" }}
+- {name: "FINETUNE_RUNTIME__ENV", value: "pods"}
+{{- end }}
+{{- if and $v.progress.enabled (not $v.schedule) }}
+- {name: "FINETUNE_PROGRESS__ANNOTATE", value: "{{ $backend.group }}/{{ $backend.version }}/{{ $backend.plural }}/$(WORKLOAD)"}
+{{- end }}
+{{- if $v.podMonitor.enabled }}
+- {name: "FINETUNE_METRICS__PORT", value: {{ int $v.podMonitor.port | quote }}}
+{{- end }}
+{{- end }}
+
+{{/* The exit codes that no retry mends, ascending as the API wants them; job/errors.py has them all. */}}
+{{- define "finetune.permanentCodes" -}}[65, 66, 77, 78, 80, 81, 82]{{- end }}
+
+{{/* What a Job does with its container's exit codes. */}}
+{{- define "finetune.podFailurePolicy" -}}
+podFailurePolicy:
+  rules:
+    - action: "Ignore"
+      onPodConditions: [{type: "DisruptionTarget", status: "True"}]
+    - action: "Ignore" # stopped by SIGTERM, and ready to go on
+      onExitCodes: {containerName: {{ .container | quote }}, operator: "In", values: [143]}
+    - action: "FailJob"
+      onExitCodes: {containerName: {{ .container | quote }}, operator: "In", values: {{ include "finetune.permanentCodes" . }}}
+{{- end }}
+
+{{/* An Indexed Job's spec: container, and the pod template as text. */}}
+{{- define "finetune.indexedJob" -}}
+{{- $v := .root.Values -}}
+completionMode: "Indexed"
+completions: {{ int $v.nodes }}
+parallelism: {{ int $v.nodes }}
+# attempts that make progress are not counted by the job itself, which ends those that do not
+backoffLimit: {{ mul 20 (int $v.nodes) }}
+podReplacementPolicy: "Failed"
+successPolicy: {rules: [{succeededIndexes: "0"}]} # pod 0 publishes
+{{ include "finetune.podFailurePolicy" . }}
+{{- if and .deadline $v.deadlineSeconds }}
+activeDeadlineSeconds: {{ int64 $v.deadlineSeconds }}
+{{- end }}
+template:
+  {{- .pod | nindent 2 }}
+{{- end }}
+
+{{- define "finetune.ttl" -}}
+{{- if .Values.schedule }}
+ttlSecondsAfterFinished: {{ int64 .Values.launch.ttlSecondsAfterFinished }}
+{{- end }}
+{{- end }}
+
+{{- define "finetune.spec.job" -}}
+{{- $service := include "finetune.fullname" .root -}}
+{{- $pod := include "finetune.trainingPod" (dict "root" .root "container" "train" "runId" .runId "subdomain" $service "nameLabel" "batch.kubernetes.io/job-name" "address" (printf "$(WORKLOAD)-0.%s" $service)) -}}
+{{ include "finetune.indexedJob" (dict "root" .root "container" "train" "pod" $pod "deadline" true) }}
+{{- include "finetune.ttl" .root }}
+{{- end }}
+
+{{- define "finetune.spec.jobset" -}}
+{{- $pod := include "finetune.trainingPod" (dict "root" .root "container" "train" "runId" .runId "nameLabel" "jobset.sigs.k8s.io/jobset-name" "address" "$(WORKLOAD)-node-0-0.$(WORKLOAD)") -}}
+network: {enableDNSHostnames: true, publishNotReadyAddresses: true}
+failurePolicy: {maxRestarts: 0} # the Job inside retries
+replicatedJobs:
+  - name: "node"
+    replicas: 1
+    template:
+      spec:
+        {{- include "finetune.indexedJob" (dict "root" .root "container" "train" "pod" $pod "deadline" true) | nindent 8 }}
+{{- include "finetune.ttl" .root }}
+{{- end }}
+
+{{/* Volcano counts every restart, also after 143, and its exit-code policies take one code each. */}}
+{{- define "finetune.spec.volcano" -}}
+{{- $v := .root.Values -}}
+{{- $args := dict "root" .root "container" "train" "runId" .runId "nameLabel" "volcano.sh/job-name" -}}
+schedulerName: {{ $v.schedulerName | default "volcano" | quote }}
+{{- if eq $v.queue.kind "volcano" }}
+queue: {{ $v.queue.name | quote }}
+{{- end }}
+{{- with $v.queue.priorityClass | default $v.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+minAvailable: {{ int $v.nodes }}
+maxRetry: {{ mul 20 (int $v.nodes) }}
+plugins:
+  pytorch: ["--master=master", "--worker=worker", "--port=29400"]
+  svc: ["--publish-not-ready-addresses=true"]
+policies:
+  {{- range include "finetune.permanentCodes" . | fromJsonArray }}
+  - {action: "TerminateJob", exitCode: {{ int . }}}
+  {{- end }}
+  - {action: "RestartPod", event: "PodFailed"}
+  - {action: "RestartPod", event: "PodEvicted"}
+tasks:
+  - name: "master"
+    replicas: 1
+    policies: [{action: "CompleteJob", event: "TaskCompleted"}]
+    template:
+      {{- include "finetune.trainingPod" $args | nindent 6 }}
+  {{- if gt (int $v.nodes) 1 }}
+  - name: "worker"
+    replicas: {{ sub (int $v.nodes) 1 }}
+    template:
+      {{- include "finetune.trainingPod" $args | nindent 6 }}
+  {{- end }}
+{{- include "finetune.ttl" .root }}
+{{- end }}
+
+{{/* What a TrainJob patches onto the runtime, which stands in trainingruntime.yaml: the run's own. */}}
+{{- define "finetune.spec.trainjob" -}}
+{{- $v := .root.Values -}}
+runtimeRef:
+  apiGroup: "trainer.kubeflow.org"
+  kind: "TrainingRuntime"
+  name: {{ include "finetune.runtimeName" .root | quote }}
+trainer:
+  numNodes: {{ int $v.nodes }}
+  numProcPerNode: {{ max 1 (int $v.gpusPerNode) }}
+runtimePatches:
+  - manager: "finetune/run"
+    trainingRuntimeSpec:
+      template:
+        spec:
+          replicatedJobs:
+            - name: "node"
+              template:
+                spec:
+                  template:
+                    metadata:
+                      annotations:
+                        finetune/config: {{ $v.config | toJson | toJson }}
+                        finetune/run-id: {{ .runId | quote }}
+{{- if $v.deadlineSeconds }}
+activeDeadlineSeconds: {{ int64 $v.deadlineSeconds }}
+{{- end }}
+{{- end }}
+
+{{- define "finetune.runtimeSpec" -}}
+{{- $pod := include "finetune.trainingPod" (dict "root" . "container" "node" "nameLabel" "jobset.sigs.k8s.io/jobset-name") -}}
+mlPolicy: {numNodes: {{ int .Values.nodes }}, torch: {}}
+template:
+  spec:
+    network: {enableDNSHostnames: true, publishNotReadyAddresses: true}
+    failurePolicy: {maxRestarts: 0}
+    replicatedJobs:
+      - name: "node"
+        replicas: 1
+        template:
+          metadata:
+            labels: {trainer.kubeflow.org/trainjob-ancestor-step: "trainer"}
+          spec:
+            {{- include "finetune.indexedJob" (dict "root" . "container" "node" "pod" $pod) | nindent 12 }}
+{{- end }}
+
+{{- define "finetune.runtimeName" -}}
+{{- printf "%s-%s" (include "finetune.fullname" .) (include "finetune.runtimeSpec" . | sha256sum | trunc 5) -}}
+{{- end }}
+
+{{/* The run's id and a hash of the spec: a changed spec is another object, since a Job's template
+     cannot change, and goes on with the same run. job/launch/manifest.py does the same. */}}
+{{- define "finetune.workloadName" -}}
+{{- $runId := include "finetune.runId" . -}}
+{{- $spec := include (printf "finetune.spec.%s" .Values.backend) (dict "root" . "runId" $runId) -}}
+{{- $prefix := $runId | replace "." "-" | replace "_" "-" | lower | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-%s" $prefix (sha256sum $spec | trunc 5) -}}
+{{- end }}
