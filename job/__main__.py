@@ -16,13 +16,14 @@ USAGE = """usage: finetune COMMAND [--SECTION.NAME VALUE …]
   evaluate   score a published model, ours or the Hub's, on any rows
   predict    batch inference: rows in, the same rows with predictions out
   tokenizer  train a tokenizer on the texts and publish it
+  launch     in the cluster: train if the data, the settings or the code have changed, else skip
   check      look before running: settings, store, model, first rows, memory; prints a plan
   status     a run's state, read from the store
   config     the effective settings with their origins; --schema, --reference
 
 Settings come from flags, FINETUNE_… variables, and the file that FINETUNE_CONFIG names.
 """
-SUPERVISED = ("run", "prepare", "evaluate", "predict", "tokenizer")
+SUPERVISED = ("run", "prepare", "evaluate", "predict", "tokenizer", "launch")
 
 
 def main(arguments: list[str] | None = None) -> int:

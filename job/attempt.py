@@ -19,7 +19,7 @@ from job.stages.fetch import resolve_inputs
 from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.tasks.padding import Padding
-from job.telemetry import event, quiet_libraries
+from job.telemetry import milestone, quiet_libraries
 from job.uris import mask
 from job.world import World
 
@@ -120,7 +120,13 @@ def begin(
     except Unreachable as error:
         raise StoreUnreachable(error.message, hint=error.hint) from error
     state = run.state
-    event("run", run_id=state.run_id, attempt=state.attempt, output=mask(settings.output))
+    milestone(
+        "Started",
+        "run",
+        run_id=state.run_id,
+        attempt=state.attempt,
+        output=mask(settings.output),
+    )
     before = run.stored(INPUTS)
     if before is None:
         inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing

@@ -44,9 +44,10 @@ def worker(outcome_file: str, command: str, arguments: list[str]) -> NoReturn:
     telemetry.set_up(settings.log)
     outcome: dict[str, Any]
     try:
-        from job import evaluate_run, pipeline, predict_run, tokenizer_run
+        from job import evaluate_run, launch, pipeline, predict_run, tokenizer_run
 
         runs: dict[str, Callable[[Settings, StopSignal], Result]] = {
+            "launch": launch.launch,
             "prepare": partial(pipeline.run, prepare_only=True),
             "evaluate": evaluate_run.run,
             "predict": predict_run.run,

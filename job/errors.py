@@ -11,6 +11,9 @@
     │   ├── BadName               65  a key that does not stay in its folder
     │   ├── Conflict              75  somebody else wrote first
     │   └── Torn                  75  an artifact's files are not what its manifest says
+    ├── ClusterError          75  the cluster's API server answered with an error, or not at all
+    │   └── ClusterForbidden  77  the service account may not do that
+    ├── RunFailed             82  a run that was launched failed, or its own code where no retry helps
     ├── StoreUnreachable          69  unreachable before the attempt could be recorded
     ├── DiskFull                  75  the scratch disk or the output folder is full
     ├── Diverged                  80  the loss is not finite
@@ -28,6 +31,9 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+
+PERMANENT = (65, 66, 77, 78, 80, 81, 82)
+"""Exit codes after which starting again would end the same way."""
 
 
 class JobError(Exception):
@@ -117,6 +123,36 @@ class Torn(StoreError):
     """An artifact whose manifest is unreadable, or whose files are missing or differ from it."""
 
     hint = "it was cut short or changed since; remove it, and what needs it is made again"
+
+
+class ClusterError(JobError):
+    """The cluster's API server did not do what it was asked, and retrying did not help."""
+
+    exit_code = 75
+    hint = "the run itself is not touched; started again, this command goes on"
+
+
+class ClusterForbidden(ClusterError):
+    """The API server says no."""
+
+    exit_code = 77
+    hint = "check the Role and RoleBinding of this pod's service account"
+
+
+class RunFailed(JobError):
+    """A run that this process launched and followed has failed."""
+
+    exit_code = 82
+    hint = "read the log of its pods, and `finetune status`"
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        """
+        Args:
+            code: the run's own exit code.
+        """
+        super().__init__(message)
+        if code in PERMANENT:
+            self.exit_code = code
 
 
 class StoreUnreachable(JobError):

@@ -10,9 +10,19 @@ from pathlib import Path
 from job import results, tasks
 from job.artifacts import CleanRows, Dataset, RawRows
 from job.attempt import Attempt, begin, find_run, follow
-from job.errors import DataError, PeerLost, Stopped, StoreError
+from job.errors import (
+    DataError,
+    JobError,
+    PeerLost,
+    Stopped,
+    StoreError,
+    StoreUnreachable,
+    Unreachable,
+)
 from job.history import merged
+from job.progress import reporting
 from job.results import Result
+from job.runs import Run
 from job.runtime import StopSignal, scratch_folder
 from job.settings import Settings
 from job.stages import encode
@@ -24,7 +34,7 @@ from job.stages.publish import Published, Version, publish, push
 from job.stages.train import Given, Home, Trained, TrainSettings, train
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
-from job.telemetry import event
+from job.telemetry import event, figures, milestone
 from job.uris import join, mask
 from job.world import World
 
@@ -43,18 +53,29 @@ def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> 
         if held.finished:
             event("the run is finished already", run_id=held.state.run_id)
             return Result(held.state.result)
-        attempt = begin(settings, held, inputs, scratch, stop, world)
-        try:
-            return _through(attempt, prepare_only=prepare_only)
-        except Stopped:
-            with suppress(StoreError):  # the stop is what matters
-                held.stopped()
-            raise
-        except PeerLost:
-            with suppress(StoreError):
-                if not world.formed:
-                    held.unformed()
-            raise
+        number = held.state.attempt + 1
+        with reporting(settings, held.store, held.prefix, number):
+            try:
+                attempt = begin(settings, held, inputs, scratch, stop, world)
+                return _through(attempt, prepare_only=prepare_only)
+            except JobError as error:
+                with suppress(StoreError):  # how it ended is what matters
+                    _record(held, world, error)
+                raise
+
+
+def _record(run: Run, world: World, error: JobError) -> None:
+    """Leave in the run's state how an attempt ended, unless it was the store that did not answer."""
+    if isinstance(error, (Unreachable, StoreUnreachable)):
+        return
+    if isinstance(error, Stopped):
+        run.stopped()
+    elif isinstance(error, PeerLost):
+        if not world.formed:
+            run.unformed()
+    else:
+        milestone("RunFailed", "failed", error=str(error), exit_code=error.exit_code)
+        run.failed(error)
 
 
 def _through(attempt: Attempt, *, prepare_only: bool) -> Result:
@@ -78,6 +99,7 @@ def _finished(attempt: Attempt, published: Published) -> Result:
     """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
     scores = json.loads((published.folder / "eval_results.json").read_text())
     result = Result(results.summary(attempt.run.store, published.version.key, scores))
+    figures(**result.facts)
     attempt.run.finish("done", result.facts)
     if repo := attempt.settings.publish.hub_repo:
         push(repo, published.folder)

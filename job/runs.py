@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from job.artifacts import Input, Inputs, canonical_json, fingerprint
-from job.errors import Absent, InputMissing, NoProgress, SettingsError
+from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError
 from job.settings import Settings, recorded, relevant
 from job.store import Store, open_store
 from job.uris import mask
@@ -37,8 +37,14 @@ class State:
     outcome: str | None = None
     """`done` when the run has ended well; then `result` says what it left."""
     result: Mapping[str, Any] = field(default_factory=dict)
+    failure: Mapping[str, Any] = field(default_factory=dict)
+    """How the last attempt ended, where it could say so: `error`, `message`, `exit_code`."""
+    skips: int = 0
+    """How often a launcher found that nothing had changed since this run."""
     began: float = 0.0
     """When the run began, in seconds since 1970; for figures only, never for a decision."""
+    ended: float = 0.0
+    """When the run ended well, in seconds since 1970; a maximum age is counted from there."""
     single_writer: bool = False
     nonce: str = ""
 
@@ -100,9 +106,8 @@ class Run:
                 f"run {self.state.run_id}: {self.state.stalled} attempts in a row ended without progress, "
                 f"the last in stage {self.state.stage} at step {self.state.step}"
             )
-        self._write(
-            replace(self.state, attempt=self.state.attempt + 1, stalled=self.state.stalled + 1)
-        )
+        attempt, stalled = self.state.attempt + 1, self.state.stalled + 1
+        self._write(replace(self.state, attempt=attempt, stalled=stalled, failure={}))
 
     def progressed(self, stage: str, step: int = 0) -> None:
         """Record a committed artifact or step. Only what goes beyond all earlier attempts is
@@ -123,9 +128,17 @@ class Run:
 
     def finish(self, outcome: str, result: Mapping[str, Any]) -> None:
         """Record how the run ended; the last thing that is written."""
-        self._write(
-            replace(self.state, outcome=outcome, stage="end", stalled=0, result=dict(result))
-        )
+        done = replace(self.state, outcome=outcome, stage="end", stalled=0, ended=time.time())
+        self._write(replace(done, result=dict(result)))
+
+    def failed(self, error: JobError) -> None:
+        """Record how an attempt ended, for those who look from outside."""
+        said = {"error": type(error).__name__, "message": mask(str(error))[:2000]}
+        self._write(replace(self.state, failure={**said, "exit_code": error.exit_code}))
+
+    def skipped(self) -> None:
+        """Record that a launcher found nothing changed since this run."""
+        self._write(replace(self.state, skips=self.state.skips + 1))
 
     def shrink(self, tokens: int) -> None:
         """Record that micro-batches of more than so many tokens do not fit; any rank may."""

@@ -15,7 +15,7 @@ from job.checkpoint import TrainerState, key_of
 from job.errors import Conflict
 from job.store import Store
 from job.store.commit import File, Manifest, load, seal, upload
-from job.telemetry import event
+from job.telemetry import milestone
 from job.world import World
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ class Saver:
             others = world.hear(_note(step, rank), lambda: None)
             mine.files.update({name: File(**file) for name, file in others.items()})
         self._seal(prefix, mine)
-        event(
+        milestone(
+            "Checkpointed",
             "checkpoint committed",
             step=step,
             best_step=checkpoint.state.best_step,

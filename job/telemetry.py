@@ -82,6 +82,45 @@ def event(message: str, **fields: Any) -> None:
     log.info(message, extra={"fields": fields})
 
 
+class Watcher(Protocol):
+    """Somebody who is told how a run is doing, besides the log; what it does must be quick."""
+
+    def reached(self, reason: str, message: str) -> None:
+        """A milestone, by a word such as `Resumed`."""
+        ...
+
+    def figures(self, **figures: Any) -> None:
+        """The latest figures."""
+        ...
+
+
+_watchers: list[Watcher] = []
+
+
+@contextmanager
+def watched(by: Watcher) -> Iterator[None]:
+    """Tell `by` of milestones and figures, within."""
+    _watchers.append(by)
+    try:
+        yield
+    finally:
+        _watchers.remove(by)
+
+
+def milestone(reason: str, message: str, **fields: Any) -> None:
+    """Log what happened and tell the watchers: started, resumed, checkpointed, published, failed."""
+    event(message, **fields)
+    shown = mask(message) + "".join(f", {k} {_short(v)}" for k, v in fields.items())
+    for watcher in _watchers:
+        watcher.reached(reason, shown)
+
+
+def figures(**values: Any) -> None:
+    """Tell the watchers, without a line in the log."""
+    for watcher in _watchers:
+        watcher.figures(**values)
+
+
 def warn(message: str, **fields: Any) -> None:
     """Log what a reader should look at."""
     log.warning(message, extra={"fields": fields})

@@ -1,6 +1,7 @@
 """The settings tree: typed, frozen, each value with its origin. Imports no heavy library."""
 
 from job.settings.data import Clean, Columns, Data, Encode
+from job.settings.launching import Launch, Metrics, Progress
 from job.settings.load import Loaded, load, recorded, relevant
 from job.settings.predicting import Predict
 from job.settings.runtime import Runtime
@@ -15,10 +16,13 @@ __all__ = [
     "Encode",
     "Evaluate",
     "Generation",
+    "Launch",
     "Loaded",
     "Lora",
+    "Metrics",
     "Model",
     "Predict",
+    "Progress",
     "Publish",
     "Runtime",
     "Settings",

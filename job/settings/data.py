@@ -50,9 +50,7 @@ def _names(value: Any) -> Any:
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
 
-Names = Annotated[
-    tuple[str, ...], BeforeValidator(_names, json_schema_input_type=str | list[str])
-]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names, json_schema_input_type=str | list[str])]
 
 
 class Columns(Section):

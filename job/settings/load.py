@@ -16,7 +16,10 @@ from job.settings.sources import Variables, flatten, parse_flags, read_file, var
 from job.settings.tree import CONFIG_VARIABLE, PREFIX, Settings
 from job.uris import mask
 
-IRRELEVANT = ("output", "run_id", "store", "runtime", "log", "checkpoint", "publish", "predict")
+IRRELEVANT = (
+    *("output", "run_id", "store", "runtime", "log", "checkpoint", "publish", "predict"),
+    *("launch", "progress", "metrics"),
+)
 """Top-level settings that do not change what is learned, and so not the run's identity."""
 
 

@@ -42,7 +42,16 @@ def mistakes(settings: Settings, command: str = "run") -> list[str]:
         *_verbatim(settings),
         *parallel.mistakes(settings),
         *_train(settings),
+        *(_launch(settings) if command == "launch" else ()),
     ]
+
+
+def _launch(settings: Settings) -> Iterator[str]:
+    for name in ("manifests", "owner", "release"):
+        if getattr(settings.launch, name) is None:
+            yield f"FINETUNE_LAUNCH__{name.upper()} is not set; the chart sets it, where `schedule` is set"
+    if settings.run_id:
+        yield "FINETUNE_RUN_ID is set, and each launched run has an id of its own; unset it"
 
 
 def _output(settings: Settings) -> Iterator[str]:

@@ -92,16 +92,21 @@ def read_file(path: str) -> dict[str, Any]:
     """
     hint = f"{CONFIG_VARIABLE} must name a YAML or JSON file of settings"
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        content = _parse(Path(path).read_text(encoding="utf-8"), as_json=path.endswith(".json"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}", hint=hint) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise SettingsError(f"{path}: {' '.join(str(error).split())}", hint=hint) from None
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: holds a {type(content).__name__}, not settings", hint=hint)
     return {str(key): value for key, value in content.items()}
+
+
+def _parse(text: str, *, as_json: bool) -> Any:
+    # most JSON is YAML too, but not all of it
+    return json.loads(text) if as_json else yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
 
 
 def flatten(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from job.settings.base import Section
 from job.settings.data import Clean, Data, Encode
+from job.settings.launching import Launch, Metrics, Progress
 from job.settings.predicting import Predict
 from job.settings.runtime import Runtime
 from job.settings.tokenizer import Tokenizer
@@ -85,3 +86,6 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     runtime: Runtime = Runtime()
     log: Log = Log()
+    launch: Launch = Launch()
+    progress: Progress = Progress()
+    metrics: Metrics = Metrics()

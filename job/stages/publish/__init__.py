@@ -18,7 +18,7 @@ from job.stages.publish.check import compare
 from job.store import Store
 from job.store.commit import MANIFEST, fetch, seal, upload, withdraw
 from job.tasks.base import Task
-from job.telemetry import event
+from job.telemetry import event, milestone
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def publish(
         withdraw(store, version.key)
         raise
     seal(store, version.key, manifest)
-    event("published and read back", version=version.name, rows_compared=rows)
+    milestone("Published", "published and read back", version=version.name, rows_compared=rows)
     return Published(version, back)
 
 

@@ -29,7 +29,7 @@ from job.stages.train.loop import Clock, Stepper
 from job.stages.train.result import saved
 from job.stages.train.sharding import sharded
 from job.tables import MappedTable
-from job.telemetry import event, progress, warn
+from job.telemetry import event, figures, milestone, progress, warn
 
 
 class Session:
@@ -96,7 +96,7 @@ class Session:
                 before=before,
                 now=now,
             )
-        event("resumed", step=found.state.step)
+        milestone("Resumed", "resumed", step=found.state.step)
 
     # -- the steps -------------------------------------------------------------------------------
 
@@ -132,6 +132,7 @@ class Session:
                         self._measure()
                     self.clock.stop(rows)
                 bar.advance(1, **self._latest)
+                figures(total_steps=plan.total, **self._latest)
                 self.state = replace(self.state, step=done)
                 self.saver.check()
                 if due:
@@ -228,6 +229,7 @@ class Session:
         )
         self.history.add({"step": done, **{f"eval_{k}": v for k, v in metrics.items()}})
         shown = {k: metrics[k] for k in ("loss", self.metric)}
+        figures(metric=self.metric, **{f"eval_{name}": value for name, value in shown.items()})
         event("evaluated", step=done, split="validation", **shown, best=improved)
 
     def _commit(self) -> None:

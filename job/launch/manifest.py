@@ -1,0 +1,93 @@
+"""What a run is made as in the cluster: the chart's manifest, completed by a name and the run's id."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from job.cluster import Object
+from job.errors import SettingsError
+
+RUN_ID = "finetune/run-id"
+"""The annotation that carries a run's id, on the object and in its pods' template."""
+PREFIX_LENGTH = 28
+"""Of NAMESPACE-RELEASE in a run's id: pods add to the names that are made of it, up to 63 characters."""
+
+
+def read(folder: str | None, name: str) -> Object:
+    """`train` or `prepare`, as the chart mounted it.
+
+    Raises:
+        SettingsError: it is not there, or no manifest.
+    """
+    path = Path(folder or "") / f"{name}.json"
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        if not {"apiVersion", "kind", "metadata", "spec"} <= body.keys():
+            raise ValueError("it lacks apiVersion, kind, metadata or spec")
+    except (OSError, ValueError, AttributeError) as error:
+        raise SettingsError(
+            f"{path} is no manifest ({error})",
+            hint="FINETUNE_LAUNCH__MANIFESTS is the folder that the chart mounts",
+        ) from None
+    return dict(body)
+
+
+def image(body: Object) -> str:
+    """The images that a manifest runs: the code, as far as a run's identity goes."""
+    return " ".join(sorted(set(re.findall(r'"image": "([^"]+)"', json.dumps(body)))))
+
+
+def base_id(namespace: str, release: str, identity: str) -> str:
+    """NAMESPACE-RELEASE-FINGERPRINT, which runs of the same identity share."""
+    prefix = f"{namespace}-{release}".replace(".", "-")[:PREFIX_LENGTH].rstrip("-")
+    return f"{prefix}-{identity[:8]}"
+
+
+def named(body: Object, run_id: str, owner: Object | None) -> Object:
+    """The manifest for one run: its id where the chart left room for it, and a name made of the id
+    and a hash of the spec, so that a changed toleration makes a new object and keeps the checkpoints.
+
+    Args:
+        owner: the CronJob; never the CronJob's Job, with which it would be deleted while it trains,
+            and as whose child Kueue would give it no quota of its own.
+    """
+    made = copy.deepcopy(body)
+    _fill(made, run_id)
+    spec = json.dumps(made["spec"], sort_keys=True).encode()
+    name = f"{run_id}-{hashlib.sha256(spec).hexdigest()[:5]}"
+    if made["metadata"]["labels"].get("app.kubernetes.io/component") == "prepare":
+        name += "-prepare"
+    made["metadata"]["name"] = name
+    if owner is not None:
+        made["metadata"]["ownerReferences"] = [_owner(owner)]
+    return made
+
+
+def _owner(owner: Object) -> dict[str, Any]:
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _fill(value: Any, run_id: str) -> None:
+    """Set the run's id in every `annotations` that has room for it."""
+    if isinstance(value, list):
+        for item in value:
+            _fill(item, run_id)
+    elif isinstance(value, dict):
+        annotations = value.get("annotations")
+        if isinstance(annotations, Mapping) and RUN_ID in annotations:
+            value["annotations"] = {**annotations, RUN_ID: run_id}
+        for item in value.values():
+            _fill(item, run_id)

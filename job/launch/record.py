@@ -1,0 +1,136 @@
+"""What a release has launched last, kept in the store, and whether there is reason to train again."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Container, Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+
+from job.artifacts import Inputs, fingerprint
+from job.errors import Absent, Torn
+from job.runs import State
+from job.settings import Launch, Settings, relevant
+from job.store import Store, resolve
+from job.uris import scheme_of
+
+
+@dataclass(frozen=True)
+class Launched:
+    """The last run that a release launched."""
+
+    run_id: str
+    identity: str
+    """Of the settings, the data and the image that it was launched for."""
+    failure: str = ""
+    """Why the object that it was made as has failed, if it has."""
+    nonce: str = ""
+
+
+class Record:
+    """A release's record; written by compare-and-swap, so that of two launchers one goes on."""
+
+    def __init__(self, store: Store, model: str, namespace: str, release: str) -> None:
+        """
+        Raises:
+            Torn: it is no record.
+        """
+        self._store, self._key = store, f"{model}/launches/{namespace}.{release}.json"
+        self._tag: str | None = None
+        self.last: Launched | None = None
+        try:
+            data, self._tag = store.read(self._key)
+            self.last = Launched(**json.loads(data))
+        except Absent:
+            pass
+        except (ValueError, TypeError):
+            raise Torn(f"{store.uri}/{self._key} is no record of a launch") from None
+
+    def write(self, launched: Launched) -> None:
+        """Replace what it holds.
+
+        Raises:
+            Conflict: another launcher has written since.
+        """
+        launched = replace(launched, nonce=uuid.uuid4().hex)
+        data = json.dumps(asdict(launched), indent=1).encode()
+        if self._tag is None:
+            self._tag = self._store.put(self._key, data, if_absent=True)
+        else:
+            self._tag = self._store.put(self._key, data, if_tag=self._tag)
+        self.last = launched
+
+
+def identity(settings: Settings, inputs: Inputs, image: str) -> str:
+    """What decides whether anything has changed: settings, data, a model in a bucket, and the image."""
+    places = (settings.model.name, settings.model.tokenizer or "")
+    files = [
+        [item.key, item.identity]
+        for place in places
+        if place and scheme_of(place) == "s3"
+        for _, item in resolve(place.rstrip("/") + "/")
+    ]
+    return fingerprint([relevant(settings), inputs.identities(), files, image])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to train, as which run, and why."""
+
+    run_id: str
+    why: str
+    skip: bool = False
+
+
+def decide(
+    last: Launched | None,
+    state: State | None,
+    base: str,
+    wanted: str,
+    settings: Launch,
+    there: Container[str],
+) -> Decision:
+    """Train, go on, or skip.
+
+    Args:
+        state: of the last run.
+        base: the id of runs of the identity that is wanted, without a number.
+        wanted: the identity.
+        there: the ids of runs that there are.
+    """
+    new = next(name for name in _numbered(base) if name not in there)
+    if last is None:
+        return Decision(new, "nothing was launched before")
+    if last.identity != wanted:
+        return Decision(new, "the data, the settings or the image have changed")
+    if state is None or state.outcome is None:
+        if last.failure:
+            return Decision(new, f"the last run failed ({last.failure[:300]})")
+        return Decision(last.run_id, "the last run has not ended")
+    if settings.force:
+        return Decision(new, "FINETUNE_LAUNCH__FORCE is set")
+    if settings.max_age is not None and time.time() - state.ended > settings.max_age:
+        return Decision(new, f"the last good run is older than {settings.max_age:g} s")
+    return Decision(last.run_id, "nothing has changed since the last good run", skip=True)
+
+
+def _numbered(base: str) -> Iterator[str]:
+    yield base
+    for number in count(1):
+        yield f"{base}-{number}"
+
+
+def runs_of(store: Store, model: str, base: str) -> set[str]:
+    """The ids of a model's runs that begin with `base`."""
+    prefix = f"{model}/runs/"
+    return {item.key.removeprefix(prefix).partition("/")[0] for item in store.list(prefix + base)}
+
+
+def state_of(store: Store, model: str, run_id: str) -> State | None:
+    """A run's state; None before its first attempt."""
+    try:
+        return State(**json.loads(store.get(f"{model}/runs/{run_id}/state.json")))
+    except Absent:
+        return None

@@ -1,0 +1,61 @@
+"""Figures for Prometheus, served by the run's first process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from job.errors import SettingsError
+
+GAUGES = {
+    "step": "Optimizer steps that are done",
+    "total_steps": "Optimizer steps in all",
+    "epoch": "Passes over the training rows",
+    "loss": "The last step's loss",
+    "grad_norm": "The last step's gradient norm, before clipping",
+    "learning_rate": "The last step's learning rate",
+    "rows_per_second": "Rows trained on a second, without evaluations and checkpoints",
+}
+
+
+class Exporter:
+    """A watcher that keeps `finetune_…` metrics and serves them at a port."""
+
+    def __init__(self, port: int) -> None:
+        """
+        Raises:
+            SettingsError: nothing can listen there.
+        """
+        from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+        registry = CollectorRegistry()
+        self._gauges = {n: Gauge(f"finetune_{n}", t, registry=registry) for n, t in GAUGES.items()}
+        self._scores = Gauge(
+            "finetune_evaluation", "The last evaluation's scores", ["metric"], registry=registry
+        )
+        self._reached = Counter(
+            "finetune_milestones", "Milestones of this process", ["reason"], registry=registry
+        )
+        try:
+            self._server, _ = start_http_server(port, registry=registry)
+        except OSError as error:
+            raise SettingsError(
+                f"FINETUNE_METRICS__PORT={port} cannot be listened at ({error.strerror})",
+                hint="choose a port that is free and above 1023",
+            ) from None
+
+    def reached(self, reason: str, message: str) -> None:
+        """Count a milestone."""
+        self._reached.labels(reason).inc()
+
+    def figures(self, **figures: Any) -> None:
+        """Take over the latest figures."""
+        for name, value in figures.items():
+            if gauge := self._gauges.get(name):
+                gauge.set(value)
+            elif name.startswith("eval_"):
+                self._scores.labels(name.removeprefix("eval_")).set(value)
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,90 @@
+"""The chart's manifests, completed for a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from job.errors import SettingsError
+from job.launch import manifest
+from tests import helm
+from tests.kubernetes_api import Body
+
+CRONJOB = {
+    "apiVersion": "batch/v1",
+    "kind": "CronJob",
+    "metadata": {"name": "demo-finetune", "uid": "u-1"},
+}
+
+
+def chart(tmp_path: Path, **values: object) -> Path:
+    """The folder that the chart mounts into launchers."""
+    binary = helm.find("helm4")
+    assert binary, "make install brings helm"
+    given = {"schedule": "@daily", "config": {"output": "s3://m"}, **values}
+    for body in helm.template(binary, given):
+        if body["kind"] == "ConfigMap":
+            for name, text in body["data"].items():
+                (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def annotations(value: object) -> list[str]:
+    if isinstance(value, list):
+        return [found for item in value for found in annotations(item)]
+    if not isinstance(value, dict):
+        return []
+    own = value.get("annotations", {}).get(manifest.RUN_ID)
+    return [*([own] if own is not None else []), *annotations(list(value.values()))]
+
+
+@pytest.mark.parametrize("backend", ["job", "jobset", "volcano", "trainjob"])
+def test_a_run_s_id_stands_everywhere_that_pods_read_it(tmp_path: Path, backend: str) -> None:
+    body = manifest.read(str(chart(tmp_path, backend=backend, nodes=2)), "train")
+    made = manifest.named(body, "team-demo-0123abcd-2", CRONJOB)
+    found = annotations(made)
+    assert len(found) == (3 if backend == "volcano" else 2)
+    assert set(found) == {"team-demo-0123abcd-2"}
+    assert made["metadata"]["name"].startswith("team-demo-0123abcd-2-")
+    assert set(annotations(body)) == {""}, "the manifest itself stays as it is"
+
+
+def test_the_cronjob_owns_it_and_does_not_control_it(tmp_path: Path) -> None:
+    body = manifest.read(str(chart(tmp_path)), "train")
+    (owner,) = manifest.named(body, "r", CRONJOB)["metadata"]["ownerReferences"]
+    assert owner["kind"] == "CronJob"
+    assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == ("u-1", False, False)
+
+
+def test_a_changed_spec_is_another_object_of_the_same_run(tmp_path: Path) -> None:
+    def made(**values: object) -> Body:
+        return manifest.named(manifest.read(str(chart(tmp_path, **values)), "train"), "r", None)
+
+    plain = made()
+    assert made() == plain
+    other = made(tolerations=[{"operator": "Exists"}])
+    assert other["metadata"]["name"] != plain["metadata"]["name"]
+    assert annotations(other) == annotations(plain)
+
+
+def test_names_leave_room_for_what_is_made_of_them(tmp_path: Path) -> None:
+    base = manifest.base_id("a-namespace-of-thirty-letters", "and.a.release", "0123456789abcdef")
+    assert base == "a-namespace-of-thirty-letter-01234567"
+    body = manifest.read(str(chart(tmp_path)), "train")
+    name = manifest.named(body, f"{base}-99", None)["metadata"]["name"]
+    assert len(f"{name}-node-0-99-abcde") <= 63
+
+
+def test_the_image_is_part_of_what_is_launched(tmp_path: Path) -> None:
+    body = manifest.read(str(chart(tmp_path, image={"tag": "7"})), "train")
+    assert manifest.image(body) == "finetune-job:7"
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", json.dumps({"kind": "Job"})])
+def test_what_is_no_manifest(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "train.json").write_text(text)
+    with pytest.raises(SettingsError, match="is no manifest"):
+        manifest.read(str(tmp_path), "train")

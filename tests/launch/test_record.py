@@ -1,0 +1,75 @@
+"""Whether there is reason to train again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from job.errors import Conflict
+from job.launch.record import Launched, Record, decide
+from job.runs import State
+from job.settings import Launch
+from job.store import open_store
+
+LAST = Launched("ns-r-aaaaaaaa", "aaaaaaaabbbbbbbb")
+DONE = State(LAST.run_id, outcome="done", ended=time.time() - 100)
+
+
+def decided(
+    last: Launched | None,
+    state: State | None,
+    wanted: str = LAST.identity,
+    there: tuple[str, ...] = (LAST.run_id,),
+    **settings: object,
+) -> tuple[str, bool]:
+    launch = Launch.model_validate(settings)
+    found = decide(last, state, f"ns-r-{wanted[:8]}", wanted, launch, there)
+    return found.run_id, found.skip
+
+
+def test_the_first_time() -> None:
+    assert decided(None, None, there=()) == (LAST.run_id, False)
+
+
+def test_nothing_changed_since_a_good_run() -> None:
+    assert decided(LAST, DONE) == (LAST.run_id, True)
+
+
+def test_something_changed() -> None:
+    assert decided(LAST, DONE, wanted="c" * 16) == ("ns-r-cccccccc", False)
+
+
+def test_changed_back_to_what_was_once_trained_on_is_a_change_too() -> None:
+    there = (LAST.run_id, "ns-r-cccccccc", "ns-r-cccccccc-1")
+    assert decided(LAST, DONE, wanted="c" * 16, there=there) == ("ns-r-cccccccc-2", False)
+
+
+@pytest.mark.parametrize("state", [None, State(LAST.run_id), State(LAST.run_id, failure={"a": 1})])
+def test_a_run_that_has_not_ended_goes_on(state: State | None) -> None:
+    assert decided(LAST, state) == (LAST.run_id, False)
+
+
+def test_after_a_failed_run_comes_one_of_another_number() -> None:
+    failed = Launched(LAST.run_id, LAST.identity, failure="BackoffLimitExceeded")
+    assert decided(failed, State(LAST.run_id)) == (f"{LAST.run_id}-1", False)
+
+
+def test_forced_and_too_old() -> None:
+    assert decided(LAST, DONE, force=True) == (f"{LAST.run_id}-1", False)
+    assert decided(LAST, DONE, max_age=50) == (f"{LAST.run_id}-1", False)
+    assert decided(LAST, DONE, max_age=5000) == (LAST.run_id, True)
+
+
+def test_of_two_launchers_one_goes_on(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    one, two = (Record(store, "m", "team", "r") for _ in range(2))
+    one.write(LAST)
+    with pytest.raises(Conflict):
+        two.write(LAST)
+    one.write(Launched("b", "c"))
+    read = Record(store, "m", "team", "r").last
+    assert read is not None
+    assert (read.run_id, read.identity) == ("b", "c")
+    assert Record(store, "m", "team", "other").last is None

@@ -1,0 +1,109 @@
+"""The cluster's API, as far as the job uses it, against a server that speaks its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from job.cluster import Cluster, Resource, ended
+from job.errors import ClusterError, ClusterForbidden, SettingsError
+from tests.kubernetes_api import NAMESPACE, Api, Body, api_server
+
+JOBS = Resource("batch", "v1", "jobs")
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
+    with api_server() as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path)))
+        yield server
+
+
+@pytest.fixture
+def cluster(api: Api) -> Cluster:
+    return Cluster()
+
+
+def job(name: str, **labels: str) -> Body:
+    metadata = {"name": name, "labels": labels, "annotations": {"kept": "yes"}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {}}
+
+
+def test_objects_are_made_found_and_annotated(cluster: Cluster, api: Api) -> None:
+    assert cluster.namespace == NAMESPACE
+    assert cluster.get(JOBS, "a") is None
+    made = cluster.create(job("a", release="x"))
+    cluster.create(job("b", release="y"))
+    assert cluster.create(job("a", release="other"))["metadata"]["uid"] == made["metadata"]["uid"]
+    assert [item["metadata"]["name"] for item in cluster.list(JOBS, {"release": "x"})] == ["a"]
+    cluster.annotate(JOBS, "a", {"finetune/step": "3"})
+    found = cluster.get(JOBS, "a")
+    assert found is not None
+    assert found["metadata"]["annotations"] == {"kept": "yes", "finetune/step": "3"}
+
+
+def test_an_event_is_about_the_object(cluster: Cluster, api: Api) -> None:
+    made = cluster.create(job("a"))
+    cluster.tell(made, "Published", "models/1")
+    cluster.tell(made, "RunFailed", "m" * 5000)
+    good, bad = api.all("events")
+    assert good["involvedObject"]["uid"] == made["metadata"]["uid"]
+    assert (good["type"], bad["type"], len(bad["message"])) == ("Normal", "Warning", 1024)
+
+
+def test_a_server_with_a_bad_moment_is_asked_again(cluster: Cluster, api: Api) -> None:
+    api.failures = 2
+    assert cluster.get(JOBS, "a") is None
+    assert len(api.asked) == 3
+
+
+def test_what_is_forbidden_is_not_asked_again(cluster: Cluster, api: Api) -> None:
+    api.forbidden.add("POST jobs")
+    with pytest.raises(ClusterForbidden, match="jobs is forbidden") as caught:
+        cluster.create(job("a"))
+    assert caught.value.exit_code == 77
+    assert api.asked == ["POST jobs"]
+
+
+def test_a_server_that_is_gone(api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gone = Api(url="http://127.0.0.1:1", token="t")
+    monkeypatch.setenv("KUBECONFIG", str(gone.kubeconfig(tmp_path)))
+    with pytest.raises(ClusterError, match="does not answer"):
+        Cluster(attempts=2).get(JOBS, "a")
+
+
+def test_outside_of_any_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="no cluster to talk to"):
+        Cluster()
+
+
+@pytest.mark.parametrize("path", ["batch/v1/jobs", "batch/v1/jobs/", "a/b/c/d/e"])
+def test_an_object_that_is_none(path: str) -> None:
+    with pytest.raises(SettingsError, match="names no object"):
+        Resource.named(path)
+    assert Resource.named("batch/v1/jobs/a") == (JOBS, "a")
+
+
+def condition(kind: str, reason: str = "", message: str = "", status: str = "True") -> Body:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+@pytest.mark.parametrize(
+    ("status", "end"),
+    [
+        ({}, None),
+        ({"conditions": [condition("Suspended"), condition("FailureTarget")]}, None),
+        ({"conditions": [condition("Failed", status="False")]}, None),
+        ({"conditions": [condition("Complete")]}, (True, "")),
+        ({"conditions": [condition("Completed", "AllJobsCompleted")]}, (True, "AllJobsCompleted")),
+        ({"conditions": [condition("Failed", "Deadline", "too late")]}, (False, "Deadline: too late")),
+        ({"state": {"phase": "Running"}}, None),
+        ({"state": {"phase": "Completed"}}, (True, "Completed")),
+        ({"state": {"phase": "Terminated", "message": "by policy"}}, (False, "Terminated: by policy")),
+    ],
+)
+def test_how_each_kind_says_that_it_has_ended(status: Body, end: object) -> None:
+    assert ended({"status": status}) == end
