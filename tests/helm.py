@@ -39,15 +39,21 @@ def found() -> dict[str, str]:
 
 
 def run(binary: str, *arguments: str, values: Any = None) -> subprocess.CompletedProcess[str]:
-    """helm, with the values given on its standard input."""
-    command = [binary, *arguments, *(["--values", "-"] if values is not None else [])]
+    """helm, with the values of a file, or given on its standard input."""
+    source = (
+        [] if values is None else ["--values", str(values) if isinstance(values, Path) else "-"]
+    )
     return subprocess.run(
-        command, input=json.dumps(values), capture_output=True, text=True, check=False
+        [binary, *arguments, *source],
+        input=None if isinstance(values, Path) else json.dumps(values),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
 def template(
-    binary: str, values: Mapping[str, Any], release: str = "demo", namespace: str = "team"
+    binary: str, values: Mapping[str, Any] | Path, release: str = "demo", namespace: str = "team"
 ) -> list[dict[str, Any]]:
     """The objects that the chart makes of some values.
 

@@ -99,10 +99,16 @@ def condition(kind: str, reason: str = "", message: str = "", status: str = "Tru
         ({"conditions": [condition("Failed", status="False")]}, None),
         ({"conditions": [condition("Complete")]}, (True, "")),
         ({"conditions": [condition("Completed", "AllJobsCompleted")]}, (True, "AllJobsCompleted")),
-        ({"conditions": [condition("Failed", "Deadline", "too late")]}, (False, "Deadline: too late")),
+        (
+            {"conditions": [condition("Failed", "Deadline", "too late")]},
+            (False, "Deadline: too late"),
+        ),
         ({"state": {"phase": "Running"}}, None),
         ({"state": {"phase": "Completed"}}, (True, "Completed")),
-        ({"state": {"phase": "Terminated", "message": "by policy"}}, (False, "Terminated: by policy")),
+        (
+            {"state": {"phase": "Terminated", "message": "by policy"}},
+            (False, "Terminated: by policy"),
+        ),
     ],
 )
 def test_how_each_kind_says_that_it_has_ended(status: Body, end: object) -> None:

@@ -131,7 +131,9 @@ def test_it_trains_skips_and_trains_again_when_data_has_come(release: Release) -
     (name,) = release.jobs()
     run_id = release.record()["run_id"]
     assert name.startswith(f"{run_id}-")
-    assert f"store/m/models/{run_id}-a2" in out, "prepared by the first attempt, trained by the second"
+    assert f"store/m/models/{run_id}-a2" in out, (
+        "prepared by the first attempt, trained by the second"
+    )
     made = release.api.one("jobs")["metadata"]
     assert made["ownerReferences"][0]["uid"] == "cronjob-uid"
     annotations = made["annotations"]
@@ -195,7 +197,7 @@ def test_preparing_in_a_job_of_its_own(model: Path, tmp_path: Path) -> None:
     write_tickets(tmp_path / "data" / "1.csv", 120)
     with api_server() as api, Controller(api, tmp_path) as controller:
         release = install(api, controller, tmp_path, model, prepare="job")
-        code, out, err = release.launch()
+        code, _, err = release.launch()
     assert code == 0, err
     prepare, train = controller.started
     assert prepare.endswith("-prepare")

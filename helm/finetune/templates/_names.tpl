@@ -68,3 +68,8 @@ labels:
 {{- define "finetune.launchAccountName" -}}
 {{- .Values.serviceAccount.name | default (printf "%s-launch" (include "finetune.fullname" .)) -}}
 {{- end }}
+
+{{/* A value as text: numbers as they were written, and not 1000000 as 1e+06. */}}
+{{- define "finetune.text" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end -}}
+{{- end }}

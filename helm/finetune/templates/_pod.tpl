@@ -34,7 +34,7 @@
 {{- if kindIs "map" $value }}
 - {{ merge (dict "name" $name) $value | toJson }}
 {{- else }}
-- {name: {{ $name | quote }}, value: {{ $value | toString | quote }}}
+- {name: {{ $name | quote }}, value: {{ include "finetune.text" $value | quote }}}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -51,7 +51,7 @@ metadata:
     {{- include "finetune.selector" $root | nindent 4 }}
     app.kubernetes.io/component: {{ .role | quote }}
     {{- range $name, $value := $v.podLabels }}
-    {{ $name | quote }}: {{ $value | toString | quote }}
+    {{ $name | quote }}: {{ include "finetune.text" $value | quote }}
     {{- end }}
   annotations:
     finetune/config: {{ $v.config | toJson | toJson }}
@@ -62,7 +62,7 @@ metadata:
     kueue.x-k8s.io/podset-{{ ternary "required" "preferred" $v.queue.topologyRequired }}-topology: {{ $v.queue.topology | quote }}
     {{- end }}
     {{- range $name, $value := $v.podAnnotations }}
-    {{ $name | quote }}: {{ $value | toString | quote }}
+    {{ $name | quote }}: {{ include "finetune.text" $value | quote }}
     {{- end }}
 spec:
   restartPolicy: "Never"

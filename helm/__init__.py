@@ -1,0 +1,1 @@
+"""The chart, and what generates its schema and the plain manifests."""

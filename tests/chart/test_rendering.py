@@ -1,0 +1,244 @@
+"""What the chart makes: rules that hold for every configuration, and what each value does."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from helm import manifests
+from job.settings import load
+from tests import helm
+from tests.chart.conftest import Body, Render, one
+from tests.chart.validation import check, templates
+
+EXAMPLES = manifests.examples()
+
+
+def rendered(binary: str, example: str) -> list[Body]:
+    return helm.template(binary, manifests.EXAMPLES / f"{example}.yaml", example)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_taken_and_keeps_to_the_rules(binary: str, example: str) -> None:
+    bodies = rendered(binary, example)
+    for body in bodies:
+        check(body)
+        for pod in chain(templates(body), [body] if body["kind"] == "Pod" else []):
+            _keeps_to_the_restricted_standard(pod["spec"])
+
+
+def _keeps_to_the_restricted_standard(spec: Body) -> None:
+    """Pod Security Standards, restricted; and what this project adds."""
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert "runAsUser" not in spec["securityContext"], "OpenShift gives each namespace its own"
+    assert spec["automountServiceAccountToken"] in (True, False)
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+    for volume in spec["volumes"]:
+        assert not {"hostPath"} & volume.keys()
+    for container in spec["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]["memory"]
+        assert not container["image"].endswith(":latest")
+        assert re.search(r":[\w.-]+$|@sha256:", container["image"])
+        assert "command" not in container, "the image's own entrypoint is PID 1"
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_s_config_is_one(binary: str, example: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    for body in rendered(binary, example):
+        if body["kind"] == "Pod":
+            path.write_text(body["metadata"]["annotations"]["finetune/config"])
+    settings = load({"FINETUNE_CONFIG": str(path)}).settings
+    assert 0 < settings.train.learning_rate < 1
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_plain_manifests_are_what_helm_makes_of_them(example: str) -> None:
+    binary = helm.find("helm3")
+    assert binary
+    written = (manifests.MANIFESTS / f"{example}.yaml").read_text()
+    assert written == manifests.text(binary, example), "run `make manifests`"
+
+
+def test_there_is_no_other_plain_manifest() -> None:
+    assert sorted(path.stem for path in manifests.MANIFESTS.iterdir()) == EXAMPLES
+
+
+def test_what_stands_around_runs_in_a_cluster_is_taken_too() -> None:
+    for path in (manifests.MANIFESTS.parent / "cluster").glob("*.yaml"):
+        for body in yaml.safe_load_all(path.read_text()):
+            if body["apiVersion"].startswith("kind."):
+                continue
+            check(body)
+            for pod in templates(body):
+                assert pod["spec"]["containers"][0]["image"].count(":") == 1
+
+
+@pytest.mark.parametrize("release", ["y", "no", "1", "1e3", "on", "a.b", "x" * 53])
+def test_names_that_yaml_or_dns_could_take_for_something_else(render: Render, release: str) -> None:
+    labels = {"y": "n", "1": "1e3"}
+    for values in ({}, {"schedule": "@daily"}):
+        extra = {"extraEnv": {"N": "off", "Y": "0x1", "E": 1000000}, "podLabels": labels}
+        bodies = render(release=release, namespace="on", **values, **extra)
+        for body in bodies:
+            check(body)
+            name = body["metadata"]["name"]
+            assert isinstance(name, str)
+            assert len(name) <= (52 if body["kind"] == "CronJob" else 63)
+            if body["kind"] == "Service":
+                assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)
+            for pod in templates(body):
+                env = {e["name"]: e.get("value") for e in pod["spec"]["containers"][0]["env"]}
+                assert (env["N"], env["Y"], env["E"]) == ("off", "0x1", "1000000")
+                assert labels.items() <= pod["metadata"]["labels"].items()
+
+
+def test_a_changed_toleration_is_another_job_of_the_same_run(render: Render) -> None:
+    before = one(render(), "Job")["metadata"]
+    moved = one(render(tolerations=[{"operator": "Exists"}]), "Job")["metadata"]
+    learned = one(render(config={"train": {"epochs": 9}}), "Job")["metadata"]
+    checkpoints = one(render(config={"checkpoint": {"keep": 9}}), "Job")["metadata"]
+    again = one(render(rerun=1), "Job")["metadata"]
+    ids = [body["annotations"]["finetune/run-id"] for body in (before, moved, learned, again)]
+    assert ids[0] == ids[1] == checkpoints["annotations"]["finetune/run-id"]
+    assert ids[3] == f"{ids[0]}-1"
+    assert ids[2] != ids[0]
+    names = {body["name"] for body in (before, moved, learned, checkpoints, again)}
+    assert len(names) == 5
+    assert all(
+        body["name"].startswith(body["annotations"]["finetune/run-id"]) for body in (before, moved)
+    )
+
+
+def test_what_an_upgrade_does_to_a_running_job(render: Render) -> None:
+    assert "helm.sh/resource-policy" not in one(render(), "Job")["metadata"]["annotations"]
+    for backend in ("job", "trainjob"):
+        kept = render(upgradePolicy="keep", backend=backend)
+        runs = [b for b in kept if b["kind"] in ("Job", "TrainJob", "TrainingRuntime")]
+        for body in runs:
+            assert body["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_a_schedule_makes_a_cronjob_and_no_run(render: Render) -> None:
+    bodies = render(schedule="0 3 * * 1", timeZone="Europe/Zurich", gpusPerNode=4)
+    assert [body for body in bodies if body["kind"] == "Job"] == []
+    cronjob = one(bodies, "CronJob")["spec"]
+    assert (cronjob["schedule"], cronjob["timeZone"]) == ("0 3 * * 1", "Europe/Zurich")
+    assert cronjob["concurrencyPolicy"] == "Forbid"
+    (launcher,) = templates(cronjob)
+    assert "nvidia.com/gpu" not in json.dumps(launcher), "no GPU to look whether one is needed"
+    assert launcher["spec"]["automountServiceAccountToken"] is True
+    train = json.loads(one(bodies, "ConfigMap")["data"]["train.json"])
+    check({**train, "metadata": {**train["metadata"], "name": "x"}})
+    (pod,) = templates(train)
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert pod["spec"]["serviceAccountName"] != launcher["spec"]["serviceAccountName"]
+    assert (
+        pod["metadata"]["annotations"]["finetune/config"]
+        == launcher["metadata"]["annotations"]["finetune/config"]
+    )
+    assert "helm.sh/resource-policy" not in json.dumps(train)
+
+
+def test_rights_are_as_few_as_can_be(render: Render) -> None:
+    assert [b for b in render() if b["kind"] in ("Role", "RoleBinding")] == []
+    plain = render(progress={"enabled": True})
+    jobs, events = one(plain, "Role")["rules"]
+    assert jobs["resourceNames"] == [one(plain, "Job")["metadata"]["name"]]
+    assert jobs["verbs"] == ["get", "patch"]
+    assert events == {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}
+    rules = one(render(schedule="@daily"), "Role")["rules"]
+    assert [rule["resources"] for rule in rules] == [["jobs"], ["cronjobs"], ["events"]]
+    assert not {"delete", "update", "*"} & set(chain(*(rule["verbs"] for rule in rules)))
+    assert all("secrets" not in rule["resources"] for rule in rules)
+
+
+def test_secrets_come_by_reference(render: Render) -> None:
+    bodies = render(s3={"existingSecret": "s3"}, huggingface={"existingSecret": "hub"})
+    assert [body for body in bodies if body["kind"] == "Secret"] == []
+    (pod,) = templates(one(bodies, "Job"))
+    refs = pod["spec"]["containers"][0]["envFrom"]
+    assert refs == [{"secretRef": {"name": "s3"}}, {"secretRef": {"name": "hub"}}]
+
+
+def test_the_world_outside(render: Render) -> None:
+    (pod,) = templates(
+        one(
+            render(
+                s3={"endpoint": "http://s3:8333", "region": "r"},
+                huggingface={"endpoint": "https://hub", "offline": True},
+                caBundle={"secret": "ca", "key": "k"},
+                proxy={"https": "http://proxy", "noProxy": ".corp"},
+            ),
+            "Job",
+        )
+    )
+    (container,) = pod["spec"]["containers"]
+    env = {item["name"]: item.get("value") for item in container["env"]}
+    assert env["AWS_ENDPOINT_URL"] == "http://s3:8333"
+    assert (env["HF_ENDPOINT"], env["HF_HUB_OFFLINE"]) == ("https://hub", "1")
+    assert env["HTTPS_PROXY"] == env["https_proxy"] == "http://proxy"
+    assert env["NO_PROXY"].endswith(",.corp")
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert env["AWS_CA_BUNDLE"] == env["SSL_CERT_FILE"] == mounts["ca"] + "/ca.crt"
+    assert [v for v in pod["spec"]["volumes"] if v["name"] == "ca"] == [
+        {"name": "ca", "secret": {"secretName": "ca", "items": [{"key": "k", "path": "ca.crt"}]}}
+    ]
+
+
+def test_the_network_is_open_until_the_store_s_addresses_are_known(render: Render) -> None:
+    assert [body for body in render() if body["kind"] == "NetworkPolicy"] == []
+    policy = {
+        "storeCIDRs": [{"cidr": "10.0.0.0/8", "ports": [9000]}],
+        "presets": ["eksPodIdentity", "hub"],
+    }
+    spec = one(render(networkPolicy=policy), "NetworkPolicy")["spec"]
+    own, names, *rest = spec["egress"]
+    assert own["to"] == spec["ingress"][0]["from"]
+    assert {port["port"] for port in names["ports"]} == {53}
+    assert rest[0]["to"] == [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
+    assert [item["to"][0]["ipBlock"]["cidr"] for item in rest[1:]] == [
+        "169.254.170.23/32",
+        "0.0.0.0/0",
+    ]
+
+
+def test_one_pod_a_node_and_nodes_that_are_lost(render: Render) -> None:
+    (pod,) = templates(one(render(nodes=2), "Job"))
+    terms = pod["spec"]["affinity"]["podAntiAffinity"]
+    assert terms["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"][
+        "topologyKey"
+    ]
+    lost = [t for t in pod["spec"]["tolerations"] if t["effect"] == "NoExecute"]
+    assert {t["tolerationSeconds"] for t in lost} == {60}
+    (pod,) = templates(one(render(nodes=2, affinity={"nodeAffinity": {}}), "Job"))
+    assert pod["spec"]["affinity"] == {"nodeAffinity": {}}
+
+
+def test_notes_warn_of_runs_that_are_scheduled_half() -> None:
+    binary = helm.find("helm4")  # helm 3 renders notes with a cluster alone
+    assert binary
+
+    def notes(**values: Any) -> str:
+        arguments = ("install", "demo", str(helm.CHART), "--dry-run=client", "--namespace", "team")
+        done = helm.run(binary, *arguments, values={"config": {"output": "s3://m"}, **values})
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition("NOTES:")[2]
+
+    assert "no gang scheduler" in notes(nodes=2)
+    assert "no gang scheduler" not in notes()
+    assert "no gang scheduler" not in notes(nodes=2, queue={"kind": "kueue", "name": "q"})
+    assert "s3://m/model/models/VERSION" in notes()
+    assert "to be deleted by hand" in notes(upgradePolicy="keep")
+    assert "create job --from=cronjob/demo-finetune" in notes(schedule="@daily")

@@ -1,0 +1,131 @@
+"""A mistake in the values fails at `helm install`, and says where it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from helm import schema as generator
+from job.settings.load import IRRELEVANT
+from tests import helm
+
+SECRET = "A" * 20
+
+
+def refused(binary: str, **values: Any) -> str:
+    done = helm.run(binary, "template", "demo", str(helm.CHART), values=values)
+    assert done.returncode, done.stdout
+    return done.stderr
+
+
+def test_the_schema_is_what_the_settings_make_it() -> None:
+    assert generator.SCHEMA.read_text() == generator.text(), "run `make chart`"
+
+
+def test_it_is_written_in_draft_07_alone() -> None:
+    later = {"$defs", "prefixItems", "unevaluatedProperties", "dependentRequired", "minContains"}
+    assert not later & set(re.findall(r'"([^"]+)":', generator.SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"gpusPernode": 1}, "gpusPernode"),
+        ({"image": {"tga": "1"}}, "tga"),
+        ({"config": {"train": {"epoch": 1}}}, "epoch"),
+        ({"config": {"trian": {}}}, "trian"),
+        ({"config": {"train": {"epochs": "three"}}}, "epochs"),
+        ({"config": {"train": {"epochs": -1}}}, "epochs"),
+        ({"config": {"task": "classification"}}, "text-classification"),
+        ({"nodes": 0}, "nodes"),
+        ({"nodes": "two"}, "nodes"),
+        ({"backend": "slurm"}, "trainjob"),
+        ({"concurrencyPolicy": "Replace"}, "concurrencyPolicy"),
+        ({"schedule": "daily"}, "schedule"),
+        ({"resources": {"limits": None}}, "limits"),
+        ({"scratch": {"size": "20 GB"}}, "size"),
+        ({"image": {"digest": "latest"}}, "digest"),
+    ],
+)
+def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], said: str) -> None:
+    assert said in refused(binary, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"image": {"tag": "latest"}}, "image.tag"),
+        ({"config": {"runtime": {"nodes": 2}}}, "config.runtime.nodes"),
+        ({"config": {"run_id": "a"}, "schedule": "@daily"}, "config.run_id"),
+        ({"queue": {"kind": "kueue"}}, "queue.name"),
+        ({"queue": {"kind": "kueue", "name": "q"}, "backend": "volcano"}, "Volcano's Jobs"),
+        ({"queue": {"kind": "volcano", "name": "q"}}, "set backend to volcano"),
+        ({"queue": {"topology": "rack"}}, "queue.topology"),
+        ({"caBundle": {"configMap": "a", "secret": "b"}}, "caBundle"),
+        ({"proxy": {"https": "http://me:pw@proxy"}}, "HTTPS_PROXY"),
+        ({"extraEnv": {"FINETUNE_SEED": "1"}}, "put it into config"),
+        ({"extraEnv": {"HF_TOKEN": "abc"}}, "secretKeyRef"),
+        ({"extraEnv": {"X": f"hf_{SECRET}"}}, "secretKeyRef"),
+        ({"extraEnv": {"X": "postgres://u:p@db"}}, "secretKeyRef"),
+        (
+            {"schedule": "@daily", "networkPolicy": {"storeCIDRs": [{"cidr": "10.0.0.0/8"}]}},
+            "apiServerCIDRs",
+        ),
+        (
+            {"schedule": "@daily", "backend": "jobset", "launch": {"admissionPolicy": True}},
+            "admissionPolicy",
+        ),
+    ],
+)
+def test_values_that_do_not_go_together(binary: str, values: dict[str, Any], said: str) -> None:
+    assert said in refused(binary, **values)
+
+
+def test_all_contradictions_are_said_at_once(binary: str) -> None:
+    said = refused(
+        binary, image={"tag": "latest"}, queue={"kind": "kueue"}, extraEnv={"A_KEY": "x"}
+    )
+    assert said.count("\n  - ") == 2
+    assert refused(binary, image={"tag": "latest"}, extraEnv={"API_KEY": "x"}).count("\n  - ") == 2
+
+
+def test_what_parent_charts_set_is_let_through(binary: str) -> None:
+    values = {"global": {"anything": 1}, "enabled": True}
+    assert helm.template(binary, values)
+
+
+def test_what_looks_like_a_secret_and_is_a_reference_is_let_through(binary: str) -> None:
+    by_reference = {"valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
+    env = {"HF_TOKEN": by_reference, "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token", "N": "y"}
+    assert helm.template(binary, {"extraEnv": env})
+
+
+def test_every_value_says_what_it_is_for() -> None:
+    lines = (helm.CHART / "values.yaml").read_text().splitlines()
+    assert len(lines) < 150
+    group = False
+    for before, line in zip(["", *lines], lines, strict=False):
+        if not re.match(r" *[a-zA-Z]\w*: ?", line):
+            continue
+        inside = line.strip().startswith(("requests:", "limits:"))  # of resources
+        group = line.endswith(":")  # its values are explained, one by one
+        assert group or inside or re.match(r" *#", before), line
+    assert not group
+
+
+def test_what_does_not_change_a_run_s_identity_is_what_the_job_says() -> None:
+    text = (helm.CHART / "templates" / "_names.tpl").read_text()
+    omitted = re.findall(r'"(\w+)"', re.search(r"omit .Values.config(.*)\| toJson", text)[1])  # type: ignore[index]
+    assert set(omitted) == set(IRRELEVANT)
+
+
+def test_permanent_codes_are_those_of_the_job() -> None:
+    from job.errors import PERMANENT
+
+    text = (helm.CHART / "templates" / "_workload.tpl").read_text()
+    found = re.search(r'permanentCodes" -}}(\[.*\])', text)
+    assert found
+    assert json.loads(found[1]) == list(PERMANENT) == sorted(PERMANENT)
