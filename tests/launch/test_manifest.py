@@ -31,24 +31,24 @@ def chart(tmp_path: Path, **values: object) -> Path:
     return tmp_path
 
 
-def annotations(value: object) -> list[str]:
+def ids_in(value: object) -> list[str]:
     if isinstance(value, list):
-        return [found for item in value for found in annotations(item)]
+        return [found for item in value for found in ids_in(item)]
     if not isinstance(value, dict):
         return []
     own = value.get("annotations", {}).get(manifest.RUN_ID)
-    return [*([own] if own is not None else []), *annotations(list(value.values()))]
+    return [*([own] if own is not None else []), *ids_in(list(value.values()))]
 
 
 @pytest.mark.parametrize("backend", ["job", "jobset", "volcano", "trainjob"])
 def test_a_run_s_id_stands_everywhere_that_pods_read_it(tmp_path: Path, backend: str) -> None:
     body = manifest.read(str(chart(tmp_path, backend=backend, nodes=2)), "train")
     made = manifest.named(body, "team-demo-0123abcd-2", CRONJOB)
-    found = annotations(made)
+    found = ids_in(made)
     assert len(found) == (3 if backend == "volcano" else 2)
     assert set(found) == {"team-demo-0123abcd-2"}
     assert made["metadata"]["name"].startswith("team-demo-0123abcd-2-")
-    assert set(annotations(body)) == {""}, "the manifest itself stays as it is"
+    assert set(ids_in(body)) == {""}, "the manifest itself stays as it is"
 
 
 def test_the_cronjob_owns_it_and_does_not_control_it(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_changed_spec_is_another_object_of_the_same_run(tmp_path: Path) -> Non
     assert made() == plain
     other = made(tolerations=[{"operator": "Exists"}])
     assert other["metadata"]["name"] != plain["metadata"]["name"]
-    assert annotations(other) == annotations(plain)
+    assert ids_in(other) == ids_in(plain)
 
 
 def test_names_leave_room_for_what_is_made_of_them(tmp_path: Path) -> None:
