@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from job.errors import PeerLost, Stopped
-from job.layout import Layout
+from job.layout import Layout, cpus
 
 TICK = 0.02
 """Seconds between two looks at the processes."""
@@ -70,7 +70,8 @@ class Crew:
         if self._layout.world > 1:
             environment |= self._layout.environment(local, name)
             environment["WORLD_MARKER"] = str(self.marker)
-            threads = max(1, (os.cpu_count() or 1) // self._layout.processes)
+        if self._layout.world > 1 or cpus() < (os.cpu_count() or 1):
+            threads = max(1, cpus() // self._layout.processes)
             environment.setdefault("OMP_NUM_THREADS", str(threads))
         # a session of its own: Ctrl-C in a terminal reaches the supervisor alone, which forwards it once
         return subprocess.Popen(
