@@ -193,7 +193,8 @@ def accelerator(precision: str, runtime: Runtime) -> Accelerator:
     """Accelerate's handle on the device and the processes that train together."""
     from accelerate import Accelerator
 
-    return Accelerator(mixed_precision=precision, cpu=runtime.device == "cpu")
+    # told nothing, accelerate takes several processes without a GPU for as many runs of one
+    return Accelerator(mixed_precision=precision, cpu=not has_gpu(runtime))
 
 
 def seed_everything(*numbers: int) -> None:

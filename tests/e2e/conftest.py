@@ -39,7 +39,7 @@ open("/scratch/s3.json", "w").write(os.environ["IDENTITIES"])
 while not os.path.exists("/scratch/weed"):
     time.sleep(0.2)
 os.makedirs("/scratch/data", exist_ok=True)
-os.execv("/scratch/weed", ["weed", "server", "-dir=/scratch/data", "-s3", "-s3.port=8333",
+os.execv("/scratch/weed", ["weed", "server", "-dir=/scratch/data", "-ip.bind=0.0.0.0", "-s3", "-s3.port=8333",
     "-s3.config=/scratch/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=100",
     "-master.volumeSizeLimitMB=1024", "-master.telemetry=false"])
 """
@@ -91,7 +91,7 @@ def endpoint(kube: Kube, image: str) -> Iterator[tuple[str, str]]:
     until(lambda: kube.get("pod", "s3")["status"].get("phase") == "Running", "the pod of the store")  # type: ignore[index]
     weed = Path(sys.executable).with_name("weed")
     kube("exec", "-i", "s3", "--", "python3", "-c", TAKE_WEED, stdin=weed)
-    with kube.forward("s3", 8333) as port:
+    with kube.forward("pod/s3", 8333) as port:
         yield f"http://s3.{kube.namespace}:8333", f"http://127.0.0.1:{port}"
 
 
@@ -152,7 +152,7 @@ def bucket(endpoint: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) 
                 return False
             return True
 
-        until(made, "the store")
+        until(made, "the store answers", 120)
         store = open_store(f"s3://{name}")
         folder = tiny_bert(tmp_path_factory.mktemp("bert"), [text for text, _ in tickets(300)])
         for path in folder.iterdir():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -82,16 +84,30 @@ class Kube:
 
     @contextmanager
     def forward(self, pod: str, port: int) -> Iterator[int]:
-        """A port of this machine that leads to a pod's."""
-        command = [self.kubectl, "-n", self.namespace, "port-forward", f"pod/{pod}", f":{port}"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        """A port of this machine that leads to a pod's; kubectl gives it up where a connection
+        breaks, and is started again."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            here = int(probe.getsockname()[1])
+        command = [self.kubectl, "-n", self.namespace, "port-forward", pod, f"{here}:{port}"]
+        over = threading.Event()
+        running: list[subprocess.Popen[bytes]] = []
+
+        def keep() -> None:
+            while not over.is_set():
+                running[:] = [subprocess.Popen(command, stdout=subprocess.DEVNULL)]
+                running[0].wait()
+                over.wait(0.5)
+
+        thread = threading.Thread(target=keep, daemon=True)
+        thread.start()
         try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            yield int(line.split(" -> ")[0].rpartition(":")[2])
+            yield here
         finally:
-            process.kill()
-            process.wait()
+            over.set()
+            for process in running:
+                process.kill()
+            thread.join()
 
 
 def until(what: Callable[[], T | None], why: str, seconds: float = WAIT) -> T:

@@ -76,6 +76,7 @@ class Cluster:
             **clean,
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",  # as in a pod without a GPU, wherever the tests run
             "FINETUNE_RUNTIME__NODES": str(self.nodes),
             "FINETUNE_RUNTIME__PROCESSES": str(self.processes),
             "FINETUNE_RUNTIME__ADDRESS": "127.0.0.1",

@@ -31,7 +31,6 @@ def settings(folder: Path, output: str, name: str, **more: str) -> dict[str, str
         "FINETUNE_TRAIN__LEARNING_RATE": "1e-3",
         "FINETUNE_CHECKPOINT__EVERY_STEPS": "10",
         "FINETUNE_EVALUATE__EVERY_STEPS": "60",
-        "FINETUNE_RUNTIME__DEVICE": "cpu",
         "FINETUNE_RUNTIME__MAX_STALLED_ATTEMPTS": "0",
         **{f"FINETUNE_{key}": value for key, value in more.items()},
     }

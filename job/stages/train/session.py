@@ -54,6 +54,10 @@ class Session:
         model = adapted(model, given.tokenizer, task, settings.model)
         world.join(self.stop.poll)
         self.handle = accelerator(precision, settings.runtime)
+        if self.handle.num_processes != self.world.size:
+            raise JobError(
+                f"accelerate counts {self.handle.num_processes} processes of {self.world.size}"
+            )
         self.model = model.to(self.handle.device)
         split = settings.train.strategy == "fsdp" and world.size > 1
         if split:
