@@ -69,7 +69,8 @@ class Prompting(TextGeneration):
         whole = tokenize(tokenizer, texts, None, None, special=False).input_ids.to_pylist()
         before = _before(tokenizer) if role != "messages" else []
         room = max(1, max_length - len(before) - min(self.most, max_length // 2))
-        first = [tokenizer.bos_token_id or tokenizer.eos_token_id]
+        bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+        first = [eos if bos is None else bos]
         ids = [before + row[-room:] or first for row in whole]  # nothing at all cannot go on
         cut = sum(len(row) > room for row in whole)
         columns = {
