@@ -122,9 +122,13 @@ def test_an_existing_tokenizer_is_trained_anew(make: Make, tmp_path: Path) -> No
     assert found["base"]["unknown_rate"] > found["tokenizer"]["unknown_rate"]
 
 
-def test_a_vocabulary_below_its_alphabet_and_an_unknown_block_are_refused(make: Make) -> None:
-    with pytest.raises(SettingsError, match="VOCAB_SIZE=100 is smaller than the alphabet"):
-        make(kind="bpe", vocab_size=100)
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram", "char"])
+def test_a_vocabulary_below_its_alphabet_is_refused(make: Make, kind: str) -> None:
+    with pytest.raises(SettingsError, match="VOCAB_SIZE=20 is smaller than the alphabet"):
+        make(kind=kind, vocab_size=20)
+
+
+def test_unknown_blocks_and_missing_tokens_are_refused(make: Make) -> None:
     with pytest.raises(SettingsError, match="PRE_TOKENIZERS names spaces"):
         make(pre_tokenizers=("spaces",))
     with pytest.raises(SettingsError, match="POST_PROCESSOR=bert needs a cls_token"):

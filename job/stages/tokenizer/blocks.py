@@ -129,8 +129,9 @@ def _model(settings: Settings, special: dict[str, str]) -> tuple[Any, Any, Any]:
     words = models.WordLevel(unk_token=unknown)
     if settings.kind == "wordlevel":
         return words, trainers.WordLevelTrainer(**often), None
-    # every character counts, however rare
-    return words, trainers.WordLevelTrainer(**common, min_frequency=1), decoders.Fuse()
+    # every character counts, however rare; whether there is room for them is seen afterwards
+    every = {**common, "vocab_size": 2**31, "min_frequency": 1}
+    return words, trainers.WordLevelTrainer(**every), decoders.Fuse()
 
 
 def post_processor(settings: Settings, tokenizer: Tokenizer) -> Any:
