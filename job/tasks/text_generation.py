@@ -80,19 +80,13 @@ class TextGeneration(Task):
             if prompt is None
             else None
             if completion and completion.strip()
-            else "nothing to learn: the completion is empty"
+            else "nothing to learn: the completion is empty; text-generation needs one"
             for prompt, completion in pairs
         ]
 
     # -- features --------------------------------------------------------------------------------
 
-    def fitted(
-        self,
-        first: Columns,
-        counts: Mapping[str, Mapping[str, int]],
-        model_labels: tuple[str, ...],
-        tokenizer: PreTrainedTokenizerFast,
-    ) -> TextGeneration:
+    def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:
         """Checks that the tokenizer can end a text, and can lay out a chat where there are chats.
 
         Raises:
@@ -109,7 +103,6 @@ class TextGeneration(Task):
                 "the column of messages needs a tokenizer with a chat template, and this one has none",
                 hint="take a chat model's tokenizer, or use FINETUNE_DATA__COLUMNS__PROMPT and __COMPLETION",
             )
-        return self
 
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
@@ -241,5 +234,5 @@ def _problem_of_chat(chat: str | None) -> str | None:
     except (ValueError, TypeError, KeyError, IndexError):
         return 'messages must be a list of {"role": …, "content": …}'
     if roles[-1] != "assistant" or not last.strip():
-        return "nothing to learn: the last message is not the assistant's"
+        return "nothing to learn: the last message is not the assistant's; text-generation needs an answer"
     return None
