@@ -7,7 +7,7 @@ DEMO   ?= demo
 # pip reads PIP_FIND_LINKS by itself, uv does not
 LINKS  := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 
-.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data bench-checkpoints soak image clean
+.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data bench-checkpoints bench-tasks soak image clean
 
 install: $(VENV)/.installed
 
@@ -61,6 +61,10 @@ bench-data: install
 
 bench-checkpoints: install
 	$(BIN)/python -m tests.bench.checkpoints
+
+# every task on real data; `make bench-tasks ONLY="wnut17 xquad"` for some of it
+bench-tasks: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.tasks $(ONLY)
 
 # runs killed at random moments and compared with whole ones: `make soak KILLS=1000 SEED=3`
 soak: install
