@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import BartConfig, BartForConditionalGeneration
 
-from job.models import vocabulary_of
+from job.models import Place, load_tokenizer, vocabulary_of
 from job.settings import Columns, Encode, Evaluate, Model, Train
 from job.stages.train.adapt import adapted
 from job.tasks.seq2seq import Translation
@@ -28,6 +29,17 @@ def test_a_tokens_id_may_be_0(tokenizer: Any) -> None:
     tokenizer.eos_token = None
     tokenizer.sep_token = "<s>"
     assert vocabulary_of(tokenizer)["eos_token_id"] == 1
+
+
+def test_the_token_that_pads_is_said(
+    tokenizer: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    with caplog.at_level("INFO", logger="finetune"):
+        found = load_tokenizer(Place("words", tmp_path, ""), Model())
+    assert found.pad_token == tokenizer.eos_token
+    assert "no padding token; another serves" in caplog.text
 
 
 def test_generation_ends_where_training_ends_a_text(tokenizer: Any) -> None:

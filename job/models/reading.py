@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from job.errors import DataError, JobError, SettingsError
 from job.models.places import Place
 from job.settings import Model
+from job.telemetry import event
 from job.uris import mask
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        event("the tokenizer has no padding token; another serves", token=tokenizer.pad_token)
     if tokenizer.pad_token is None:
         raise SettingsError(
             f"the tokenizer in {mask(place.name)} has no padding token and none that could serve as one; "
