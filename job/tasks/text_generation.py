@@ -112,16 +112,19 @@ class TextGeneration(Task):
             tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
             return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
         prompts, completions = self._halves(rows, tokenizer)
-        special = "prompt" in self.columns  # a chat template writes its special tokens itself
-        asked = tokenize(tokenizer, prompts, None, None, special=special).input_ids.to_pylist()
+        asked = tokenize(tokenizer, prompts, None, None, special=False).input_ids.to_pylist()
         answers = tokenize(tokenizer, completions, None, None, special=False).input_ids.to_pylist()
+        # a chat template writes its special tokens itself; behind a prompt none would end it
+        before = [] if "messages" in self.columns else lm.before(tokenizer)
         end = [] if "messages" in self.columns else [tokenizer.eos_token_id]
         cut, ids, labels = 0, [], []
         for prompt, answer in zip(asked, answers, strict=True):
-            cut += len(prompt) + len(answer) + len(end) > max_length
+            cut += len(before) + len(prompt) + len(answer) + len(end) > max_length
             # an answer is worth more than the beginning of a long prompt
             learned = (answer + end)[: max(1, max_length - 1)]
-            given = prompt[max(0, len(prompt) + len(learned) - max_length) :]
+            room = max_length - len(learned)
+            rest = prompt[max(0, len(prompt) - max(0, room - len(before))) :]
+            given = (before + rest)[-room:]
             ids.append(given + learned)
             labels.append([lm.IGNORED] * len(given) + learned)
         columns = {

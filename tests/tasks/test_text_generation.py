@@ -16,6 +16,7 @@ from job.settings import Columns
 from job.tables import MappedTable
 from job.tasks.base import FIXED, Scored
 from job.tasks.padding import Padding
+from job.tasks.prompting import Prompting
 from job.tasks.text_generation import TextGeneration
 from job.tasks.tokens import tokenize
 from tests.samples import encoded, tiny_bert
@@ -90,10 +91,21 @@ def test_plain_text_is_packed_with_the_end_of_text_between(
 def test_a_long_prompt_loses_its_beginning_and_is_counted(tokenizer: Any) -> None:
     task = made(prompt="prompt", completion="completion")
     features = task.features({"prompt": ["a b c d e f"], "completion": ["g"]}, tokenizer, 5)
-    assert tokenizer.decode(features.columns["input_ids"][0].as_py()) == "f [SEP] g [SEP]".replace(
-        "f [SEP]", "e f [SEP]"
-    )
+    assert tokenizer.decode(features.columns["input_ids"][0].as_py()) == "[CLS] e f g [SEP]"
     assert features.truncated == 1
+
+
+@pytest.mark.parametrize("prompt", ["a b", "a b c d e f g a b c d e f g"])
+def test_a_prompt_is_the_same_in_training_and_in_use(tokenizer: Any, prompt: str) -> None:
+    """This tokenizer puts [SEP] behind a text; a model that learned it there would miss it in use."""
+    task = made(prompt="prompt", completion="completion")
+    learned = task.features({"prompt": [prompt], "completion": ["g"]}, tokenizer, 10).columns
+    asked = Prompting.of(task).features({"prompt": [prompt]}, tokenizer, 10).columns
+    (given,) = asked["input_ids"].to_pylist()
+    ids, labels = learned["input_ids"][0].as_py(), learned["labels"][0].as_py()
+    answer = [label for label in labels if label != -100]
+    assert ids[0] == given[0] == tokenizer.cls_token_id
+    assert ids[: -len(answer)][-len(given) + 1 :] == given[1:]
 
 
 def test_the_last_answer_of_a_chat_is_learned(tokenizer: Any) -> None:
