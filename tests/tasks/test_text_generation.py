@@ -128,7 +128,7 @@ def test_answers_are_generated_and_compared(
     written = task.written(Scored(outputs, table, table, tokenizer))
     assert written["reference"] == ["b c d", "e"]
     for prompt, prediction in zip(PAIRS["prompt"], written["prediction"], strict=True):
-        ids = tokenizer(prompt, return_tensors="pt").input_ids
+        ids = tokenizer(prompt, return_tensors="pt").input_ids[:, :-1]  # without [SEP]
         alone = model.generate(
             ids, do_sample=False, max_new_tokens=6, attention_mask=torch.ones_like(ids)
         )
