@@ -12,7 +12,7 @@ from tests.bench.tasks.plain_trainer import fit
 from tests.bench.tasks.running import run, say
 from tests.bench.tasks.shakespeare import speeches, written
 
-SEEDS, STEPS, BATCH, LENGTH, RATE = (1, 2, 3), 150, 16, 128, 2e-3
+SEEDS, STEPS, BATCH, LENGTH, RATE = (1, 2, 3), 100, 16, 128, 2e-3
 CONFIG = {"model_type": "gpt2", "n_embd": 128, "n_layer": 3, "n_head": 4, "n_positions": LENGTH}
 
 

@@ -11,7 +11,7 @@ from tests.bench.tasks.plain_trainer import fit
 from tests.bench.tasks.running import run, say
 from tests.samples import SHARED
 
-SEEDS, EPOCHS, BATCH, LENGTH, RATE = (1, 2, 3), 2, 32, 128, 4e-4
+SEEDS, EPOCHS, BATCH, LENGTH, RATE = (1, 2, 3), 1, 16, 128, 3e-4
 FILES = SHARED / "wnut17"
 
 
