@@ -42,12 +42,12 @@ def _sources(value: Any) -> Any:
 Sources = Annotated[tuple[Source, ...], BeforeValidator(_sources)]
 
 
-def _names(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """Accept `a, b, c` where a list of names is wanted."""
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 
 
 class Columns(Section):
