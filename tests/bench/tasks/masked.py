@@ -12,7 +12,7 @@ from job.demo import model_folder
 from tests.bench.tasks.running import run, say
 from tests.bench.tasks.shakespeare import speeches, written
 
-STEPS, BATCH, LENGTH, RATE = 120, 8, 128, 5e-4
+STEPS, BATCH, LENGTH, RATE = 100, 8, 128, 5e-4
 
 
 def main(scratch: Path) -> None:
