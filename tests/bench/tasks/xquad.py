@@ -8,7 +8,7 @@ from job.demo import model_folder
 from tests.bench.tasks.running import run, say
 from tests.samples import SHARED
 
-EPOCHS, BATCH, LENGTH, RATE = 2, 16, 384, 3e-4
+EPOCHS, BATCH, LENGTH, RATE = 1, 8, 384, 2e-4
 
 
 def main(scratch: Path) -> None:
