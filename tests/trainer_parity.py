@@ -47,7 +47,12 @@ def losses_of_both(
     given = _given(task, dataset, _without_dropout(model, scratch / "plain"), scratch)
     train(given)
     ours = [line["loss"] for line in merged(given.home.store, given.home.prefix) if "loss" in line]
-    return ours, _trainers(given, as_theirs)
+    theirs = _trainers(given, as_theirs)
+    apart = max(abs(a - b) / max(1.0, abs(b)) for a, b in zip(ours, theirs, strict=True))
+    print(
+        f"{task.name}: {len(ours)} losses from {ours[0]:.3f} to {ours[-1]:.3f}, at most {apart:.1e} apart"
+    )
+    return ours, theirs
 
 
 def _without_dropout(model: Path, folder: Path) -> Path:

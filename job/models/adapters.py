@@ -54,6 +54,8 @@ def with_adapter(
     """
     from peft import PeftModel
     from safetensors import safe_open
+    from transformers import GenerationConfig
+    from transformers.utils import GENERATION_CONFIG_NAME
 
     if model.get_input_embeddings().weight.shape[0] != words:
         model.resize_token_embeddings(words)
@@ -68,4 +70,7 @@ def with_adapter(
         merged: PreTrainedModel = PeftModel.from_pretrained(
             model, str(place.folder)
         ).merge_and_unload()
+        if merged.can_generate() and (place.folder / GENERATION_CONFIG_NAME).is_file():
+            # training may have changed how the base ends a text
+            merged.generation_config = GenerationConfig.from_pretrained(place.folder)
         return merged

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from job.errors import DataError, JobError, SettingsError
 from job.models.places import Place
 from job.settings import Model
+from job.telemetry import event
 from job.uris import mask
 
 if TYPE_CHECKING:
@@ -102,9 +103,11 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        event("the tokenizer has no padding token; another serves", token=tokenizer.pad_token)
     if tokenizer.pad_token is None:
         raise SettingsError(
-            f"the tokenizer in {mask(place.name)} has no padding token and none that could serve as one",
+            f"the tokenizer in {mask(place.name)} has no padding token and none that could serve as one; "
+            "every task needs it",
             hint="add pad_token to its tokenizer_config.json",
         )
     return tokenizer
@@ -140,11 +143,12 @@ def max_length_of(
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:
-    """What a tokenizer decides of a new model's config."""
+    """What a tokenizer decides of a new model's config; the id of a token that there is may be 0."""
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     return {
         "vocab_size": len(tokenizer),
         "pad_token_id": tokenizer.pad_token_id,
-        "bos_token_id": tokenizer.bos_token_id or tokenizer.cls_token_id,
-        "eos_token_id": tokenizer.eos_token_id or tokenizer.sep_token_id,
+        "bos_token_id": tokenizer.cls_token_id if bos is None else bos,
+        "eos_token_id": tokenizer.sep_token_id if eos is None else eos,
         "decoder_start_token_id": tokenizer.pad_token_id,
     }

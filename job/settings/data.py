@@ -45,12 +45,12 @@ Sources = Annotated[
 ]
 
 
-def _names(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """Accept `a, b, c` where a list of names is wanted."""
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_names, json_schema_input_type=str | list[str])]
+Names = Annotated[tuple[str, ...], BeforeValidator(listed, json_schema_input_type=str | list[str])]
 
 
 class Columns(Section):

@@ -188,12 +188,11 @@ def _metric(given: str, problem: str) -> Iterator[str]:
 def _tokenizer(settings: Settings) -> Iterator[str]:
     tokenizer = settings.tokenizer
     if tokenizer.base:
-        for name in ("normalizers", "pre_tokenizers"):
-            if getattr(tokenizer, name) is not None:
-                yield (
-                    f"FINETUNE_TOKENIZER__{name.upper()} has no effect with FINETUNE_TOKENIZER__BASE, "
-                    "whose own blocks are kept; unset one of them"
-                )
+        for name in sorted(tokenizer.model_fields_set - {"base", "vocab_size"}):
+            yield (
+                f"FINETUNE_TOKENIZER__{name.upper()} has no effect with FINETUNE_TOKENIZER__BASE, "
+                "whose own blocks are kept; unset one of them"
+            )
 
 
 def _columns(settings: Settings) -> Iterator[str]:

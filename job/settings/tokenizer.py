@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from job.settings.base import Section
-from job.settings.data import Names
+from job.settings.data import listed
+
+Normalizer = Literal["nfc", "nfd", "nfkc", "nfkd", "lowercase", "strip", "strip_accents", "bert"]
+PreTokenizer = Literal[
+    "whitespace",
+    "whitespace_split",
+    "bert",
+    "byte_level",
+    "metaspace",
+    "punctuation",
+    "digits",
+    "characters",
+]
 
 
 class Tokenizer(Section):
@@ -25,10 +37,22 @@ class Tokenizer(Section):
     min_frequency: Annotated[int, Field(ge=1)] = 2
     """How often something must stand in the texts to become a token."""
 
-    normalizers: Names | None = None
+    normalizers: (
+        Annotated[
+            tuple[Normalizer, ...],
+            BeforeValidator(listed, json_schema_input_type=str | list[Normalizer]),
+        ]
+        | None
+    ) = None
     """In order: nfc, nfd, nfkc, nfkd, lowercase, strip, strip_accents, bert. `[]` is none."""
 
-    pre_tokenizers: Names | None = None
+    pre_tokenizers: (
+        Annotated[
+            tuple[PreTokenizer, ...],
+            BeforeValidator(listed, json_schema_input_type=str | list[PreTokenizer]),
+        ]
+        | None
+    ) = None
     """In order: whitespace, whitespace_split, bert, byte_level, metaspace, punctuation, digits, characters."""
 
     post_processor: Literal["auto", "none", "bert", "end"] = "auto"

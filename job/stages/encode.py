@@ -24,7 +24,7 @@ from job.telemetry import event, warn
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-ENCODE_VERSION = 1
+ENCODE_VERSION = 2
 """Raised by hand when the same rows and settings come to mean other tokens."""
 
 BATCH_ROWS = 2000

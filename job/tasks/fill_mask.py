@@ -66,6 +66,18 @@ class FillMask(Task):
 
     # -- fitting ---------------------------------------------------------------------------------
 
+    def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Checks that there is a mask token.
+
+        Raises:
+            SettingsError: the tokenizer has none.
+        """
+        if tokenizer.mask_token_id is None:
+            raise SettingsError(
+                "the task fill-mask needs a tokenizer with a mask token, and this one has none",
+                hint="take a masked language model such as BERT or RoBERTa, or FINETUNE_TASK=text-generation",
+            )
+
     @property
     def facts(self) -> dict[str, Any]:
         """The token ids that masking needs."""
@@ -93,16 +105,7 @@ class FillMask(Task):
         model_labels: tuple[str, ...],
         tokenizer: PreTrainedTokenizerFast,
     ) -> FillMask:
-        """The task with the tokenizer's mask token.
-
-        Raises:
-            SettingsError: the tokenizer has none.
-        """
-        if tokenizer.mask_token_id is None:
-            raise SettingsError(
-                "the task fill-mask needs a tokenizer with a mask token, and this one has none",
-                hint="take a masked language model such as BERT or RoBERTa, or FINETUNE_TASK=text-generation",
-            )
+        """The task with the tokenizer's mask token."""
         return replace(
             self,
             mask_id=int(tokenizer.mask_token_id),

@@ -7,6 +7,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from job.errors import DataError, SettingsError
 
 
@@ -29,12 +32,41 @@ def as_list(text: str) -> list[str] | None:
     return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
+def words(text: str | None) -> list[str] | None:
+    """A JSON list's values, or what white space separates."""
+    return None if text is None else as_list(text.strip()) or text.split()
+
+
 def classes(label: str | None) -> list[str]:
     """The labels in a JSON list, or the label itself."""
     if label is None:
         return []
     listed = as_list(label)
     return [label] if listed is None else listed
+
+
+def multi_hot(labels: Sequence[str], index: Mapping[str, int]) -> pa.ListArray:
+    """1 for each label in a row's JSON list, else 0; list<float>, as many a row as there are labels.
+
+    Args:
+        labels: a JSON list a row.
+        index: the place of each label.
+
+    Raises:
+        DataError: a row's label is no list.
+    """
+    hot = np.zeros((len(labels), len(index)), dtype=np.float32)
+    for row, label in zip(hot, labels, strict=True):
+        names = as_list(label)
+        if names is None:
+            raise DataError(
+                f"the label {label[:40]!r} is no list, and the first rows' labels are",
+                hint='write every label as a list (["a"]), or set '
+                "FINETUNE_MODEL__PROBLEM_TYPE=single_label_classification",
+            )
+        row[[index[name] for name in names]] = 1
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(hot.ravel()), len(index))
+    return rows.cast(pa.list_(pa.float32()))
 
 
 def ordered(labels: Iterable[str], model_labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -68,6 +68,14 @@ def trials(task: Task, table: MappedTable, count: int) -> list[dict[str, Any]]:
     return found
 
 
+def before(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The special tokens that the tokenizer puts before a text."""
+    ids = tokenizer("a")["input_ids"]
+    inside = tokenizer("a", add_special_tokens=False)["input_ids"]
+    starts = [i for i in range(len(ids)) if ids[i : i + len(inside)] == inside]
+    return list(ids[: starts[0]]) if starts else []
+
+
 def decoded(tokenizer: PreTrainedTokenizerFast, ids: Sequence[Any]) -> list[str]:
     """Token ids as texts, without special tokens and white space around them."""
     whole = [np.asarray(row).astype(np.int64) for row in ids]

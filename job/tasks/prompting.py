@@ -67,9 +67,10 @@ class Prompting(TextGeneration):
             ]
         # what a tokenizer puts behind a text would end it
         whole = tokenize(tokenizer, texts, None, None, special=False).input_ids.to_pylist()
-        before = _before(tokenizer) if role != "messages" else []
+        before = lm.before(tokenizer) if role != "messages" else []
         room = max(1, max_length - len(before) - min(self.most, max_length // 2))
-        first = [tokenizer.bos_token_id or tokenizer.eos_token_id]
+        bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+        first = [eos if bos is None else bos]
         ids = [before + row[-room:] or first for row in whole]  # nothing at all cannot go on
         cut = sum(len(row) > room for row in whole)
         columns = {
@@ -107,14 +108,6 @@ class Prompting(TextGeneration):
     def written(self, scored: Scored) -> dict[str, Any]:
         """`prediction`: the text behind each prompt, without special tokens and white space around it."""
         return {"prediction": lm.decoded(scored.tokenizer, scored.outputs)}
-
-
-def _before(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """The special tokens that the tokenizer puts before a text."""
-    ids = tokenizer("a")["input_ids"]
-    inside = tokenizer("a", add_special_tokens=False)["input_ids"]
-    starts = [i for i in range(len(ids)) if ids[i : i + len(inside)] == inside]
-    return list(ids[: starts[0]]) if starts else []
 
 
 def _problem_of_chat(chat: str | None) -> str | None:

@@ -56,7 +56,10 @@ def fault(words: Sequence[str], tags: Sequence[str], scheme: str) -> str | None:
         )
     wrong = next((tag for tag in tags if not is_tag(first_of(tag, scheme), scheme)), None)
     if wrong is not None:
-        return f"the tag {wrong[:40]!r} is not in the scheme: {described(scheme)}"
+        return (
+            f"the tag {wrong[:40]!r} is not in the scheme: {described(scheme)}; "
+            "token-classification needs one of these"
+        )
     return None if any(word.strip() for word in words) else "no tokens"
 
 

@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 
     from job.tables import MappedTable
 
-SINGLE, MULTI, REGRESSION = (
-    "single_label_classification",
-    "multi_label_classification",
-    "regression",
-)
+SINGLE, MULTI = "single_label_classification", "multi_label_classification"
+REGRESSION = "regression"
 
 
 @dataclass(frozen=True)
@@ -190,19 +187,7 @@ class TextClassification(Task):
         index = {label: i for i, label in enumerate(self.labels)}
         if self.problem_type == SINGLE:
             return pa.array(np.array([index[label] for label in labels], dtype=np.int64))
-        hot = np.zeros((len(labels), len(self.labels)), dtype=np.float32)
-        for row, label in zip(hot, labels, strict=True):
-            names = label_names.as_list(label)
-            if names is None:
-                raise DataError(
-                    f"the label {label[:40]!r} is no list, and the first rows' labels are",
-                    hint='write every label as a list (["a"]), or set '
-                    f"FINETUNE_MODEL__PROBLEM_TYPE={SINGLE}",
-                )
-            row[[index[name] for name in names]] = 1
-        return pa.FixedSizeListArray.from_arrays(pa.array(hot.ravel()), len(self.labels)).cast(
-            pa.list_(pa.float32())
-        )
+        return label_names.multi_hot(labels, index)
 
     def truth(self, table: MappedTable) -> Floats:
         """The labels of all rows: class numbers or scores, shape (rows,); multi-hot, (rows, labels)."""
@@ -216,8 +201,7 @@ class TextClassification(Task):
         """A weight for each label, shape (labels,); ones without class weights."""
         if self.class_weights == "balanced" and self.problem_type == SINGLE:
             counts = np.array([self.train_counts[label] for label in self.labels], dtype=np.float32)
-            balanced: Floats = (counts.sum() / (len(counts) * counts)).astype(np.float32)
-            return balanced
+            return np.asarray(counts.sum() / (len(counts) * counts), np.float32)
         given = self.class_weights if isinstance(self.class_weights, Mapping) else {}
         return np.array([given.get(label, 1.0) for label in self.labels], dtype=np.float32)
 
@@ -225,8 +209,7 @@ class TextClassification(Task):
         """The weight of the row's class; one for multi-label and regression."""
         if self.problem_type != SINGLE:
             return np.ones(len(rows), dtype=np.float32)
-        weights: Floats = self.weights_of_labels()[table.column("labels")[rows]]
-        return weights
+        return np.asarray(self.weights_of_labels()[table.column("labels")[rows]])
 
     def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids, attention_mask, token_type_ids, labels and weights as tensors."""
@@ -276,11 +259,10 @@ class TextClassification(Task):
         """Softmax over the labels, a sigmoid for each, or the score as it is; shape (rows, labels)."""
         if self.problem_type == REGRESSION:
             return logits
-        if self.problem_type == MULTI:
-            return (1 / (1 + np.exp(-logits))).astype(np.float32)
-        exponent = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        softmax: Floats = (exponent / exponent.sum(axis=-1, keepdims=True)).astype(np.float32)
-        return softmax
+        from scipy.special import expit, softmax
+
+        found = expit(logits) if self.problem_type == MULTI else softmax(logits, axis=-1)
+        return np.asarray(found, np.float32)
 
     @property
     def compared(self) -> tuple[str, ...]:

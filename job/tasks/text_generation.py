@@ -80,19 +80,13 @@ class TextGeneration(Task):
             if prompt is None
             else None
             if completion and completion.strip()
-            else "nothing to learn: the completion is empty"
+            else "nothing to learn: the completion is empty; text-generation needs one"
             for prompt, completion in pairs
         ]
 
     # -- features --------------------------------------------------------------------------------
 
-    def fitted(
-        self,
-        first: Columns,
-        counts: Mapping[str, Mapping[str, int]],
-        model_labels: tuple[str, ...],
-        tokenizer: PreTrainedTokenizerFast,
-    ) -> TextGeneration:
+    def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:
         """Checks that the tokenizer can end a text, and can lay out a chat where there are chats.
 
         Raises:
@@ -109,7 +103,6 @@ class TextGeneration(Task):
                 "the column of messages needs a tokenizer with a chat template, and this one has none",
                 hint="take a chat model's tokenizer, or use FINETUNE_DATA__COLUMNS__PROMPT and __COMPLETION",
             )
-        return self
 
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
@@ -119,16 +112,19 @@ class TextGeneration(Task):
             tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
             return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
         prompts, completions = self._halves(rows, tokenizer)
-        special = "prompt" in self.columns  # a chat template writes its special tokens itself
-        asked = tokenize(tokenizer, prompts, None, None, special=special).input_ids.to_pylist()
+        asked = tokenize(tokenizer, prompts, None, None, special=False).input_ids.to_pylist()
         answers = tokenize(tokenizer, completions, None, None, special=False).input_ids.to_pylist()
+        # a chat template writes its special tokens itself; behind a prompt none would end it
+        before = [] if "messages" in self.columns else lm.before(tokenizer)
         end = [] if "messages" in self.columns else [tokenizer.eos_token_id]
         cut, ids, labels = 0, [], []
         for prompt, answer in zip(asked, answers, strict=True):
-            cut += len(prompt) + len(answer) + len(end) > max_length
+            cut += len(before) + len(prompt) + len(answer) + len(end) > max_length
             # an answer is worth more than the beginning of a long prompt
             learned = (answer + end)[: max(1, max_length - 1)]
-            given = prompt[max(0, len(prompt) + len(learned) - max_length) :]
+            room = max_length - len(learned)
+            rest = prompt[max(0, len(prompt) - max(0, room - len(before))) :]
+            given = (before + rest)[-room:]
             ids.append(given + learned)
             labels.append([lm.IGNORED] * len(given) + learned)
         columns = {
@@ -241,5 +237,5 @@ def _problem_of_chat(chat: str | None) -> str | None:
     except (ValueError, TypeError, KeyError, IndexError):
         return 'messages must be a list of {"role": …, "content": …}'
     if roles[-1] != "assistant" or not last.strip():
-        return "nothing to learn: the last message is not the assistant's"
+        return "nothing to learn: the last message is not the assistant's; text-generation needs an answer"
     return None

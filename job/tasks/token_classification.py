@@ -25,7 +25,6 @@ from job.tasks.windows import (
     groups,
     lists,
     merged,
-    opened,
     stride_of,
     windows_of,
 )
@@ -35,21 +34,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.tables import MappedTable
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence with what the model made of it."""
-
-    words: list[str]
-    truth: list[str]
-    guess: list[str]
-    tokens: aggregation.Tokens
-
-    @property
-    def text(self) -> str:
-        """The words as the model sees them."""
-        return " ".join(self.words)
 
 
 @dataclass(frozen=True)
@@ -174,7 +158,7 @@ class TokenClassification(Task):
 
     def completed(self, rows: Columns) -> Columns:
         """The first tag for every word; a text that is no list is cut into words at white space."""
-        words = [_words(text) for text in rows["tokens"]]
+        words = [label_names.words(text) for text in rows["tokens"]]
         tokens = [None if w is None else json.dumps(w, ensure_ascii=False) for w in words]
         tags = [json.dumps([self.labels[0]] * len(w or [])) for w in words]
         return {**rows, "tokens": tokens, "tags": tags}
@@ -268,13 +252,13 @@ class TokenClassification(Task):
         rows = [logits[kept] for logits, kept in zip(outputs.logits.float(), mask, strict=True)]
         return [row.cpu().numpy() for row in rows], float(self.loss(outputs, batch))
 
-    def sentences(self, scored: Scored) -> Iterator[Sentence]:
+    def sentences(self, scored: Scored) -> Iterator[aggregation.Sentence]:
         """Every cleaned row with its tags; each token's from the window where it has most context."""
         words, tags = (scored.rows.table.column(r).to_pylist() for r in ("tokens", "tags"))
         parts = groups(scored.table.column(ROW), len(words))
         for numbers, given, marks in zip(parts, words, tags, strict=True):
             sentence, truth = _listed(given) or [], _listed(marks) or []
-            tokens = _tokens(scored, numbers)
+            tokens = aggregation.tokens_of(scored, numbers)
             owner = tagging.words_of(tokens.starts, tokens.ends, sentence)
             first = tagging.is_first(owner)
             # a word that no token stands for is no entity
@@ -282,7 +266,9 @@ class TokenClassification(Task):
             best = tokens.probabilities.argmax(axis=-1)
             for word, label in zip(owner[first].tolist(), best[first].tolist(), strict=True):
                 guess[word] = self.labels[label]
-            yield Sentence(sentence, tagging.repaired(truth, self.scheme), guess, tokens)
+            yield aggregation.Sentence(
+                sentence, tagging.repaired(truth, self.scheme), guess, tokens
+            )
 
     def metrics(self, scored: Scored) -> dict[str, float]:
         """See job.tasks.tagging_metrics."""
@@ -308,22 +294,3 @@ class TokenClassification(Task):
 
 def _listed(text: str | None) -> list[str] | None:
     return label_names.as_list((text or "").strip())
-
-
-def _words(text: str | None) -> list[str] | None:
-    """A JSON list's values, or what white space separates."""
-    return None if text is None else _listed(text) or text.split()
-
-
-def _tokens(scored: Scored, numbers: Rows) -> aggregation.Tokens:
-    """A text's tokens with their probabilities, from its windows."""
-    windows = opened(scored.table, numbers)
-    firsts = [window.first for window in windows]
-    logits = [scored.outputs[number][w.inside] for number, w in zip(numbers, windows, strict=True)]
-    whole = merged(firsts, logits)
-    exponent = np.exp(whole - whole.max(axis=-1, keepdims=True)) if len(whole) else whole
-    ids, starts, ends = (
-        merged(firsts, [getattr(window, name)[window.inside] for window in windows])
-        for name in ("input_ids", "starts", "ends")
-    )
-    return aggregation.Tokens(ids, starts, ends, exponent / exponent.sum(axis=-1, keepdims=True))

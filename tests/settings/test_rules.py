@@ -44,3 +44,15 @@ def test_label_smoothing_is_not_for_positions() -> None:
     with pytest.raises(SettingsError, match="no meaning for question-answering"):
         load({**given, "FINETUNE_TASK": "question-answering"})
     load({**given, "FINETUNE_TASK": "token-classification"})
+
+
+def test_blocks_of_a_tokenizer() -> None:
+    """A base tokenizer keeps its own; and a name that is none is found out before the texts are read."""
+    based = {**COMPLETE, "FINETUNE_TOKENIZER__BASE": "org/model"}
+    load({**based, "FINETUNE_TOKENIZER__VOCAB_SIZE": "900"}, command="tokenizer")
+    for name, value in (("KIND", "char"), ("NORMALIZERS", "nfc"), ("POST_PROCESSOR", "end")):
+        given = {**based, f"FINETUNE_TOKENIZER__{name}": value}
+        with pytest.raises(SettingsError, match=f"FINETUNE_TOKENIZER__{name} has no effect"):
+            load(given, command="tokenizer")
+    with pytest.raises(SettingsError, match="'spaces': input should be 'whitespace', "):
+        load({**COMPLETE, "FINETUNE_TOKENIZER__PRE_TOKENIZERS": "digits, spaces"})

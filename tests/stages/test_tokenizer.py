@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -17,8 +17,8 @@ from transformers import AutoTokenizer
 from job.artifacts import CleanRows
 from job.demo import tickets
 from job.errors import SettingsError
-from job.settings.tokenizer import Tokenizer
-from job.stages.tokenizer import train_tokenizer
+from job.settings.tokenizer import Normalizer, PreTokenizer, Tokenizer
+from job.stages.tokenizer import blocks, train_tokenizer
 from tests.samples import cleaned, finetune, tiny_bert, write_tickets
 
 TEXTS = [text for text, _ in tickets(400)]
@@ -122,13 +122,20 @@ def test_an_existing_tokenizer_is_trained_anew(make: Make, tmp_path: Path) -> No
     assert found["base"]["unknown_rate"] > found["tokenizer"]["unknown_rate"]
 
 
-def test_a_vocabulary_below_its_alphabet_and_an_unknown_block_are_refused(make: Make) -> None:
-    with pytest.raises(SettingsError, match="VOCAB_SIZE=100 is smaller than the alphabet"):
-        make(kind="bpe", vocab_size=100)
-    with pytest.raises(SettingsError, match="PRE_TOKENIZERS names spaces"):
-        make(pre_tokenizers=("spaces",))
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram", "char"])
+def test_a_vocabulary_below_its_alphabet_is_refused(make: Make, kind: str) -> None:
+    with pytest.raises(SettingsError, match="VOCAB_SIZE=20 is smaller than the alphabet"):
+        make(kind=kind, vocab_size=20)
+
+
+def test_a_missing_token_is_refused(make: Make) -> None:
     with pytest.raises(SettingsError, match="POST_PROCESSOR=bert needs a cls_token"):
         make(kind="bpe", post_processor="bert")
+
+
+def test_every_block_that_can_be_named_is_there() -> None:
+    assert get_args(Normalizer) == tuple(blocks.NORMALIZERS)
+    assert get_args(PreTokenizer) == tuple(blocks.PRE_TOKENIZERS)
 
 
 def test_published_and_used_by_a_model_in_the_same_store(tmp_path: Path) -> None:

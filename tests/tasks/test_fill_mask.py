@@ -40,6 +40,27 @@ def test_labels_stand_where_tokens_were_chosen(ids: np.ndarray, row: int, epoch:
     assert chosen.any() or np.isin(ids, TASK.special_ids).all()
 
 
+@given(tokens, st.integers(0, 1000), st.integers(-1, 4))
+def test_masking_token_by_token(ids: np.ndarray, row: int, epoch: int) -> None:
+    """The slow reference: a draw decides for each token, and another what becomes of it."""
+    draws = np.random.default_rng([TASK.seed, epoch + 1, row, 0]).random(len(ids))
+    random = np.random.default_rng([TASK.seed, epoch + 1, row, 1])
+    actions, words = random.random(len(ids)), random.integers(0, TASK.vocabulary, len(ids))
+    free = [i for i in range(len(ids)) if ids[i] not in TASK.special_ids]
+    chosen = [i for i in free if draws[i] < TASK.probability]
+    if free and not chosen:
+        chosen = [min(free, key=lambda i: draws[i])]
+    expected, labels = ids.tolist(), [-100] * len(ids)
+    for i in chosen:
+        labels[i] = int(ids[i])
+        if actions[i] < 0.8:
+            expected[i] = TASK.mask_id
+        elif actions[i] < 0.9:
+            expected[i] = int(words[i])
+    found = TASK.masked(ids, row, epoch)
+    assert (found[0].tolist(), found[1].tolist()) == (expected, labels)
+
+
 def test_the_rates_are_those_of_the_paper() -> None:
     ids = np.random.default_rng(0).integers(10, 100, 40_000)
     inputs, labels = TASK.masked(ids, 0, 0)
@@ -85,7 +106,7 @@ def test_a_tokenizer_without_a_mask_token_is_refused(bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bert)
     tokenizer.mask_token = None
     with pytest.raises(SettingsError, match="needs a tokenizer with a mask token"):
-        FillMask.create(Columns(), Train(), 0).fitted({}, {}, (), tokenizer)
+        FillMask.create(Columns(), Train(), 0).configure_tokenizer(tokenizer)
 
 
 def test_the_loss_is_transformers_own(bert: Path, tmp_path: Path) -> None:

@@ -236,8 +236,11 @@ def test_tokenizers_that_cannot_do_it_are_refused(tokenizer: Any) -> None:
         made().configure_tokenizer(other)
 
 
-def test_20_steps_have_the_losses_of_trainer(folder: Path, tokenizer: Any, tmp_path: Path) -> None:
-    task = made()
+@pytest.mark.parametrize("kind", [Translation, Summarization])
+def test_20_steps_have_the_losses_of_trainer(
+    folder: Path, tokenizer: Any, tmp_path: Path, kind: type[Seq2Seq]
+) -> None:
+    task = made(kind)
     rows = {"source": [a for a, _ in BACKWARDS[:120]], "target": [b for _, b in BACKWARDS[:120]]}
     encoded(task.features(rows, tokenizer, 64), tmp_path / "train.arrow")
 

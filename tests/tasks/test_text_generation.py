@@ -16,6 +16,7 @@ from job.settings import Columns
 from job.tables import MappedTable
 from job.tasks.base import FIXED, Scored
 from job.tasks.padding import Padding
+from job.tasks.prompting import Prompting
 from job.tasks.text_generation import TextGeneration
 from job.tasks.tokens import tokenize
 from tests.samples import encoded, tiny_bert
@@ -90,10 +91,21 @@ def test_plain_text_is_packed_with_the_end_of_text_between(
 def test_a_long_prompt_loses_its_beginning_and_is_counted(tokenizer: Any) -> None:
     task = made(prompt="prompt", completion="completion")
     features = task.features({"prompt": ["a b c d e f"], "completion": ["g"]}, tokenizer, 5)
-    assert tokenizer.decode(features.columns["input_ids"][0].as_py()) == "f [SEP] g [SEP]".replace(
-        "f [SEP]", "e f [SEP]"
-    )
+    assert tokenizer.decode(features.columns["input_ids"][0].as_py()) == "[CLS] e f g [SEP]"
     assert features.truncated == 1
+
+
+@pytest.mark.parametrize("prompt", ["a b", "a b c d e f g a b c d e f g"])
+def test_a_prompt_is_the_same_in_training_and_in_use(tokenizer: Any, prompt: str) -> None:
+    """This tokenizer puts [SEP] behind a text; a model that learned it there would miss it in use."""
+    task = made(prompt="prompt", completion="completion")
+    learned = task.features({"prompt": [prompt], "completion": ["g"]}, tokenizer, 10).columns
+    asked = Prompting.of(task).features({"prompt": [prompt]}, tokenizer, 10).columns
+    (given,) = asked["input_ids"].to_pylist()
+    ids, labels = learned["input_ids"][0].as_py(), learned["labels"][0].as_py()
+    answer = [label for label in labels if label != -100]
+    assert ids[0] == given[0] == tokenizer.cls_token_id
+    assert ids[: -len(answer)][-len(given) + 1 :] == given[1:]
 
 
 def test_the_last_answer_of_a_chat_is_learned(tokenizer: Any) -> None:
@@ -116,7 +128,7 @@ def test_answers_are_generated_and_compared(
     written = task.written(Scored(outputs, table, table, tokenizer))
     assert written["reference"] == ["b c d", "e"]
     for prompt, prediction in zip(PAIRS["prompt"], written["prediction"], strict=True):
-        ids = tokenizer(prompt, return_tensors="pt").input_ids
+        ids = tokenizer(prompt, return_tensors="pt").input_ids[:, :-1]  # without [SEP]
         alone = model.generate(
             ids, do_sample=False, max_new_tokens=6, attention_mask=torch.ones_like(ids)
         )
@@ -127,17 +139,20 @@ def test_answers_are_generated_and_compared(
     assert task.metrics(Scored(outputs, table, table, tokenizer))["exact_match"] == 0
 
 
+EMPTY = "nothing to learn: the completion is empty; text-generation needs one"
+
+
 def test_rows_with_nothing_to_learn_are_problems() -> None:
     task = made(prompt="prompt", completion="completion")
     found = task.problems({"prompt": [None, "a", "a"], "completion": ["b", " ", "c"]})
-    assert found == ["no prompt", "nothing to learn: the completion is empty", None]
+    assert found == ["no prompt", EMPTY, None]
     chats = [
         '[{"role": "user", "content": "a"}]',
         "no list",
         '[{"role": "assistant", "content": "a"}]',
     ]
     found = made(messages="messages").problems({"messages": chats})
-    assert found[0] == "nothing to learn: the last message is not the assistant's"
+    assert str(found[0]).startswith("nothing to learn: the last message is not the assistant's")
     assert found[1] is not None
     assert found[2] is None
 
@@ -145,10 +160,10 @@ def test_rows_with_nothing_to_learn_are_problems() -> None:
 def test_a_tokenizer_that_cannot_do_it_is_refused(tokenizer: Any) -> None:
     other = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
     with pytest.raises(SettingsError, match="eos_token"):
-        made().fitted({}, {}, (), other)
+        made().configure_tokenizer(other)
     other.eos_token = "[SEP]"
     with pytest.raises(SettingsError, match="chat template"):
-        made(messages="messages").fitted({}, {}, (), other)
+        made(messages="messages").configure_tokenizer(other)
 
 
 def test_messages_are_the_text_and_stay_as_they_are() -> None:

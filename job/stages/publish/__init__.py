@@ -89,12 +89,18 @@ def publish(
         poll()
         fetch(store, version.key, back, manifest=manifest)
         here = replace(place, folder=back)
-        rows = compare(task, here, dataset, predictions, facts.max_length, poll=poll)
+        rows, largest = compare(task, here, dataset, predictions, facts.max_length, poll=poll)
     except JobError:
         withdraw(store, version.key)
         raise
     seal(store, version.key, manifest)
-    milestone("Published", "published and read back", version=version.name, rows_compared=rows)
+    milestone(
+        "Published",
+        "published and read back",
+        version=version.name,
+        rows_compared=rows,
+        largest_difference=float(f"{largest:.2g}"),
+    )
     return Published(version, back)
 
 

@@ -33,21 +33,21 @@ def compare(
     max_length: int,
     *,
     poll: Callable[[], None] = lambda: None,
-) -> int:
+) -> tuple[int, float]:
     """Run held-out rows, as text, through the published files; compare with predictions.parquet.
 
     Returns:
-        The rows compared; 0 when nothing was held out.
+        The rows compared, 0 when nothing was held out, and the largest difference (see `distance`).
 
     Raises:
         JobError: the fresh process failed, or its outputs differ.
     """
     rows = [row for split in SPLITS for row in _first(task, dataset, split)]
     if not rows:
-        return 0
+        return 0, 0.0
     expected = _expected(task, predictions, rows)
     found = _fresh(task, place, rows, max_length, poll)
-    compared = 0
+    compared, largest = 0, 0.0
     for row, want, got in zip(rows, expected, found, strict=True):
         if got is None:
             continue
@@ -59,7 +59,8 @@ def compare(
                 f"the published model gives other outputs than were scored: row {row['row']} of "
                 f"{row['split']} differs by {difference:.3g}; the version is withdrawn"
             )
-    return compared
+        largest = max(largest, difference)
+    return compared, largest
 
 
 def distance(want: Any, got: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,17 +44,14 @@ def train_tokenizer(
     Raises:
         SettingsError: a block does not fit the others, or the vocabulary its alphabet.
     """
-    if settings.base and base is not None:
-        batches = _batches(rows, poll)
-        tokenizer = base.train_new_from_iterator(batches, settings.vocab_size, show_progress=False)
-    else:
-        tokenizer = _built(settings, rows, poll)
+    with _room_for_the_alphabet(settings):
+        if settings.base and base is not None:
+            batches, size = _batches(rows, poll), settings.vocab_size
+            tokenizer = base.train_new_from_iterator(batches, size, show_progress=False)
+        else:
+            tokenizer = _built(settings, rows, poll)
     if len(tokenizer) > settings.vocab_size:
-        raise SettingsError(
-            f"FINETUNE_TOKENIZER__VOCAB_SIZE={settings.vocab_size} is smaller than the alphabet: "
-            f"the texts' characters and the special tokens are {len(tokenizer)} already",
-            hint=f"set it above {len(tokenizer)}, or normalize the texts (nfkc, lowercase)",
-        )
+        raise _too_small(settings, f"are {len(tokenizer)} already")
     texts = list(islice(chain.from_iterable(_batches(rows, poll)), SAMPLE))
     found = report(tokenizer, texts, base)
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,6 +59,25 @@ def train_tokenizer(
     (folder / "tokenizer_report.json").write_text(json.dumps(found, indent=1, ensure_ascii=False))
     event("tokenizer trained", **found["tokenizer"])
     return found
+
+
+@contextmanager
+def _room_for_the_alphabet(settings: Settings) -> Iterator[None]:
+    """Unigram's trainer, alone of them, does not go over its bound."""
+    try:
+        yield
+    except Exception as error:
+        if "not large enough to contain all chars" not in str(error):
+            raise
+        raise _too_small(settings, "are more") from None
+
+
+def _too_small(settings: Settings, how_many: str) -> SettingsError:
+    return SettingsError(
+        f"FINETUNE_TOKENIZER__VOCAB_SIZE={settings.vocab_size} is smaller than the alphabet: "
+        f"the texts' characters and the special tokens {how_many}",
+        hint="raise it, or normalize the texts (nfkc, lowercase)",
+    )
 
 
 def _built(settings: Settings, rows: CleanRows, poll: Callable[[], None]) -> Any:

@@ -5,7 +5,6 @@ Each kind is the pipeline of a well-known model; any block of it can be replaced
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,33 +78,19 @@ def special_tokens(settings: Settings) -> dict[str, str]:
 
 
 def build(settings: Settings) -> tuple[Tokenizer, Any]:
-    """An untrained tokenizer and its trainer.
-
-    Raises:
-        SettingsError: a block's name is unknown, or a special token that a block needs is not set.
-    """
+    """An untrained tokenizer and its trainer."""
     kind, special = KINDS[settings.kind], special_tokens(settings)
     model, trainer, decoder = _model(settings, special)
     tokenizer = Tokenizer(model)
     chosen = kind.normalizers if settings.normalizers is None else settings.normalizers
     if chosen:
-        tokenizer.normalizer = normalizers.Sequence(_named("NORMALIZERS", NORMALIZERS, chosen))
+        tokenizer.normalizer = normalizers.Sequence([NORMALIZERS[name]() for name in chosen])
     chosen = kind.pre_tokenizers if settings.pre_tokenizers is None else settings.pre_tokenizers
     if chosen:
-        blocks = _named("PRE_TOKENIZERS", PRE_TOKENIZERS, chosen)
+        blocks = [PRE_TOKENIZERS[name]() for name in chosen]
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(blocks)
     tokenizer.decoder = decoder
     return tokenizer, trainer
-
-
-def _named(setting: str, known: dict[str, Any], names: Sequence[str]) -> list[Any]:
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise SettingsError(
-            f"FINETUNE_TOKENIZER__{setting} names {', '.join(unknown)}",
-            hint=f"use {', '.join(known)}",
-        )
-    return [known[name]() for name in names]
 
 
 def _model(settings: Settings, special: dict[str, str]) -> tuple[Any, Any, Any]:
@@ -129,8 +114,9 @@ def _model(settings: Settings, special: dict[str, str]) -> tuple[Any, Any, Any]:
     words = models.WordLevel(unk_token=unknown)
     if settings.kind == "wordlevel":
         return words, trainers.WordLevelTrainer(**often), None
-    # every character counts, however rare
-    return words, trainers.WordLevelTrainer(**common, min_frequency=1), decoders.Fuse()
+    # every character counts, however rare; whether there is room for them is seen afterwards
+    every = {**common, "vocab_size": 2**31, "min_frequency": 1}
+    return words, trainers.WordLevelTrainer(**every), decoders.Fuse()
 
 
 def post_processor(settings: Settings, tokenizer: Tokenizer) -> Any:

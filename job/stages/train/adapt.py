@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 def adapted(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, task: Task, settings: Model
 ) -> Any:
-    """The model with a padding token and a row for each token of the tokenizer, with gradient
+    """The model with a padding token, an end and a row for each token of the tokenizer, with gradient
     checkpointing and adapters as the settings say."""
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
         event("the model has no padding token; the tokenizer's is taken", token=tokenizer.pad_token)
+    _end_with(model, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer))
@@ -36,6 +37,20 @@ def adapted(
         model.gradient_checkpointing_enable()
         model.enable_input_require_grads()
     return _with_adapters(model, task, settings.lora) if settings.lora else model
+
+
+def _end_with(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Let generation end where training ends a text: with another tokenizer than the model's own, or
+    in a new model, that is another token."""
+    generation, end = getattr(model, "generation_config", None), tokenizer.eos_token_id
+    if generation is None or end is None:
+        return
+    own = generation.eos_token_id
+    if end not in (own if isinstance(own, list) else [own]):
+        model.config.eos_token_id = generation.eos_token_id = end
+        event("the model ends texts otherwise; the tokenizer's end is taken", before=own, now=end)
+    if generation.forced_eos_token_id is not None:  # BART's config has one by default
+        generation.forced_eos_token_id = generation.eos_token_id
 
 
 def _with_adapters(model: PreTrainedModel, task: Task, settings: Lora) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from job import checkpoint, models
 from job.checkpoint import Restored, TrainerState
-from job.errors import SettingsError, Stopped
+from job.errors import JobError, SettingsError, Stopped
 from job.history import History
 from job.optimization import adamw
 from job.runtime import (
