@@ -64,7 +64,8 @@ class Crew:
     def _worker(self, local: int, name: str) -> subprocess.Popen[bytes]:
         # on a CPU that is shared, threads that spin at a barrier keep the one they wait for from
         # running: a step takes up to ten times as long; threads that sleep cost nothing measurable
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+        quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # else stacks in the log of who waits for a peer
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", **quiet, **os.environ}
         for variable in LAUNCHERS:  # torch and accelerate read them too, and would count otherwise
             environment.pop(variable, None)
         if self._layout.world > 1:

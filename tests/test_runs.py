@@ -87,3 +87,26 @@ def test_what_was_frozen_is_read_by_later_attempts(store: Store) -> None:
     assert run.stored("inputs.json") is None
     run.freeze("inputs.json", {"files": []})
     assert opened(store).stored("inputs.json") == {"files": []}
+
+
+def test_how_an_attempt_ended_is_kept_until_the_next(store: Store) -> None:
+    run = opened(store)
+    run.begin_attempt(3)
+    run.failed(SettingsError("no such thing at s3://key:secret@bucket/a", hint="look"))
+    kept = opened(store)
+    assert not kept.finished
+    assert kept.state.failure["exit_code"] == 78
+    assert "secret" not in kept.state.failure["message"]
+    kept.begin_attempt(3)
+    assert opened(store).state.failure == {}
+
+
+def test_skips_are_counted_where_a_run_has_ended_well(store: Store) -> None:
+    run = opened(store)
+    run.begin_attempt(3)
+    run.finish("done", {"model": "m/models/1"})
+    for _ in range(2):
+        opened(store).skipped()
+    state = opened(store).state
+    assert (state.outcome, state.skips, state.result) == ("done", 2, {"model": "m/models/1"})
+    assert state.ended >= state.began

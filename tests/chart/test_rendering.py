@@ -54,6 +54,13 @@ def _keeps_to_the_restricted_standard(spec: Body) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
+def test_helm_s_own_linter_finds_nothing(binary: str, example: str) -> None:
+    arguments = ("lint", "--strict", str(helm.CHART))
+    done = helm.run(binary, *arguments, values=manifests.EXAMPLES / f"{example}.yaml")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_s_config_is_one(binary: str, example: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     for body in rendered(binary, example):

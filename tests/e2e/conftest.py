@@ -221,6 +221,6 @@ def _values(name: str, image: str, uri: str, endpoint: str) -> dict[str, Any]:
             "output": uri,
             "data": {"train": f"{uri}/{name}/*.csv", "max_bad_fraction": 0.05},
             "model": {"name": f"{uri}/base"},
-            "train": {"epochs": 2, "learning_rate": 5e-3},
+            "train": {"epochs": 8, "learning_rate": 5e-3},
         },
     }

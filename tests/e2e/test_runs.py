@@ -15,7 +15,7 @@ from tests.e2e.kube import Body, Helm, Kube, end_of, index_of, until
 pytestmark = [pytest.mark.e2e]
 Release = Callable[..., Helm]
 
-LONG = {"train": {"epochs": 400}, "checkpoint": {"every_seconds": 3}}
+LONG = {"train": {"epochs": 150}, "checkpoint": {"every_seconds": 3}}
 """Some minutes of training, for a test to do something in the middle of it."""
 
 
