@@ -34,7 +34,17 @@ def schema() -> dict[str, Any]:
     for name, part in settings.pop("$defs").items():
         whole["definitions"][name] = _draft_07(part)
     whole["properties"] = {"config": _draft_07(settings), **whole["properties"]}
+    _require(whole, yaml.safe_load((HERE / "finetune" / "values.yaml").read_text()))
     return whole
+
+
+def _require(part: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Ask for every value that has a default: one that is missing was set to null."""
+    part["required"] = sorted(name for name, value in defaults.items() if value is not None)
+    for name, value in defaults.items():
+        inner = part["properties"].get(name, {})
+        if isinstance(value, dict) and "properties" in inner and name != "config":
+            _require(inner, value)
 
 
 def _draft_07(part: Any) -> Any:

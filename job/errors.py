@@ -145,12 +145,14 @@ class RunFailed(JobError):
     exit_code = 82
     hint = "read the log of its pods, and `finetune status`"
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
+    def __init__(self, message: str, *, code: int | None = None, deleted: bool = False) -> None:
         """
         Args:
             code: the run's own exit code.
+            deleted: whether somebody deleted it, so that the run may go on later.
         """
         super().__init__(message)
+        self.deleted = deleted
         if code in PERMANENT:
             self.exit_code = code
 

@@ -99,11 +99,11 @@ class Reporter:
     def _work(self) -> None:
         while not self._closed:
             self._wake.wait(self._every)
+            self._wake.clear()
             self._hand_on()
             until = time.monotonic() + self._every
             while not self._closed and time.monotonic() < until:
                 time.sleep(min(0.2, self._every))
-            self._wake.clear()
         self._hand_on()
 
     def _hand_on(self) -> None:
@@ -153,13 +153,23 @@ def annotated(figures: Mapping[str, Any]) -> dict[str, str]:
 class InCluster:
     """Annotations and Events of one object."""
 
-    def __init__(self, cluster: Cluster, resource: Resource, name: str) -> None:
+    def __init__(
+        self, cluster: Cluster, resource: Resource, name: str, *, told: Report | None = None
+    ) -> None:
+        """
+        Args:
+            told: what somebody else has shown already.
+        """
         self._cluster, self._resource, self._name = cluster, resource, name
         self._about: Object | None = None
-        self._told = (0, 0)
+        self._before = told
+        last = told.milestones[-1].number if told and told.milestones else 0
+        self._told = (told.attempt, last) if told else (0, 0)
 
     def __call__(self, report: Report) -> None:
         """Show what is new in a report."""
+        if report == self._before:
+            return
         self._about = self._about or self._cluster.get(self._resource, self._name)
         if self._about is None:
             return
@@ -172,6 +182,7 @@ class InCluster:
         for item in sorted(latest.values(), key=lambda item: item.number):
             self._cluster.tell(self._about, item.reason, item.message)
             self._told = (report.attempt, item.number)
+        self._before = report
 
 
 def to_trainer(report: Report) -> None:

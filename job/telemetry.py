@@ -110,7 +110,7 @@ def watched(by: Watcher) -> Iterator[None]:
 def milestone(reason: str, message: str, **fields: Any) -> None:
     """Log what happened and tell the watchers: started, resumed, checkpointed, published, failed."""
     event(message, **fields)
-    shown = mask(message) + "".join(f", {k} {_short(v)}" for k, v in fields.items())
+    shown = mask(message + "".join(f", {k} {_short(v)}" for k, v in fields.items()))
     for watcher in _watchers:
         watcher.reached(reason, shown)
 

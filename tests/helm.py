@@ -66,6 +66,23 @@ def template(
     return [body for body in yaml.safe_load_all(done.stdout) if body]
 
 
+def launcher(bodies: list[dict[str, Any]]) -> dict[str, Any]:
+    """The template of the pods that a CronJob starts."""
+    (cronjob,) = (body for body in bodies if body["kind"] == "CronJob")
+    return dict(cronjob["spec"]["jobTemplate"]["spec"]["template"])
+
+
+def mounted(template: Mapping[str, Any], folder: Path) -> Path:
+    """Write what a launcher's pod finds in its folder of manifests, as the downward API does."""
+    annotations = template["metadata"]["annotations"]
+    (volume,) = (v for v in template["spec"]["volumes"] if v["name"] == "launch")
+    folder.mkdir(exist_ok=True)
+    for item in volume["downwardAPI"]["items"]:
+        name = item["fieldRef"]["fieldPath"].partition("['")[2].removesuffix("']")
+        (folder / item["path"]).write_text(annotations[name])
+    return folder
+
+
 def unpack(folder: Path) -> None:
     """Put the binaries of the packages below `folder` into its `bin`: layers in archives in packages."""
     (folder / "bin").mkdir(parents=True, exist_ok=True)

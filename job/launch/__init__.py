@@ -10,9 +10,16 @@ from contextlib import suppress
 
 from job.attempt import probed
 from job.cluster import CRONJOBS, Cluster, Object, Resource, ended
-from job.errors import ClusterError, RunFailed, StoreUnreachable, Unreachable
+from job.errors import (
+    PERMANENT,
+    ClusterError,
+    JobError,
+    RunFailed,
+    StoreUnreachable,
+    Unreachable,
+)
 from job.launch import manifest
-from job.launch.follow import Followed
+from job.launch.follow import Followed, report_of
 from job.launch.record import (
     Decision,
     Launched,
@@ -23,6 +30,7 @@ from job.launch.record import (
     state_of,
 )
 from job.pipeline import run as run_pipeline
+from job.progress import Report
 from job.results import Result
 from job.runs import Run, State
 from job.runtime import StopSignal
@@ -30,6 +38,7 @@ from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.store import Store
 from job.telemetry import event
+from job.uris import mask
 
 __all__ = ["launch"]
 
@@ -66,7 +75,7 @@ class _Launcher:
     def launch(self) -> Result:
         """Follow what is under way; or else decide, and do it."""
         if under_way := self._under_way():
-            return self._follow(under_way, self._run_id_of(under_way))
+            return self._take_over(under_way)
         decision, wanted = self._decide()
         event("looked", run_id=decision.run_id, why=decision.why, skip=decision.skip)
         if decision.skip:
@@ -74,8 +83,11 @@ class _Launcher:
         before = self.record.last
         if before is None or before.run_id != decision.run_id or before.failure:
             self.record.write(Launched(decision.run_id, wanted))
-        self._prepare(decision.run_id)
+        self._prepared(decision.run_id, wanted)
         self.stop.poll()
+        self.record.check()  # preparing may have taken hours
+        if under_way := self._under_way():
+            return self._take_over(under_way)
         made = self.cluster.create(manifest.named(self.body, decision.run_id, self.owner))
         self._say("Launched", f"{made['metadata']['name']}: {decision.why}")
         return self._follow(made, decision.run_id)
@@ -92,8 +104,11 @@ class _Launcher:
             item.update({name: self.body[name] for name in ("apiVersion", "kind")})
         return min(going, key=lambda item: item["metadata"]["creationTimestamp"], default=None)
 
-    def _run_id_of(self, body: Object) -> str:
-        return str(body["metadata"].get("annotations", {}).get(manifest.RUN_ID, ""))
+    def _take_over(self, body: Object) -> Result:
+        """Follow what another launcher has made."""
+        run_id = str(body["metadata"].get("annotations", {}).get(manifest.RUN_ID, ""))
+        told = report_of(self.store, self.settings.name, run_id)
+        return self._follow(body, run_id, told)
 
     def _decide(self) -> tuple[Decision, str]:
         settings = self.settings
@@ -125,6 +140,18 @@ class _Launcher:
         self._say("Skipped", f"{decision.why}, {decision.run_id}")
         return Result({"skipped": decision.why, **run.state.result})
 
+    def _prepared(self, run_id: str, wanted: str) -> None:
+        """Prepare; where no retry would help, the next launcher begins another run."""
+        try:
+            self._prepare(run_id)
+        except RunFailed:
+            raise  # recorded already
+        except JobError as error:
+            if error.exit_code in PERMANENT:
+                self.record.write(Launched(run_id, wanted, failure=mask(str(error))[:1000]))
+                self._say("RunFailed", f"preparing failed: {error}")
+            raise
+
     def _prepare(self, run_id: str) -> None:
         """Encode the data set, so that no GPU waits for it."""
         settings = self.settings
@@ -136,20 +163,20 @@ class _Launcher:
             made = self.cluster.create(manifest.named(body, run_id, self.owner))
             self._end_of(made, run_id)
 
-    def _follow(self, body: Object, run_id: str) -> Result:
-        state = self._end_of(body, run_id)
+    def _follow(self, body: Object, run_id: str, told: Report | None = None) -> Result:
+        state = self._end_of(body, run_id, told)
         return Result(state.result if state else {"run": run_id})
 
-    def _end_of(self, body: Object, run_id: str) -> State | None:
+    def _end_of(self, body: Object, run_id: str, told: Report | None = None) -> State | None:
         settings = self.settings
-        followed = Followed(self.cluster, body)
+        followed = Followed(self.cluster, body, told)
         try:
             return followed.to_the_end(
                 self.store, settings.name, run_id, self.stop, settings.launch.poll_seconds
             )
         except RunFailed as error:
             last = self.record.last
-            if last is not None and last.run_id == run_id:
+            if last is not None and last.run_id == run_id and not error.deleted:
                 self.record.write(Launched(run_id, last.identity, failure=error.message))
             self._say("RunFailed", error.message)
             raise

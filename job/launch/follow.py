@@ -20,10 +20,14 @@ from job.telemetry import event, warn
 class Followed:
     """An object in the cluster that a run, or its preparation, was made as."""
 
-    def __init__(self, cluster: Cluster, body: Object) -> None:
+    def __init__(self, cluster: Cluster, body: Object, told: Report | None = None) -> None:
+        """
+        Args:
+            told: the progress that an earlier launcher has shown.
+        """
         self.cluster, self.resource = cluster, Resource.of(body)
         self.name = str(body["metadata"]["name"])
-        self._sink = InCluster(cluster, self.resource, self.name)
+        self._sink = InCluster(cluster, self.resource, self.name, told=told)
 
     def to_the_end(
         self, store: Store, model: str, run_id: str, stop: StopSignal, every: float
@@ -45,7 +49,10 @@ class Followed:
         while True:
             body = self.cluster.get(self.resource, self.name)
             if body is None:
-                raise RunFailed(f"{self.resource.plural}/{self.name} was deleted")
+                state = _state(store, model, run_id)
+                if state is not None and state.outcome is not None:  # and tidied up since
+                    return state
+                raise RunFailed(f"{self.resource.plural}/{self.name} was deleted", deleted=True)
             end = ended(body)
             self._relay(store, f"{model}/runs/{run_id}/{FILE}")
             if end is None:
@@ -82,6 +89,14 @@ class Followed:
             if about := self.cluster.get(self.resource, self.name):
                 self.cluster.tell(about, "RunFailed", message)
         return RunFailed(message, code=code)
+
+
+def report_of(store: Store, model: str, run_id: str) -> Report | None:
+    """A run's progress as it is now; None where there is none to be read."""
+    try:
+        return Report.read(store.get(f"{model}/runs/{run_id}/{FILE}"))
+    except (StoreError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _state(store: Store, model: str, run_id: str) -> State | None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from job.artifacts import fingerprint
 from job.cluster import Object
 from job.errors import SettingsError
 
+IMAGE = "finetune/image"
+"""The annotation that names the image; a TrainJob itself has none."""
 RUN_ID = "finetune/run-id"
 """The annotation that carries a run's id, on the object and in its pods' template."""
 PREFIX_LENGTH = 28
@@ -39,14 +41,16 @@ def read(folder: str | None, name: str) -> Object:
 
 
 def image(body: Object) -> str:
-    """The images that a manifest runs: the code, as far as a run's identity goes."""
-    return " ".join(sorted(set(re.findall(r'"image": "([^"]+)"', json.dumps(body)))))
+    """The image that a run of this manifest is made with: the code, as far as its identity goes."""
+    return str(body["metadata"].get("annotations", {}).get(IMAGE, ""))
 
 
 def base_id(namespace: str, release: str, identity: str) -> str:
-    """NAMESPACE-RELEASE-FINGERPRINT, which runs of the same identity share."""
-    prefix = f"{namespace}-{release}".replace(".", "-")[:PREFIX_LENGTH].rstrip("-")
-    return f"{prefix}-{identity[:8]}"
+    """NAMESPACE-RELEASE-FINGERPRINT, which a release's runs of the same identity share."""
+    # names of Services begin with a letter, and some controllers make one of a run's name
+    prefix = f"{'r' if namespace[0].isdigit() else ''}{namespace}-{release}".replace(".", "-")
+    whole = fingerprint([namespace, release, identity])  # two long names may be cut to the same
+    return f"{prefix[:PREFIX_LENGTH].rstrip('-')}-{whole[:8]}"
 
 
 def named(body: Object, run_id: str, owner: Object | None) -> Object:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import count
 
 from job.artifacts import Inputs, fingerprint
-from job.errors import Absent, Torn
+from job.errors import Absent, Conflict, Torn
 from job.runs import State
 from job.settings import Launch, Settings, relevant
 from job.store import Store, resolve
@@ -38,6 +38,7 @@ class Record:
             Torn: it is no record.
         """
         self._store, self._key = store, f"{model}/launches/{namespace}.{release}.json"
+        self._model, self._namespace, self._release = model, namespace, release
         self._tag: str | None = None
         self.last: Launched | None = None
         try:
@@ -47,6 +48,18 @@ class Record:
             pass
         except (ValueError, TypeError):
             raise Torn(f"{store.uri}/{self._key} is no record of a launch") from None
+
+    def check(self) -> None:
+        """
+        Raises:
+            Conflict: another launcher has written since this one read or wrote.
+        """
+        there = Record(self._store, self._model, self._namespace, self._release).last
+        if there != self.last:
+            raise Conflict(
+                f"{self._store.uri}/{self._key}: another launcher has begun a run meanwhile",
+                hint="this one tries again, and follows that run",
+            )
 
     def write(self, launched: Launched) -> None:
         """Replace what it holds.

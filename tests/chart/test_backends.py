@@ -185,4 +185,6 @@ def test_kueue_s_labels_stand_where_kueue_looks(render: Render, backend: str) ->
     assert labels["kueue.x-k8s.io/priority-class"] == "research"
     for pod in pods(bodies):
         assert pod["metadata"]["annotations"]["kueue.x-k8s.io/podset-preferred-topology"] == "rack"
+        # Kueue sets them by its flavors; an upgrade would contend with it, even by an empty list
+        assert not {"tolerations", "nodeSelector"} & pod["spec"].keys()
     assert "min-parallelism" not in json.dumps(bodies), "a fixed world is never admitted in part"

@@ -131,10 +131,18 @@ def test_a_changed_toleration_is_another_job_of_the_same_run(render: Render) -> 
 def test_what_an_upgrade_does_to_a_running_job(render: Render) -> None:
     assert "helm.sh/resource-policy" not in one(render(), "Job")["metadata"]["annotations"]
     for backend in ("job", "trainjob"):
-        kept = render(upgradePolicy="keep", backend=backend)
-        runs = [b for b in kept if b["kind"] in ("Job", "TrainJob", "TrainingRuntime")]
-        for body in runs:
-            assert body["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        values = {"upgradePolicy": "keep", "backend": backend, "progress": {"enabled": True}}
+        kept = render(**values)
+        for body in kept:  # with all that its pods need
+            if body["kind"] != "Pod":
+                assert body["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        (one_run,) = (b for b in kept if b["kind"] in ("Job", "TrainJob"))
+        (other,) = (
+            b for b in render(**values, podLabels={"a": "b"}) if b["kind"] in ("Job", "TrainJob")
+        )
+        run = "finetune/run-id"
+        # two that train the same run would take it from each other
+        assert one_run["metadata"]["annotations"][run] != other["metadata"]["annotations"][run]
 
 
 def test_a_schedule_makes_a_cronjob_and_no_run(render: Render) -> None:
@@ -143,12 +151,15 @@ def test_a_schedule_makes_a_cronjob_and_no_run(render: Render) -> None:
     cronjob = one(bodies, "CronJob")["spec"]
     assert (cronjob["schedule"], cronjob["timeZone"]) == ("0 3 * * 1", "Europe/Zurich")
     assert cronjob["concurrencyPolicy"] == "Forbid"
-    (launcher,) = templates(cronjob)
-    assert "nvidia.com/gpu" not in json.dumps(launcher), "no GPU to look whether one is needed"
+    launcher = helm.launcher(bodies)
+    assert "nvidia.com/gpu" not in json.dumps(launcher["spec"]), "no GPU to look whether one is needed"
     assert launcher["spec"]["automountServiceAccountToken"] is True
-    train = json.loads(one(bodies, "ConfigMap")["data"]["train.json"])
+    # what it makes goes with the config it was made with: an upgrade changes both or none
+    assert [body for body in bodies if body["kind"] == "ConfigMap"] == []
+    train = json.loads(launcher["metadata"]["annotations"]["finetune/train"])
     check({**train, "metadata": {**train["metadata"], "name": "x"}})
     (pod,) = templates(train)
+    assert "shm" not in json.dumps(launcher["spec"])
     assert pod["spec"]["automountServiceAccountToken"] is False
     assert pod["spec"]["serviceAccountName"] != launcher["spec"]["serviceAccountName"]
     assert (
@@ -196,6 +207,7 @@ def test_the_world_outside(render: Render) -> None:
     assert env["AWS_ENDPOINT_URL"] == "http://s3:8333"
     assert (env["HF_ENDPOINT"], env["HF_HUB_OFFLINE"]) == ("https://hub", "1")
     assert env["HTTPS_PROXY"] == env["https_proxy"] == "http://proxy"
+    assert env["NO_PROXY"].startswith("$(KUBERNETES_SERVICE_HOST),")
     assert env["NO_PROXY"].endswith(",.corp")
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert env["AWS_CA_BUNDLE"] == env["SSL_CERT_FILE"] == mounts["ca"] + "/ca.crt"
@@ -213,7 +225,7 @@ def test_the_network_is_open_until_the_store_s_addresses_are_known(render: Rende
     spec = one(render(networkPolicy=policy), "NetworkPolicy")["spec"]
     own, names, *rest = spec["egress"]
     assert own["to"] == spec["ingress"][0]["from"]
-    assert {port["port"] for port in names["ports"]} == {53}
+    assert {port["port"] for port in names["ports"]} == {53, 5353}
     assert rest[0]["to"] == [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
     assert [item["to"][0]["ipBlock"]["cidr"] for item in rest[1:]] == [
         "169.254.170.23/32",

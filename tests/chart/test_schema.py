@@ -48,6 +48,11 @@ def test_it_is_written_in_draft_07_alone() -> None:
         ({"resources": {"limits": None}}, "limits"),
         ({"scratch": {"size": "20 GB"}}, "size"),
         ({"image": {"digest": "latest"}}, "digest"),
+        ({"image": {"repository": "team/finetune:1"}}, "repository"),
+        ({"nodes": None}, "nodes"),
+        ({"queue": None}, "queue"),
+        ({"scratch": {"size": None}}, "size"),
+        ({"launch": {"ttlSecondsAfterFinished": 0}}, "ttlSecondsAfterFinished"),
     ],
 )
 def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], said: str) -> None:
@@ -65,7 +70,16 @@ def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], said: str) 
         ({"queue": {"kind": "volcano", "name": "q"}}, "set backend to volcano"),
         ({"queue": {"topology": "rack"}}, "queue.topology"),
         ({"caBundle": {"configMap": "a", "secret": "b"}}, "caBundle"),
-        ({"proxy": {"https": "http://me:pw@proxy"}}, "HTTPS_PROXY"),
+        ({"proxy": {"https": "http://me:pw@proxy"}}, "proxy.https holds a password"),
+        ({"s3": {"endpoint": "http://me:pw@s3"}}, "s3.endpoint holds a password"),
+        ({"config": {"data": {"train": "https://me:pw@host/a.csv"}}}, "valueFrom.secretKeyRef"),
+        ({"config": {"data": {"train": "https://h/a?X=1&X-Amz-Signature=f"}}}, "a signature"),
+        ({"extraEnv": {"DB_PASSWORD": 12345678}}, "secretKeyRef"),
+        ({"s3": {"region": "r"}, "extraEnv": {"AWS_REGION": "q"}}, "a value of its own"),
+        ({"podLabels": {"app.kubernetes.io/component": "web"}}, "pods are found by it"),
+        ({"podAnnotations": {"finetune/config": "{}"}}, "leave it to the chart"),
+        ({"queue": {"kind": "kueue", "name": "q"}, "tolerations": [{}]}, "ResourceFlavor"),
+        ({"backend": "volcano", "deadlineSeconds": 60}, "config.train.max_runtime"),
         ({"extraEnv": {"FINETUNE_SEED": "1"}}, "put it into config"),
         ({"extraEnv": {"HF_TOKEN": "abc"}}, "secretKeyRef"),
         ({"extraEnv": {"X": f"hf_{SECRET}"}}, "secretKeyRef"),
@@ -99,7 +113,13 @@ def test_what_parent_charts_set_is_let_through(binary: str) -> None:
 
 def test_what_looks_like_a_secret_and_is_a_reference_is_let_through(binary: str) -> None:
     by_reference = {"valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
-    env = {"HF_TOKEN": by_reference, "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token", "N": "y"}
+    env = {
+        "HF_TOKEN": by_reference,
+        "FINETUNE_DATA__TRAIN": by_reference,
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token",
+        "TOKENIZERS_PARALLELISM": "false",
+        "N": "y",
+    }
     assert helm.template(binary, {"extraEnv": env})
 
 

@@ -92,16 +92,13 @@ def install(
     binary = helm.find("helm4")
     assert binary, "make install brings helm"
     values = {"schedule": "@daily", "config": config, "launch": {"prepare": prepare}}
-    bodies = {body["kind"]: body for body in helm.template(binary, values)}
-    manifests = folder / "manifests"
-    manifests.mkdir(exist_ok=True)
-    for name, text in bodies["ConfigMap"]["data"].items():
-        (manifests / name).write_text(text)
-    cronjob = bodies["CronJob"]
+    bodies = helm.template(binary, values)
+    pod = helm.launcher(bodies)
+    manifests = helm.mounted(pod, folder / "manifests")
+    (cronjob,) = (body for body in bodies if body["kind"] == "CronJob")
     where = f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs"
     cronjob["metadata"]["uid"] = "cronjob-uid"
     api.objects[where, cronjob["metadata"]["name"]] = api.stamp(cronjob)
-    pod = cronjob["spec"]["jobTemplate"]["spec"]["template"]
     (folder / "config.json").write_text(pod["metadata"]["annotations"]["finetune/config"])
     (container,) = pod["spec"]["containers"]
     env = {k: v for k, v in os.environ.items() if not k.startswith("FINETUNE_")}
@@ -173,6 +170,31 @@ def test_a_failed_run_fails_its_launcher_and_the_next_one_tries_anew(release: Re
     assert release.launch(LAUNCH__PREPARE="none")[0] == 65
     assert release.record()["run_id"] == f"{first['run_id']}-1"
     assert len(release.jobs()) == 2
+
+
+def test_preparing_that_fails_for_good_is_a_failed_run(release: Release) -> None:
+    (release.folder / "data" / "1.csv").write_text("text,label\nall of one class,a\n" * 2)
+    assert release.launch()[0] == 65
+    first = release.record()
+    assert "one class" in first["failure"]
+    assert release.jobs() == [], "no GPU was asked for"
+    assert release.launch()[0] == 65
+    assert release.record()["run_id"] == f"{first['run_id']}-1", "and not the same for ever"
+
+
+def test_a_run_that_somebody_deletes_goes_on_the_next_time(release: Release) -> None:
+    release.controller.held.set()
+    launcher = release.start(LAUNCH__PREPARE="none")
+    until(release.jobs)
+    release.api.objects = {
+        k: v for k, v in release.api.objects.items() if not k[0].endswith("/jobs")
+    }
+    assert launcher.wait(60) == 82
+    run_id = release.record()["run_id"]
+    assert release.record()["failure"] == ""
+    release.controller.held.clear()
+    assert release.launch(LAUNCH__PREPARE="none")[0] == 0
+    assert release.record()["run_id"] == run_id
 
 
 def test_a_launcher_that_is_killed_leaves_the_run_to_the_next(release: Release) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,7 @@ def chart(tmp_path: Path, **values: object) -> Path:
     binary = helm.find("helm4")
     assert binary, "make install brings helm"
     given = {"schedule": "@daily", "config": {"output": "s3://m"}, **values}
-    for body in helm.template(binary, given):
-        if body["kind"] == "ConfigMap":
-            for name, text in body["data"].items():
-                (tmp_path / name).write_text(text)
-    return tmp_path
+    return helm.mounted(helm.launcher(helm.template(binary, given)), tmp_path)
 
 
 def ids_in(value: object) -> list[str]:
@@ -71,14 +68,18 @@ def test_a_changed_spec_is_another_object_of_the_same_run(tmp_path: Path) -> Non
 
 def test_names_leave_room_for_what_is_made_of_them(tmp_path: Path) -> None:
     base = manifest.base_id("a-namespace-of-thirty-letters", "and.a.release", "0123456789abcdef")
-    assert base == "a-namespace-of-thirty-letter-01234567"
+    assert re.fullmatch(r"a-namespace-of-thirty-letter-[0-9a-f]{8}", base)
+    other = manifest.base_id("a-namespace-of-thirty-letters", "and.another", "0123456789abcdef")
+    assert other != base
+    assert manifest.base_id("9lives", "a", "0").startswith("r9lives-a-")
     body = manifest.read(str(chart(tmp_path)), "train")
     name = manifest.named(body, f"{base}-99", None)["metadata"]["name"]
     assert len(f"{name}-node-0-99-abcde") <= 63
 
 
-def test_the_image_is_part_of_what_is_launched(tmp_path: Path) -> None:
-    body = manifest.read(str(chart(tmp_path, image={"tag": "7"})), "train")
+@pytest.mark.parametrize("backend", ["job", "jobset", "volcano", "trainjob"])
+def test_the_image_is_part_of_what_is_launched(tmp_path: Path, backend: str) -> None:
+    body = manifest.read(str(chart(tmp_path, image={"tag": "7"}, backend=backend)), "train")
     assert manifest.image(body) == "finetune-job:7"
 
 

@@ -68,6 +68,9 @@ def test_of_two_launchers_one_goes_on(tmp_path: Path) -> None:
     one.write(LAST)
     with pytest.raises(Conflict):
         two.write(LAST)
+    with pytest.raises(Conflict, match="another launcher"):
+        two.check()
+    one.check()
     one.write(Launched("b", "c"))
     read = Record(store, "m", "team", "r").last
     assert read is not None

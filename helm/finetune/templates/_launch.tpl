@@ -11,10 +11,10 @@ metadata:
   labels:
     {{- include "finetune.labels" . | nindent 4 }}
     app.kubernetes.io/component: "prepare"
-    {{- with include "finetune.queueLabels" . }}
+    {{- with include "finetune.queueLabels" (dict "root" . "name" ($v.launch.queueName | default $v.queue.name)) }}
     {{- . | nindent 4 }}
     {{- end }}
-  annotations: {finetune/run-id: ""}
+  annotations: {finetune/run-id: "", finetune/image: {{ include "finetune.image" . | quote }}}
 spec:
   backoffLimit: 20
   podReplacementPolicy: "Failed"

@@ -3,7 +3,7 @@
 {{- $name := replace "." "-" .Release.Name -}}
 {{- if not (contains "finetune" $name) }}{{ $name = printf "%s-finetune" $name }}{{ end -}}
 {{- if not (regexMatch "^[a-z]" $name) }}{{ $name = printf "r%s" $name }}{{ end -}}
-{{- trunc 52 $name | trimSuffix "-" -}}
+{{- regexReplaceAll "-+$" (trunc 52 $name) "" -}}
 {{- end }}
 
 {{/* What a release's objects are found by; of a pod with the role it has. */}}
@@ -26,9 +26,30 @@ labels:
   {{- include "finetune.labels" .root | nindent 2 }}
 {{- end }}
 
+{{/* Whether what a run needs outlives upgrades and an uninstall; what launchers make is theirs to keep. */}}
+{{- define "finetune.kept" -}}
+{{- if and (not .Values.schedule) (eq .Values.upgradePolicy "keep") }}true{{ end -}}
+{{- end }}
+
+{{/* The same of an object's own annotations. */}}
+{{- define "finetune.keep" -}}
+{{- if include "finetune.kept" . }}
+annotations: {helm.sh/resource-policy: "keep"}
+{{- end }}
+{{- end }}
+
+{{/* A map of texts as JSON, also where a value was written as a number or a boolean. */}}
+{{- define "finetune.texts" -}}
+{{- $texts := dict -}}
+{{- range $name, $value := . }}{{ $_ := set $texts $name (include "finetune.text" $value) }}{{ end -}}
+{{- toJson $texts -}}
+{{- end }}
+
 {{/* NAMESPACE-RELEASE, cut so that the names of pods made of it stay below 63 characters. */}}
 {{- define "finetune.runPrefix" -}}
-{{- printf "%s-%s" .Release.Namespace .Release.Name | replace "." "-" | trunc 28 | trimSuffix "-" -}}
+{{- $name := printf "%s-%s" .Release.Namespace .Release.Name | replace "." "-" -}}
+{{- if not (regexMatch "^[a-z]" $name) }}{{ $name = printf "r%s" $name }}{{ end -}}
+{{- regexReplaceAll "-+$" (trunc 28 $name) "" -}}
 {{- end }}
 
 {{/* The settings that do not change what is learned, and so not the run; as job/settings/load.py has them. */}}
@@ -36,10 +57,14 @@ labels:
 {{- omit .Values.config "output" "run_id" "store" "runtime" "log" "checkpoint" "publish" "predict" "launch" "progress" "metrics" | toJson -}}
 {{- end }}
 
-{{/* Stable across restarts and upgrades: the same id goes on with the same run. */}}
+{{/* Stable across restarts and upgrades: the same id goes on with the same run. Where the Job of before
+     is kept, each Job is a run of its own: two would take the same one from each other. */}}
 {{- define "finetune.runId" -}}
 {{- if .Values.config.run_id }}{{ .Values.config.run_id }}{{ else -}}
 {{- $learned := printf "%s/%s %s" .Release.Namespace .Release.Name (include "finetune.relevantConfig" .) -}}
+{{- if include "finetune.kept" . }}
+{{- $learned = printf "%s %s" $learned (include (printf "finetune.spec.%s" .Values.backend) (dict "root" . "runId" "") | sha256sum) }}
+{{- end -}}
 {{- $rerun := int .Values.rerun -}}
 {{- printf "%s-%s%s" (include "finetune.runPrefix" .) (sha256sum $learned | trunc 8) (ternary (printf "-%d" $rerun) "" (gt $rerun 0)) -}}
 {{- end -}}
@@ -66,7 +91,7 @@ labels:
 
 {{/* The account of launchers, which may do what roles.yaml says. */}}
 {{- define "finetune.launchAccountName" -}}
-{{- .Values.serviceAccount.name | default (printf "%s-launch" (include "finetune.fullname" .)) -}}
+{{- .Values.launch.serviceAccountName | default (printf "%s-launch" (include "finetune.fullname" .)) -}}
 {{- end }}
 
 {{/* A value as text: numbers as they were written, and not 1000000 as 1e+06. */}}

@@ -21,8 +21,9 @@
 - {name: {{ . | quote }}, value: "/etc/finetune-ca/ca.crt"}
 {{- end }}
 {{- end }}
-{{- if or $v.proxy.http $v.proxy.https }}
-{{- $no := printf ".%s.svc,.svc,.cluster.local,localhost,127.0.0.1,%s" .Release.Namespace $v.proxy.noProxy | trimSuffix "," }}
+{{- if include "finetune.proxied" . }}
+{{- /* the API server and the clouds' credentials are never behind a proxy; the kubelet fills in $(…) */}}
+{{- $no := printf "$(KUBERNETES_SERVICE_HOST),169.254.169.254,169.254.170.23,.svc,.cluster.local,localhost,127.0.0.1,%s" $v.proxy.noProxy | trimSuffix "," }}
 {{- range $name, $value := dict "HTTP_PROXY" $v.proxy.http "HTTPS_PROXY" $v.proxy.https "NO_PROXY" $no }}
 {{- if $value }}
 - {name: {{ $name | quote }}, value: {{ $value | quote }}}
@@ -42,7 +43,7 @@
 {{/* A pod as a Pod or a template has it.
      root; role: train, launch, prepare, check; container; command; args: finetune's; env: more of it;
      runId: of the annotation, false where somebody else sets it; resources; gpus; token: whether it
-     may talk to the API server; mounts, volumes: more of them. */}}
+     may talk to the API server; annotations: more of them, and the files of /etc/finetune-launch. */}}
 {{- define "finetune.pod" -}}
 {{- $root := .root -}}
 {{- $v := .root.Values -}}
@@ -60,6 +61,9 @@ metadata:
     {{- end }}
     {{- if and (eq .role "train") $v.queue.topology }}
     kueue.x-k8s.io/podset-{{ ternary "required" "preferred" $v.queue.topologyRequired }}-topology: {{ $v.queue.topology | quote }}
+    {{- end }}
+    {{- range $name, $value := .annotations }}
+    finetune/{{ $name }}: {{ $value | toJson }}
     {{- end }}
     {{- range $name, $value := $v.podAnnotations }}
     {{ $name | quote }}: {{ include "finetune.text" $value | quote }}
@@ -110,8 +114,10 @@ spec:
   {{- end }}
   {{- $placed := ternary $v $v.launch (eq .role "train") }}
   {{- with $placed.nodeSelector }}
-  nodeSelector: {{ toJson . }}
+  nodeSelector: {{ include "finetune.texts" . }}
   {{- end }}
+  {{- /* Kueue sets them by its flavors, and the key itself would contend with it */}}
+  {{- if not (and (eq .role "train") (eq $v.queue.kind "kueue")) }}
   tolerations:
     {{- range $placed.tolerations }}
     - {{ toJson . }}
@@ -119,6 +125,7 @@ spec:
     {{- range list "not-ready" "unreachable" }}
     - {key: "node.kubernetes.io/{{ . }}", operator: "Exists", effect: "NoExecute", tolerationSeconds: {{ int $v.nodeLossSeconds }}}
     {{- end }}
+  {{- end }}
   containers:
     - name: {{ .container | quote }}
       image: {{ include "finetune.image" $root | quote }}
@@ -154,19 +161,21 @@ spec:
         - {name: "config", mountPath: "/etc/finetune", readOnly: true}
         - {name: "scratch", mountPath: "/scratch"}
         - {name: "tmp", mountPath: "/tmp"}
+        {{- if eq .role "train" }}
         - {name: "shm", mountPath: "/dev/shm"}
+        {{- end }}
         {{- if or $v.caBundle.configMap $v.caBundle.secret }}
         - {name: "ca", mountPath: "/etc/finetune-ca", readOnly: true}
         {{- end }}
-        {{- range .mounts }}
-        - {{ toJson . }}
+        {{- if .annotations }}
+        - {name: "launch", mountPath: "/etc/finetune-launch", readOnly: true}
         {{- end }}
   volumes:
     - name: "config"
       downwardAPI:
         items:
           - {path: "config.json", fieldRef: {fieldPath: "metadata.annotations['finetune/config']"}}
-    {{- if $v.scratch.storageClassName }}
+    {{- if and $v.scratch.storageClassName (has .role (list "train" "prepare")) }}
     - name: "scratch"
       ephemeral:
         volumeClaimTemplate:
@@ -178,7 +187,9 @@ spec:
     - {name: "scratch", emptyDir: {sizeLimit: {{ $v.scratch.size | quote }}}}
     {{- end }}
     - {name: "tmp", emptyDir: {sizeLimit: "64Mi"}}
+    {{- if eq .role "train" }}
     - {name: "shm", emptyDir: {medium: "Memory", sizeLimit: {{ $v.shm | quote }}}}
+    {{- end }}
     {{- if or $v.caBundle.configMap $v.caBundle.secret }}
     - name: "ca"
       {{- $items := list (dict "key" $v.caBundle.key "path" "ca.crt") }}
@@ -188,7 +199,12 @@ spec:
       secret: {{ dict "secretName" $v.caBundle.secret "items" $items | toJson }}
       {{- end }}
     {{- end }}
-    {{- range .volumes }}
-    - {{ toJson . }}
+    {{- with .annotations }}
+    - name: "launch"
+      downwardAPI:
+        items:
+          {{- range $name := keys . | sortAlpha }}
+          - {path: "{{ $name }}.json", fieldRef: {fieldPath: "metadata.annotations['finetune/{{ $name }}']"}}
+          {{- end }}
     {{- end }}
 {{- end }}

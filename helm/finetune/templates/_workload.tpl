@@ -10,22 +10,24 @@ metadata:
   labels:
     {{- include "finetune.labels" .root | nindent 4 }}
     app.kubernetes.io/component: "train"
-    {{- with include "finetune.queueLabels" .root }}
+    {{- with include "finetune.queueLabels" (dict "root" .root "name" .root.Values.queue.name) }}
     {{- . | nindent 4 }}
     {{- end }}
   annotations:
     finetune/run-id: {{ .runId | quote }}
-    {{- if and (not .root.Values.schedule) (eq .root.Values.upgradePolicy "keep") }}
+    finetune/image: {{ include "finetune.image" .root | quote }}
+    {{- if include "finetune.kept" .root }}
     helm.sh/resource-policy: "keep"
     {{- end }}
 spec:
   {{- include (printf "finetune.spec.%s" .root.Values.backend) . | nindent 2 }}
 {{- end }}
 
+{{/* root, name: the queue. */}}
 {{- define "finetune.queueLabels" -}}
-{{- if eq .Values.queue.kind "kueue" -}}
-kueue.x-k8s.io/queue-name: {{ .Values.queue.name | quote }}
-{{- with .Values.queue.priorityClass }}
+{{- if eq .root.Values.queue.kind "kueue" -}}
+kueue.x-k8s.io/queue-name: {{ .name | quote }}
+{{- with .root.Values.queue.priorityClass }}
 kueue.x-k8s.io/priority-class: {{ . | quote }}
 {{- end }}
 {{- end -}}
@@ -136,7 +138,8 @@ minAvailable: {{ int $v.nodes }}
 maxRetry: {{ mul 20 (int $v.nodes) }}
 plugins:
   pytorch: ["--master=master", "--worker=worker", "--port=29400"]
-  svc: ["--publish-not-ready-addresses=true"]
+  # its own NetworkPolicy would keep Prometheus out; the chart has one
+  svc: ["--publish-not-ready-addresses=true", "--disable-network-policy=true"]
 policies:
   {{- range include "finetune.permanentCodes" . | fromJsonArray }}
   - {action: "TerminateJob", exitCode: {{ int . }}}
@@ -213,6 +216,6 @@ template:
 {{- define "finetune.workloadName" -}}
 {{- $runId := include "finetune.runId" . -}}
 {{- $spec := include (printf "finetune.spec.%s" .Values.backend) (dict "root" . "runId" $runId) -}}
-{{- $prefix := $runId | replace "." "-" | replace "_" "-" | lower | trunc 40 | trimSuffix "-" -}}
+{{- $prefix := regexReplaceAll "[^a-z0-9]+$" (regexReplaceAll "[._]" (lower $runId) "-" | trunc 40) "" -}}
 {{- printf "%s-%s" $prefix (sha256sum $spec | trunc 5) -}}
 {{- end }}
