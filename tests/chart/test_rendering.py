@@ -152,7 +152,9 @@ def test_a_schedule_makes_a_cronjob_and_no_run(render: Render) -> None:
     assert (cronjob["schedule"], cronjob["timeZone"]) == ("0 3 * * 1", "Europe/Zurich")
     assert cronjob["concurrencyPolicy"] == "Forbid"
     launcher = helm.launcher(bodies)
-    assert "nvidia.com/gpu" not in json.dumps(launcher["spec"]), "no GPU to look whether one is needed"
+    assert "nvidia.com/gpu" not in json.dumps(launcher["spec"]), (
+        "no GPU to look whether one is needed"
+    )
     assert launcher["spec"]["automountServiceAccountToken"] is True
     # what it makes goes with the config it was made with: an upgrade changes both or none
     assert [body for body in bodies if body["kind"] == "ConfigMap"] == []

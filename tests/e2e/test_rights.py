@@ -1,0 +1,75 @@
+"""What a launcher may do on a real cluster: its Role, and the policy that says what it may create."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import helm
+from tests.e2e.kube import Body, Helm, Kube, until
+
+pytestmark = [pytest.mark.e2e]
+
+
+def container(job: Body) -> Body:
+    (one,) = job["spec"]["template"]["spec"]["containers"]
+    return dict(one)
+
+
+def changed(job: Body, name: str, pod: Body | None = None, inside: Body | None = None) -> Body:
+    """The launcher's Job with something that it may not have."""
+    other = copy.deepcopy(job)
+    other["metadata"]["name"] = name
+    spec = other["spec"]["template"]["spec"]
+    spec.update(pod or {})
+    spec["containers"][0].update(inside or {})
+    return other
+
+
+def test_a_launcher_makes_its_own_job_and_nothing_else(
+    release: Callable[..., Helm], kube: Kube, tmp_path: Path
+) -> None:
+    chart = release("pinned", schedule="0 0 1 1 *", launch={"admissionPolicy": True})
+    chart("install")
+    account = f"--as=system:serviceaccount:{kube.namespace}:pinned-finetune-launch"
+    cronjob = kube.get("cronjob", "pinned-finetune")
+    assert cronjob is not None
+    folder = helm.mounted(helm.launcher([cronjob]), tmp_path)
+    good = json.loads((folder / "train.json").read_text())
+    good["metadata"]["name"] = "good"
+    env = container(good)["env"]
+    secret = {"name": "X", "valueFrom": {"secretKeyRef": {"name": "other", "key": "k"}}}
+    bad: dict[str, dict[str, Any]] = {
+        "image": {"inside": {"image": "other:1"}},
+        "command": {"inside": {"command": ["sh"]}},
+        "args": {"inside": {"args": ["config"]}},
+        "hook": {"inside": {"lifecycle": {"postStart": {"exec": {"command": ["sh"]}}}}},
+        "secret": {"inside": {"env": [*env, secret]}},
+        "variable": {"inside": {"env": [*env, {"name": "PYTHONPATH", "value": "/x"}]}},
+        "all-of-it": {"inside": {"envFrom": [{"secretRef": {"name": "other"}}]}},
+        "account": {"pod": {"serviceAccountName": "default"}},
+        "token": {"pod": {"automountServiceAccountToken": True}},
+        "pull": {"pod": {"imagePullSecrets": [{"name": "other"}]}},
+    }
+
+    def asked(body: Body) -> str:
+        words = ("create", account, "--dry-run=server", "-f", "-")
+        return kube(*words, stdin=json.dumps(body), check=False)
+
+    until(lambda: not asked(changed(good, "image", **bad["image"])), "the policy is in force", 60)
+    assert "created" in asked(good)
+    for name, change in bad.items():
+        assert asked(changed(good, name, **change)) == "", name
+    for words in (
+        ("delete", "cronjob", "pinned-finetune"),
+        ("get", "secrets"),
+        ("get", "pods"),
+        ("patch", "cronjob", "pinned-finetune", "--type=merge", "-p", "{}"),
+    ):
+        assert kube(*words, account, check=False) == "", words
+    assert kube("get", "cronjob", "pinned-finetune", account)
