@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,10 +51,26 @@ class Pod:
         for line in process.stderr:
             self.log.append(line.rstrip())
 
-    def kill(self, number: signal.Signals) -> None:
-        """Send the supervisor a signal; SIGKILL ends its workers too, as their pod would."""
-        if self.process is not None and self.process.poll() is None:
+    def kill(self, number: signal.Signals) -> bool:
+        """Send the supervisor a signal; SIGKILL ends its workers too, as their pod would.
+
+        Returns:
+            Whether it was there to be killed.
+        """
+        there = self.process is not None and self.process.poll() is None
+        if there and self.process is not None:
             self.process.send_signal(number)
+        return there
+
+    def kill_worker(self, chance: random.Random) -> bool:
+        """SIGKILL to one of its processes; returns whether there was one."""
+        assert self.process is not None
+        with suppress(OSError):
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+            if found := children.read_text().split():
+                os.kill(int(chance.choice(found)), signal.SIGKILL)
+                return True
+        return False
 
     def said(self, words: str, since: int = 0) -> bool:
         """Whether it has said so, from line `since` on."""
@@ -131,7 +148,8 @@ class Cluster:
 
 
 class Killer:
-    """Kills pods at random moments, most of them after the first step.
+    """Kills at random moments, most of them after the first step: a pod, one process of a pod, or
+    all pods at once, which counts as one.
 
     Args:
         kills: at most.
@@ -142,6 +160,7 @@ class Killer:
         self._random, self.left, self._within = random.Random(seed), kills, within
         self._plan: tuple[str, float] | None = None
         self.done: list[str] = []
+        """Such as `SIGKILL to pod 0`."""
 
     def __call__(self, cluster: Cluster) -> None:
         """Kill if it is time."""
@@ -153,11 +172,21 @@ class Killer:
         if self._plan and self._plan[0] == "after" and begun > self._plan[1]:
             self._plan = ("at", now + self._random.uniform(0, self._within))
         if self._plan and self._plan[0] == "at" and now >= self._plan[1]:
-            pod = self._random.choice(cluster.pods)
-            number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
-            pod.kill(number)
-            self.done.append(f"{number.name} to pod {pod.number}")
-            self.left, self._plan = self.left - 1, None
+            self._plan = None
+            if done := self._kill(cluster):
+                self.done.append(done)
+                self.left -= 1
+
+    def _kill(self, cluster: Cluster) -> str:
+        """Somebody, if he is there."""
+        pod, which = self._random.choice(cluster.pods), self._random.random()
+        number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
+        if which < 0.2:
+            return f"SIGKILL to a process of pod {pod.number}" * pod.kill_worker(self._random)
+        if which < 0.3 and len(cluster.pods) > 1:
+            hit = [each.kill(number) for each in cluster.pods]
+            return f"{number.name} to all pods" * any(hit)
+        return f"{number.name} to pod {pod.number}" * pod.kill(number)
 
 
 def free_port() -> int:
