@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from job.container import cpus
 from job.errors import PeerLost, Stopped
-from job.layout import Layout, cpus
+from job.layout import Layout
 
 TICK = 0.02
 """Seconds between two looks at the processes."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from job.errors import OutOfMemory, PeerLost, SettingsError
-from job.layout import Layout, cpus, layout_of
+from job.layout import Layout, layout_of
 from job.peers import Switchboard, call
 from job.settings import Runtime
 from job.stages.train.memory import halved, is_out_of_memory
@@ -235,13 +235,3 @@ def test_waiting_in_vain_for_a_pod_is_no_attempt_without_progress(tmp_path: Path
     assert cluster.pods[0].said("1 of 2 processes did not come within 1 s")
     state = json.loads((tmp_path / "store/m/runs/r/state.json").read_text())
     assert (state["attempt"], state["stalled"]) == (2, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "most"),
-    [("100000 100000", 1), ("150000 100000", 2), ("max 100000", 10**6), ("?", 10**6)],
-)
-def test_threads_keep_to_the_container_s_limit(tmp_path: Path, text: str, most: int) -> None:
-    (tmp_path / "cpu.max").write_text(text)
-    assert 1 <= cpus(tmp_path / "cpu.max") <= min(most, os.cpu_count() or 1)
-    assert cpus(tmp_path / "none") == cpus(Path("/none"))
