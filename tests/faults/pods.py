@@ -86,8 +86,10 @@ class Cluster:
     folder: Path
     processes: int = 1
     pods: list[Pod] = field(default_factory=list)
+    port: int = 0
 
     def __post_init__(self) -> None:
+        self.port = free_port()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("FINETUNE_")}
         whole = {
             **clean,
@@ -96,7 +98,7 @@ class Cluster:
             "FINETUNE_RUNTIME__NODES": str(self.nodes),
             "FINETUNE_RUNTIME__PROCESSES": str(self.processes),
             "FINETUNE_RUNTIME__ADDRESS": "127.0.0.1",
-            "FINETUNE_RUNTIME__PORT": str(free_port()),
+            "FINETUNE_RUNTIME__PORT": str(self.port),
             "FINETUNE_LOG__FORMAT": "json",
             **self.env,
         }

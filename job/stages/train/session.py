@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from job import checkpoint, models
 from job.checkpoint import Restored, TrainerState
-from job.errors import SettingsError, Stopped
+from job.errors import PeerLost, SettingsError, Stopped, StoreError
 from job.history import History
 from job.optimization import adamw
 from job.runtime import (
@@ -270,10 +270,15 @@ class Session:
         """Commit if what the last commit took fits what is left of the grace period of each rank."""
         left = self.world.smallest(int(1000 * min(self.stop.seconds_left, 1e6))) / 1000
         fits = bool(self.world.agreed(left > 1.5 * self.saver.seconds + 1))
-        if fits and self._saved_step != self.state.step:
-            self._commit()
         if fits:
-            self.saver.wait()
+            try:
+                if self._saved_step != self.state.step:
+                    self._commit()
+                self.saver.wait()
+                # a rank that left earlier would end the uploads of the others with its world
+                self.world.part()
+            except (StoreError, PeerLost) as error:
+                warn("the last checkpoint stays the one before", reason=str(error))
         raise Stopped(f"stopped by a signal at step {self.state.step} of {self.plan.total}")
 
     def finish(self) -> Trained:
