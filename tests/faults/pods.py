@@ -13,10 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from tests.samples import ROOT
 
@@ -113,20 +114,34 @@ class Cluster:
             AssertionError: a pod ended with a permanent code, or time is up.
         """
         until = time.monotonic() + seconds
-        for pod in self.pods:
-            pod.start()
-        try:
+        with self.up():
             while not self._done():
                 assert time.monotonic() < until, self.tail()
                 meddle(self)
                 time.sleep(0.02)
-            for pod in self.pods:  # the others hear of it
-                assert pod.process is not None
-                if pod.process.poll() is None:
-                    pod.process.wait(60)
+            self.codes()  # the others hear of it
+
+    @contextmanager
+    def up(self) -> Iterator[Self]:
+        """Its pods, started; what is left of them in the end is killed."""
+        try:
+            for pod in self.pods:
+                pod.start()
+            yield self
         finally:
             for pod in self.pods:
                 pod.kill(signal.SIGKILL)
+
+    def until(self, words: str, pod: int = 0, since: int = 0) -> None:
+        """Wait for a pod to say so, from line `since` of its log on."""
+        end = time.monotonic() + 300
+        while not self.pods[pod].said(words, since):
+            assert time.monotonic() < end, self.tail()
+            time.sleep(0.005)
+
+    def codes(self) -> list[int]:
+        """Wait for all pods, and give what they ended with."""
+        return [pod.process.wait(120) for pod in self.pods if pod.process is not None]
 
     def _done(self) -> bool:
         """Make anew what ended, unless the run is over."""

@@ -20,19 +20,6 @@ from tests.servers import Server
 NEVER = {"CHECKPOINT__EVERY_STEPS": "9999", "EVALUATE__EVERY_STEPS": "9999"}
 
 
-def until(cluster: Cluster, words: str, pod: int = 0) -> None:
-    """Wait for a pod to say so."""
-    end = time.monotonic() + 120
-    while not cluster.pods[pod].said(words):
-        assert time.monotonic() < end, cluster.tail()
-        time.sleep(0.02)
-
-
-def codes(cluster: Cluster) -> list[int]:
-    """What the pods end with."""
-    return [pod.process.wait(120) for pod in cluster.pods if pod.process is not None]
-
-
 @pytest.mark.parametrize(
     ("pods", "processes", "seconds"),
     [(2, 1, 2.0), pytest.param(1, 2, 11.0, marks=pytest.mark.slow)],
@@ -48,13 +35,11 @@ def test_a_stopped_world_ends_when_its_checkpoint_is_committed(
 
     with FaultyProxy(s3_server.url, Faults(), watch=slow) as proxy:
         env = settings(tmp_path, bucket, "m", **NEVER) | {"AWS_ENDPOINT_URL": proxy.url}
-        cluster = Cluster(pods, env, tmp_path, processes)
-        for pod in cluster.pods:
-            pod.start()
-        until(cluster, '"train", "done"')
-        for pod in cluster.pods:
-            pod.kill(signal.SIGTERM)
-        assert codes(cluster) == [143] * pods, cluster.tail()
+        with Cluster(pods, env, tmp_path, processes).up() as cluster:
+            cluster.until('"train", "done"')
+            for pod in cluster.pods:
+                pod.kill(signal.SIGTERM)
+            assert cluster.codes() == [143] * pods, cluster.tail()
     store = open_store(bucket)
     (step,) = steps(store, "m/runs/r/checkpoints")
     state = json.loads(store.get("m/runs/r/state.json"))
@@ -75,11 +60,10 @@ def test_a_store_that_hangs_does_not_outlast_the_grace_period(
 
     with FaultyProxy(s3_server.url, Faults(), watch=hang) as proxy:
         env = settings(tmp_path, bucket, "m", **given) | {"AWS_ENDPOINT_URL": proxy.url}
-        cluster = Cluster(1, env, tmp_path)
-        cluster.pods[0].start()
-        until(cluster, '"train", "done"')
-        cluster.pods[0].kill(signal.SIGTERM)
-        assert codes(cluster) == [143], cluster.tail()
+        with Cluster(1, env, tmp_path).up() as cluster:
+            cluster.until('"train", "done"')
+            cluster.pods[0].kill(signal.SIGTERM)
+            assert cluster.codes() == [143], cluster.tail()
     assert "grace period was nearly over" in log.read_text()
     store = open_store(bucket)
     store.delete([item.key for item in store.list("")])
@@ -87,15 +71,14 @@ def test_a_store_that_hangs_does_not_outlast_the_grace_period(
 
 def test_the_second_of_two_pods_that_are_the_same_run_ends_the_first(tmp_path: Path) -> None:
     env = settings(tmp_path, str(tmp_path / "store"), "m", **NEVER, TRAIN__EPOCHS="9999")
-    first, second = (Cluster(1, env, tmp_path) for _ in "12")
-    first.pods[0].start()
-    until(first, '"training"')
-    second.pods[0].start()
-    assert codes(first) == [75], first.tail()
-    assert first.pods[0].said("attempt 2 of run r has begun")
-    until(second, '"training"')
-    second.pods[0].kill(signal.SIGTERM)
-    assert codes(second) == [143]
+    with Cluster(1, env, tmp_path).up() as first:
+        first.until('"training"')
+        with Cluster(1, env, tmp_path).up() as second:
+            assert first.codes() == [75], first.tail()
+            assert first.pods[0].said("attempt 2 of run r has begun")
+            second.until('"training"')
+            second.pods[0].kill(signal.SIGTERM)
+            assert second.codes() == [143]
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
@@ -104,6 +87,5 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         taken.bind(("", cluster.port))
         taken.listen()
         cluster.pods[0].start()
-        assert cluster.pods[0].process is not None
-        assert cluster.pods[0].process.wait(60) == 75
+        assert cluster.codes()[0] == 75
     assert cluster.pods[0].said("FINETUNE_RUNTIME__PORT")
