@@ -37,7 +37,8 @@ class Layout:
             "WORLD_SIZE": str(self.world),
             "LOCAL_WORLD_SIZE": str(self.processes),
             "GROUP_RANK": str(self.node),
-            "MASTER_ADDR": self.address,
+            # in pod 0 itself nobody waits for its name to be known
+            "MASTER_ADDR": self.address if self.node else "127.0.0.1",
             "MASTER_PORT": str(self.port + 1),
             "WORLD_SERIAL": name,
         }

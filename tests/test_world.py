@@ -91,6 +91,16 @@ def test_the_first_rank_that_does_not_come_is_waited_for_and_given_up(
     assert not caught.value.again
 
 
+def test_the_first_pod_needs_no_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its Service may know it some seconds later than it needs it."""
+    layout = Layout(2, 0, 1, "not-yet.invalid", free_port())
+    for name, value in layout.environment(0, "x").items():
+        monkeypatch.setenv(name, value)
+    world = World(Runtime(peer_wait=5))
+    world.tell("a", 1)
+    assert world.hear("a", lambda: None) == 1
+
+
 def test_a_second_pod_with_the_same_number_takes_the_first_ones_place() -> None:
     async def play() -> list[str]:
         board, port = Switchboard(), free_port()
@@ -119,7 +129,10 @@ def test_a_step_that_stands_still_ends_the_process_with_its_stacks() -> None:
     program = (
         "import time; from job.runtime import Watchdog\n"
         "def stands_still(): time.sleep(60)\n"
-        "with Watchdog(0.3).watching('step 7'): stands_still()"
+        "dog = Watchdog(0.3)\n"
+        "with dog.watching('step 6'):\n"
+        "    for _ in range(8): time.sleep(0.1); dog.beat()\n"
+        "with dog.watching('step 7'): stands_still()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -69,6 +69,21 @@ def test_a_store_that_hangs_does_not_outlast_the_grace_period(
     store.delete([item.key for item in store.list("")])
 
 
+@pytest.mark.parametrize("pod", [0, 1])
+def test_a_pod_that_waits_for_another_is_stopped(pod: int, tmp_path: Path) -> None:
+    cluster = Cluster(2, settings(tmp_path, str(tmp_path / "store"), "m"), tmp_path)
+    alone = cluster.pods[pod]
+    alone.start()
+    if pod == 0:
+        cluster.until('"message": "run"')
+    time.sleep(1)
+    alone.kill(signal.SIGTERM)
+    assert cluster.codes() == [143], cluster.tail()
+    if pod == 0:
+        state = json.loads((tmp_path / "store/m/runs/r/state.json").read_text())
+        assert (state["attempt"], state["stalled"]) == (1, 0)
+
+
 def test_the_second_of_two_pods_that_are_the_same_run_ends_the_first(tmp_path: Path) -> None:
     env = settings(tmp_path, str(tmp_path / "store"), "m", **NEVER, TRAIN__EPOCHS="9999")
     with Cluster(1, env, tmp_path).up() as first:

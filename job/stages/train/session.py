@@ -81,6 +81,7 @@ class Session:
         self.saver = Saver(
             self.home.store, self.home.checkpoints, self.home.attempt, world, self.home.scratch
         )
+        self.watchdog = Watchdog(settings.runtime.step_timeout)
         self._latest: dict[str, float] = {}
         self._saved_at, self._saved_step = time.monotonic(), self.state.step
 
@@ -120,10 +121,9 @@ class Session:
             self._pause(at)  # the last attempt was stopped in this evaluation
         # reading a loss makes a GPU wait for it
         every = 1 if self.handle.device.type == "cpu" else 10
-        watchdog = Watchdog(settings.runtime.step_timeout)
         with progress(settings.log, "train", plan.total, start=at) as bar:
             while not self.state.finished:
-                with watchdog.watching(f"step {self.state.step + 1}"):
+                with self.watchdog.watching(f"step {self.state.step + 1}"):
                     self.clock.start()
                     rows = self.stepper.step(self.state.step)
                     done = self.state.step + 1
@@ -180,7 +180,8 @@ class Session:
     # -- between steps ---------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """Stop all ranks where one was told to."""
+        """Between two batches of an evaluation: stop all ranks where one was told to."""
+        self.watchdog.beat()
         if self.world.any(self.stop.raised)[0]:
             raise Stopped("stopped by a signal")
 
@@ -190,7 +191,8 @@ class Session:
         ended = done == self.plan.total or bool(self.world.agreed(self._out_of_time()))
         if self._evaluation_due(done) or (ended and self.validation is not None):
             try:
-                self._evaluate(done)
+                with self.watchdog.watching(f"the evaluation after step {done}"):
+                    self._evaluate(done)
             except Stopped:
                 self._stop()
         out_of_patience = patience is not None and self.state.stale >= patience
