@@ -102,6 +102,7 @@ def stops(folder: Path, output: str, server: Server, rounds: int) -> None:
                     cluster.pods[0].kill(signal.SIGTERM)
                     assert cluster.codes() == [143], cluster.tail()
                     found.setdefault(stage, []).append(time.monotonic() - began)
+                    print(f"round {number}: {stage} {found[stage][-1]:.2f} s", flush=True)
                 if stage == "train":
                     committed = steps(open_store(output), f"stops-{number}/runs/r/checkpoints")
                     assert committed, cluster.tail()
