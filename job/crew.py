@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from job.container import cpus
 from job.errors import PeerLost, Stopped
-from job.layout import Layout, cpus
+from job.layout import Layout
 
 TICK = 0.02
 """Seconds between two looks at the processes."""
@@ -32,6 +33,11 @@ LAUNCHERS = (
     "MASTER_PORT",
 )
 
+TOO_SLOW = (
+    "stopped by a signal, and ended when the grace period was nearly over; started again, it goes on "
+    "from the last checkpoint"
+)
+
 Outcome = dict[str, Any]
 
 
@@ -45,7 +51,7 @@ class Crew:
         self._folder = folder
         self._workers: list[subprocess.Popen[bytes]] = []
         self._here = folder
-        self.signalled = False
+        self.signalled = self.expired = False
 
     def start(self, serial: int, name: str) -> None:
         """Start all of them for an attempt.
@@ -104,6 +110,13 @@ class Crew:
             if worker.poll() is None:
                 worker.send_signal(signal.SIGTERM)
 
+    def expire(self) -> None:
+        """End those that were told to stop and did not in time; it counts as the stop that it is."""
+        self.expired = True
+        for worker in self._workers:
+            if worker.poll() is None:
+                worker.kill()
+
     def kill(self) -> None:
         """End all of them at once."""
         for worker in self._workers:
@@ -133,7 +146,9 @@ class Crew:
         failed = [(code, outcome) for code, outcome in found if code]
         # who lost a peer only follows; who was lost says why
         causes = [item for item in failed if not item[1].get("again")]
-        return next(iter([*causes, *failed, *found]))
+        code, outcome = next(iter([*causes, *failed, *found]))
+        # told to stop, it was about to end together with whom it lost
+        return (Stopped.exit_code if self.signalled and outcome.get("again") else code), outcome
 
     def _read(self, local: int) -> tuple[int, Outcome]:
         """A worker's code and outcome; no outcome if it was killed, or a full disk cut it short."""
@@ -144,6 +159,8 @@ class Crew:
         code = self._workers[local].returncode
         if "exit_code" in outcome:
             return int(outcome["exit_code"]), outcome
+        if self.expired and -code == signal.SIGKILL:
+            return Stopped.exit_code, {"error": "Stopped", "message": TOO_SLOW}
         if self.signalled and (code == 0 or -code == signal.SIGTERM):
             return Stopped.exit_code, outcome
         return (code if code >= 0 else 128 - code), outcome

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from job.errors import SettingsError
 from job.settings import Runtime
 
 JOB_INDEX = "JOB_COMPLETION_INDEX"
-CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,8 @@ class Layout:
             "WORLD_SIZE": str(self.world),
             "LOCAL_WORLD_SIZE": str(self.processes),
             "GROUP_RANK": str(self.node),
-            "MASTER_ADDR": self.address,
+            # in pod 0 itself nobody waits for its name to be known
+            "MASTER_ADDR": self.address if self.node else "127.0.0.1",
             "MASTER_PORT": str(self.port + 1),
             "WORLD_SERIAL": name,
         }
@@ -112,19 +111,6 @@ def _number(name: str, env: Mapping[str, str]) -> int:
             f"{name}={env[name]!r} is no number",
             hint="unset it, or set FINETUNE_RUNTIME__ENV=none if it is not for this job",
         ) from None
-
-
-def cpus(limit: Path = CPU_LIMIT) -> int:
-    """CPUs that this container may use; os.cpu_count() does not know of limits, and torch would
-    start a thread for each CPU of the node."""
-    there = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    try:
-        quota, period = limit.read_text().split()
-        return there if quota == "max" else max(1, min(there, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return there
 
 
 def _processes(runtime: Runtime, env: Mapping[str, str]) -> int:

@@ -19,6 +19,7 @@ from job.errors import (
     StoreUnreachable,
     Unreachable,
 )
+from job.fence import fenced
 from job.history import merged
 from job.progress import reporting
 from job.results import Result
@@ -54,10 +55,11 @@ def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> 
             event("the run is finished already", run_id=held.state.run_id)
             return Result(held.state.result)
         number = held.state.attempt + 1
-        with reporting(settings, held.store, held.prefix, number):
+        with reporting(settings, held.store, held.prefix, number, stop):
             try:
                 attempt = begin(settings, held, inputs, scratch, stop, world)
-                return _through(attempt, prepare_only=prepare_only)
+                with fenced(held):
+                    return _through(attempt, prepare_only=prepare_only)
             except JobError as error:
                 with suppress(StoreError):  # how it ended is what matters
                     _record(held, world, error)

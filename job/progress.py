@@ -19,6 +19,7 @@ from typing import Any
 
 from job.cluster import Cluster, Object, Resource
 from job.errors import ClusterError, JobError
+from job.runtime import StopSignal
 from job.settings import Settings
 from job.store import Store
 from job.telemetry import log, warn, watched
@@ -63,9 +64,13 @@ class Reporter:
     """Collects what telemetry tells, and hands it on now and then."""
 
     def __init__(
-        self, sinks: list[Callable[[Report], None]], every_seconds: float, attempt: int
+        self,
+        sinks: list[Callable[[Report], None]],
+        every_seconds: float,
+        attempt: int,
+        stop: StopSignal,
     ) -> None:
-        self._sinks, self._every = sinks, every_seconds
+        self._sinks, self._every, self._stop = sinks, every_seconds, stop
         self._report = Report(attempt)
         self._rate = _Rate()
         self._lock = threading.Lock()
@@ -91,10 +96,10 @@ class Reporter:
             self._news = True
 
     def close(self) -> None:
-        """Hand on what is left, for a few seconds at most."""
+        """Hand on what is left, for a few seconds at most; a stop leaves no more than its grace period."""
         self._closed = True
         self._wake.set()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=max(0.0, min(5.0, self._stop.seconds_left / 4)))
 
     def _work(self) -> None:
         while not self._closed:
@@ -214,7 +219,9 @@ def _trusting(ca: str | None) -> Any:
 
 
 @contextmanager
-def reporting(settings: Settings, store: Store, prefix: str, attempt: int) -> Iterator[None]:
+def reporting(
+    settings: Settings, store: Store, prefix: str, attempt: int, stop: StopSignal
+) -> Iterator[None]:
     """Report the progress of a run's attempt, within; the first process of a world does."""
     sinks: list[Callable[[Report], None]] = [
         lambda report: _ignore(store.put(f"{prefix}/{FILE}", report.json()))
@@ -228,7 +235,7 @@ def reporting(settings: Settings, store: Store, prefix: str, attempt: int) -> It
     if os.environ.get("KUBEFLOW_TRAINER_SERVER_URL"):
         sinks.append(to_trainer)
     with ExitStack() as stack:
-        reporter = Reporter(sinks, settings.progress.every_seconds, attempt)
+        reporter = Reporter(sinks, settings.progress.every_seconds, attempt, stop)
         stack.callback(reporter.close)
         stack.enter_context(watched(reporter))
         if settings.metrics.port:

@@ -7,6 +7,7 @@ same run cannot both go on: the one that loses gets a Conflict.
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -62,6 +63,7 @@ class Run:
     ) -> None:
         self.store, self.prefix, self.settings = store, prefix, settings
         self.state, self._tag = state, tag
+        self._lock = threading.RLock()
 
     def key(self, name: str) -> str:
         """The key of something of this run's."""
@@ -82,7 +84,7 @@ class Run:
         except Absent:
             state = State(run_id, began=time.time(), single_writer=settings.store.single_writer)
             run = cls(store, prefix, settings, state, "")
-            run._write(run.state, first=True)
+            run._write(first=True)
             return run
 
     @classmethod
@@ -94,6 +96,10 @@ class Run:
     def finished(self) -> bool:
         """Whether the run has ended well, in this attempt or an earlier one."""
         return self.state.outcome is not None
+
+    def last_attempt(self) -> int:
+        """The number of the attempt that began last, this one or another process's."""
+        return int(json.loads(self.store.get(self.key("state.json")))["attempt"])
 
     def begin_attempt(self, bound: int) -> None:
         """Record a new attempt, before anything that could kill it is done.
@@ -107,38 +113,39 @@ class Run:
                 f"the last in stage {self.state.stage} at step {self.state.step}"
             )
         attempt, stalled = self.state.attempt + 1, self.state.stalled + 1
-        self._write(replace(self.state, attempt=attempt, stalled=stalled, failure={}))
+        self._write(attempt=attempt, stalled=stalled, failure={})
 
     def progressed(self, stage: str, step: int = 0) -> None:
         """Record a committed artifact or step. Only what goes beyond all earlier attempts is
         progress and starts the count of stalled attempts anew: finding a data set again, or training
         the same steps again, is none."""
-        here = (STAGES.index(self.state.stage), self.state.step)
-        if (STAGES.index(stage), max(step, self.state.step)) > here:
+        with self._lock:
+            here = (STAGES.index(self.state.stage), self.state.step)
             step = max(step, self.state.step)
-            self._write(replace(self.state, stage=stage, step=step, stalled=0))
+            if (STAGES.index(stage), step) > here:
+                self._write(stage=stage, step=step, stalled=0)
 
     def stopped(self) -> None:
         """Record an agreed stop: it is no attempt that failed."""
-        self._write(replace(self.state, stalled=0))
+        self._write(stalled=0)
 
     def unformed(self) -> None:
         """Record that no world came together: waiting for a pod is no attempt that failed."""
-        self._write(replace(self.state, stalled=max(0, self.state.stalled - 1)))
+        self._write(stalled=max(0, self.state.stalled - 1))
 
     def finish(self, outcome: str, result: Mapping[str, Any]) -> None:
         """Record how the run ended; the last thing that is written."""
-        done = replace(self.state, outcome=outcome, stage="end", stalled=0, ended=time.time())
-        self._write(replace(done, result=dict(result)))
+        ended = time.time()
+        self._write(outcome=outcome, stage="end", stalled=0, ended=ended, result=dict(result))
 
     def failed(self, error: JobError) -> None:
         """Record how an attempt ended, for those who look from outside."""
         said = {"error": type(error).__name__, "message": mask(str(error))[:2000]}
-        self._write(replace(self.state, failure={**said, "exit_code": error.exit_code}))
+        self._write(failure={**said, "exit_code": error.exit_code})
 
     def skipped(self) -> None:
         """Record that a launcher found nothing changed since this run."""
-        self._write(replace(self.state, skips=self.state.skips + 1))
+        self._write(skips=self.state.skips + 1)
 
     def shrink(self, tokens: int) -> None:
         """Record that micro-batches of more than so many tokens do not fit; any rank may."""
@@ -160,14 +167,16 @@ class Run:
         """Store what all later attempts will read."""
         self.store.put(self.key(name), canonical_json(dict(value)), if_absent=True)
 
-    def _write(self, state: State, *, first: bool = False) -> None:
-        state = replace(state, nonce=uuid.uuid4().hex)
-        data = json.dumps(asdict(state), indent=1).encode()
-        if first:
-            self._tag = self.store.put(self.key("state.json"), data, if_absent=True)
-        else:
-            self._tag = self.store.put(self.key("state.json"), data, if_tag=self._tag)
-        self.state = state
+    def _write(self, *, first: bool = False, **changes: Any) -> None:
+        """Store the state with these changes; a checkpoint is recorded by a thread of its own."""
+        with self._lock:
+            state = replace(self.state, **changes, nonce=uuid.uuid4().hex)
+            data = json.dumps(asdict(state), indent=1).encode()
+            if first:
+                self._tag = self.store.put(self.key("state.json"), data, if_absent=True)
+            else:
+                self._tag = self.store.put(self.key("state.json"), data, if_tag=self._tag)
+            self.state = state
 
 
 def states(settings: Settings) -> list[dict[str, Any]]:

@@ -86,6 +86,11 @@ class Watchdog:
         finally:
             self._until = float("inf")
 
+    def beat(self) -> None:
+        """What is watched goes on, and has its whole time again."""
+        if self._until < float("inf"):
+            self._until = time.monotonic() + self.seconds
+
     def _watch(self) -> None:
         while True:
             time.sleep(min(1.0, self.seconds / 4))

@@ -7,7 +7,6 @@ subprocesses: a worker that is killed or crashes still gets a named exit code an
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -52,6 +51,8 @@ def supervise(command: str, arguments: list[str], runtime: Runtime) -> tuple[int
     Returns:
         The exit code and the outcome: `error`, `message`, or what the run left.
     """
+    import asyncio  # the signals are taken before this is read from the disk
+
     from job.attendance import attend
     from job.layout import Layout, layout_of
 
@@ -60,7 +61,7 @@ def supervise(command: str, arguments: list[str], runtime: Runtime) -> tuple[int
         if _signals:
             code, outcome = Stopped.exit_code, {"message": "stopped before the worker started"}
         else:
-            work = attend(command, arguments, layout, runtime.peer_wait, Path(folder), signals)
+            work = attend(command, arguments, layout, runtime, Path(folder), signals)
             code, outcome = asyncio.run(work)
     return finish(code, outcome, runtime.termination_log)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -135,11 +136,12 @@ class Progress(Protocol):
 
 
 class _Lines:
-    """A line every few seconds, so that a log stays short and a watcher sees that the job lives."""
+    """A line at the first step and every few seconds, so that a log stays short and a watcher sees that
+    the job lives."""
 
     def __init__(self, what: str, total: int | None, start: int, every_seconds: float) -> None:
         self.what, self.total, self.done, self.every = what, total, start, every_seconds
-        self.last = time.monotonic()
+        self.last = -math.inf
 
     def advance(self, amount: int = 1, **fields: Any) -> None:
         self.done += amount

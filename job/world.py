@@ -193,6 +193,16 @@ class World:
             dist.destroy_process_group()
             self._group = None
 
+    def part(self) -> None:
+        """Wait until every rank is here; whoever leaves after that is not lost but done.
+
+        Raises:
+            PeerLost: one left before.
+        """
+        self.any(True)
+        if self._group is not None and self.first:
+            self._marker.unlink(missing_ok=True)
+
     def over(self, poll: Callable[[], None]) -> bool:
         """Whether this attempt has trained to the end: what a rank finds that comes when it has."""
         if self.size == 1:

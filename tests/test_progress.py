@@ -18,12 +18,14 @@ from job.cluster import Cluster, Resource
 from job.errors import SettingsError
 from job.metrics import Exporter
 from job.progress import FILE, InCluster, Milestone, Report, Reporter, annotated, reporting
+from job.runtime import StopSignal
 from job.settings import Settings
 from job.store import open_store
 from job.telemetry import figures, milestone, watched
 from tests.kubernetes_api import Api, api_server
 
 JOBS = Resource("batch", "v1", "jobs")
+STOP = StopSignal(30)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
 
 def test_reports_are_as_few_as_wanted_and_the_last_one_is_whole() -> None:
     reports: list[Report] = []
-    reporter = Reporter([reports.append], every_seconds=0.3, attempt=2)
+    reporter = Reporter([reports.append], every_seconds=0.3, attempt=2, stop=STOP)
     began = time.monotonic()
     with watched(reporter):
         milestone("Started", "run", run_id="r")
@@ -62,7 +64,7 @@ def test_what_goes_wrong_with_it_is_no_matter(caplog: pytest.LogCaptureFixture) 
     def broken(report: Report) -> None:
         raise RuntimeError("no such luck")
 
-    reporter = Reporter([broken, seen.append], every_seconds=0.01, attempt=1)
+    reporter = Reporter([broken, seen.append], every_seconds=0.01, attempt=1, stop=STOP)
     with watched(reporter):
         milestone("Started", "run")
     reporter.close()
@@ -94,7 +96,7 @@ def test_a_job_that_is_gone_and_rights_that_are_missing(api: Api, tmp_path: Path
         {"progress": {"annotate": "batch/v1/jobs/run", "every_seconds": 0.05}}
     )
     store = open_store(str(tmp_path / "store"))
-    with reporting(settings, store, "m/runs/r", 3):
+    with reporting(settings, store, "m/runs/r", 3, STOP):
         for step in range(20):
             figures(step=step)
             time.sleep(0.02)
@@ -140,7 +142,7 @@ def test_kubeflow_s_trainer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with trainer() as (url, told):
         monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", url)
         monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_TOKEN", str(tmp_path / "token"))
-        with reporting(Settings(), open_store(str(tmp_path)), "m/runs/r", 1):
+        with reporting(Settings(), open_store(str(tmp_path)), "m/runs/r", 1, STOP):
             figures(step=1, total_steps=4, loss=2.0, metric="f1")
             figures(step=3, total_steps=4, loss=1.5)
     authorization, body = told[-1]

@@ -45,9 +45,12 @@ def alone(folder: Path) -> dict[int, float]:
     return found
 
 
-def same(one: dict[int, float], other: dict[int, float]) -> bool:
+def apart(one: dict[int, float], other: dict[int, float]) -> float:
+    """The largest difference of the loss of a step, as a part of it where it is above 1."""
     assert one.keys() == other.keys()
-    return all(abs(one[s] - other[s]) <= 1e-5 * max(1.0, one[s]) for s in one)
+    largest = max(abs(one[s] - other[s]) / max(1.0, one[s]) for s in one)
+    print(f"largest difference over {len(one)} steps: {largest:.1e}")
+    return largest
 
 
 class Enough(Exception):
@@ -78,7 +81,7 @@ def test_the_losses_do_not_depend_on_the_world(
 ) -> None:
     name = f"w{nodes}x{processes}-{strategy}"
     Cluster(nodes, env(folder, name, TRAIN__STRATEGY=strategy), folder, processes).run()
-    assert same(alone, losses(folder, name))
+    assert apart(alone, losses(folder, name)) <= 1e-5
 
 
 @pytest.mark.parametrize(
@@ -104,4 +107,4 @@ def test_a_run_goes_on_in_another_world(
     second = Cluster(after[0], given, folder, after[1])
     second.run()
     assert second.pods[0].said("resumed in another environment")
-    assert same(alone, losses(folder, name))
+    assert apart(alone, losses(folder, name)) <= 1e-5

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from tests.samples import ROOT
 
@@ -50,10 +52,26 @@ class Pod:
         for line in process.stderr:
             self.log.append(line.rstrip())
 
-    def kill(self, number: signal.Signals) -> None:
-        """Send the supervisor a signal; SIGKILL ends its workers too, as their pod would."""
-        if self.process is not None and self.process.poll() is None:
+    def kill(self, number: signal.Signals) -> bool:
+        """Send the supervisor a signal; SIGKILL ends its workers too, as their pod would.
+
+        Returns:
+            Whether it was there to be killed.
+        """
+        there = self.process is not None and self.process.poll() is None
+        if there and self.process is not None:
             self.process.send_signal(number)
+        return there
+
+    def kill_worker(self, chance: random.Random) -> bool:
+        """SIGKILL to one of its processes; returns whether there was one."""
+        assert self.process is not None
+        with suppress(OSError):
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+            if found := children.read_text().split():
+                os.kill(int(chance.choice(found)), signal.SIGKILL)
+                return True
+        return False
 
     def said(self, words: str, since: int = 0) -> bool:
         """Whether it has said so, from line `since` on."""
@@ -69,8 +87,10 @@ class Cluster:
     folder: Path
     processes: int = 1
     pods: list[Pod] = field(default_factory=list)
+    port: int = 0
 
     def __post_init__(self) -> None:
+        self.port = free_port()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("FINETUNE_")}
         whole = {
             **clean,
@@ -80,7 +100,7 @@ class Cluster:
             "FINETUNE_RUNTIME__NODES": str(self.nodes),
             "FINETUNE_RUNTIME__PROCESSES": str(self.processes),
             "FINETUNE_RUNTIME__ADDRESS": "127.0.0.1",
-            "FINETUNE_RUNTIME__PORT": str(free_port()),
+            "FINETUNE_RUNTIME__PORT": str(self.port),
             "FINETUNE_LOG__FORMAT": "json",
             **self.env,
         }
@@ -95,20 +115,34 @@ class Cluster:
             AssertionError: a pod ended with a permanent code, or time is up.
         """
         until = time.monotonic() + seconds
-        for pod in self.pods:
-            pod.start()
-        try:
+        with self.up():
             while not self._done():
                 assert time.monotonic() < until, self.tail()
                 meddle(self)
                 time.sleep(0.02)
-            for pod in self.pods:  # the others hear of it
-                assert pod.process is not None
-                if pod.process.poll() is None:
-                    pod.process.wait(60)
+            self.codes()  # the others hear of it
+
+    @contextmanager
+    def up(self) -> Iterator[Self]:
+        """Its pods, started; what is left of them in the end is killed."""
+        try:
+            for pod in self.pods:
+                pod.start()
+            yield self
         finally:
             for pod in self.pods:
                 pod.kill(signal.SIGKILL)
+
+    def until(self, words: str, pod: int = 0, since: int = 0) -> None:
+        """Wait for a pod to say so, from line `since` of its log on."""
+        end = time.monotonic() + 300
+        while not self.pods[pod].said(words, since):
+            assert time.monotonic() < end, self.tail()
+            time.sleep(0.005)
+
+    def codes(self) -> list[int]:
+        """Wait for all pods, and give what they ended with."""
+        return [pod.process.wait(120) for pod in self.pods if pod.process is not None]
 
     def _done(self) -> bool:
         """Make anew what ended, unless the run is over."""
@@ -132,7 +166,8 @@ class Cluster:
 
 
 class Killer:
-    """Kills pods at random moments, most of them after the first step.
+    """Kills at random moments, most of them after the first step: a pod, one process of a pod, or
+    all pods at once, which counts as one.
 
     Args:
         kills: at most.
@@ -143,6 +178,7 @@ class Killer:
         self._random, self.left, self._within = random.Random(seed), kills, within
         self._plan: tuple[str, float] | None = None
         self.done: list[str] = []
+        """Such as `SIGKILL to pod 0`."""
 
     def __call__(self, cluster: Cluster) -> None:
         """Kill if it is time."""
@@ -154,11 +190,21 @@ class Killer:
         if self._plan and self._plan[0] == "after" and begun > self._plan[1]:
             self._plan = ("at", now + self._random.uniform(0, self._within))
         if self._plan and self._plan[0] == "at" and now >= self._plan[1]:
-            pod = self._random.choice(cluster.pods)
-            number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
-            pod.kill(number)
-            self.done.append(f"{number.name} to pod {pod.number}")
-            self.left, self._plan = self.left - 1, None
+            self._plan = None
+            if done := self._kill(cluster):
+                self.done.append(done)
+                self.left -= 1
+
+    def _kill(self, cluster: Cluster) -> str:
+        """Somebody, if he is there."""
+        pod, which = self._random.choice(cluster.pods), self._random.random()
+        number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
+        if which < 0.2:
+            return f"SIGKILL to a process of pod {pod.number}" * pod.kill_worker(self._random)
+        if which < 0.3 and len(cluster.pods) > 1:
+            hit = [each.kill(number) for each in cluster.pods]
+            return f"{number.name} to all pods" * any(hit)
+        return f"{number.name} to pod {pod.number}" * pod.kill(number)
 
 
 def free_port() -> int:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.faults.pods import Cluster, Killer
@@ -42,7 +44,8 @@ def soak(folder: Path, output: str, kills: int, seed: int, worlds: list[tuple[in
         AssertionError: a run did not end, or not as the one that was not killed.
     """
     whole: dict[tuple[int, ...], Left] = {}
-    done = number = 0
+    kinds: Counter[str] = Counter()
+    done, number, start = 0, 0, time.monotonic()
     while done < kills:
         world = worlds[number % len(worlds)]
         if world not in whole:
@@ -60,11 +63,17 @@ def soak(folder: Path, output: str, kills: int, seed: int, worlds: list[tuple[in
             assert not pod.said("damaged"), cluster.tail()
             assert not pod.said("passed over"), cluster.tail()
         done, number = done + len(killer.done), number + 1
+        kinds.update(re.sub(r"pod \d+", "a pod", kill) for kill in killer.done)
+        kinds[f"{world[0]} pods of {world[1]}"] += len(killer.done)
         print(
             f"{name}: {world[0]} pods of {world[1]}, {len(killer.done)} kills ({done} of {kills}), "
             f"{found.attempts} attempts, {time.monotonic() - began:.0f} s; every bit the same",
             flush=True,
         )
+    print(
+        f"{done} kills in {number} runs, {(time.monotonic() - start) / 60:.0f} minutes: "
+        + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from job import checkpoint, models
 from job.checkpoint import Restored, TrainerState
-from job.errors import JobError, SettingsError, Stopped
+from job.errors import JobError, PeerLost, SettingsError, Stopped, StoreError
 from job.history import History
 from job.optimization import adamw
 from job.runtime import (
@@ -85,6 +85,7 @@ class Session:
         self.saver = Saver(
             self.home.store, self.home.checkpoints, self.home.attempt, world, self.home.scratch
         )
+        self.watchdog = Watchdog(settings.runtime.step_timeout)
         self._latest: dict[str, float] = {}
         self._saved_at, self._saved_step = time.monotonic(), self.state.step
 
@@ -124,10 +125,9 @@ class Session:
             self._pause(at)  # the last attempt was stopped in this evaluation
         # reading a loss makes a GPU wait for it
         every = 1 if self.handle.device.type == "cpu" else 10
-        watchdog = Watchdog(settings.runtime.step_timeout)
         with progress(settings.log, "train", plan.total, start=at) as bar:
             while not self.state.finished:
-                with watchdog.watching(f"step {self.state.step + 1}"):
+                with self.watchdog.watching(f"step {self.state.step + 1}"):
                     self.clock.start()
                     rows = self.stepper.step(self.state.step)
                     done = self.state.step + 1
@@ -184,7 +184,8 @@ class Session:
     # -- between steps ---------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """Stop all ranks where one was told to."""
+        """Between two batches of an evaluation: stop all ranks where one was told to."""
+        self.watchdog.beat()
         if self.world.any(self.stop.raised)[0]:
             raise Stopped("stopped by a signal")
 
@@ -194,7 +195,8 @@ class Session:
         ended = done == self.plan.total or bool(self.world.agreed(self._out_of_time()))
         if self._evaluation_due(done) or (ended and self.validation is not None):
             try:
-                self._evaluate(done)
+                with self.watchdog.watching(f"the evaluation after step {done}"):
+                    self._evaluate(done)
             except Stopped:
                 self._stop()
         out_of_patience = patience is not None and self.state.stale >= patience
@@ -274,10 +276,15 @@ class Session:
         """Commit if what the last commit took fits what is left of the grace period of each rank."""
         left = self.world.smallest(int(1000 * min(self.stop.seconds_left, 1e6))) / 1000
         fits = bool(self.world.agreed(left > 1.5 * self.saver.seconds + 1))
-        if fits and self._saved_step != self.state.step:
-            self._commit()
         if fits:
-            self.saver.wait()
+            try:
+                if self._saved_step != self.state.step:
+                    self._commit()
+                self.saver.wait()
+                # a rank that left earlier would end the uploads of the others with its world
+                self.world.part()
+            except (StoreError, PeerLost) as error:
+                warn("the last checkpoint stays the one before", reason=str(error))
         raise Stopped(f"stopped by a signal at step {self.state.step} of {self.plan.total}")
 
     def finish(self) -> Trained:
