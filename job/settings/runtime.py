@@ -51,4 +51,4 @@ class Runtime(Section):
     """Seconds to wait for a pod that is missing before this one leaves with 75."""
 
     step_timeout: Seconds = 600.0
-    """Seconds that a step may stand still before the process ends with 75, and its stacks are logged."""
+    """Seconds that a step, or an evaluation during training, may stand still before the process ends with 75, and its stacks are logged."""
