@@ -143,6 +143,7 @@ def test_the_same_run_with_other_settings_is_refused(model: Path, tmp_path: Path
     assert json.loads(status.stdout)["stage"] == "encode"
 
 
+@pytest.mark.slow
 def test_pairs_regression_and_several_labels(model: Path, tmp_path: Path) -> None:
     texts = [text for text, _ in tickets(120)]
     regression = write_csv(

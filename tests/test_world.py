@@ -211,6 +211,7 @@ def test_too_little_memory_makes_micro_batches_smaller(tmp_path: Path) -> None:
     assert "micro-batches are made smaller" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_pod_that_comes_back_when_training_is_over_leaves_well(tmp_path: Path) -> None:
     """The checkpoint that the attempt began with may be pruned by then."""
     given = {"CHECKPOINT__KEEP": "1", "TRAIN__MAX_STEPS": "60", "PUBLISH__LICENSE": "mit"}

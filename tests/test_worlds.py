@@ -87,7 +87,7 @@ def test_the_losses_do_not_depend_on_the_world(
 @pytest.mark.parametrize(
     ("before", "after", "strategy"),
     [
-        ((2, 1), (1, 1), "ddp"),
+        pytest.param((2, 1), (1, 1), "ddp", marks=pytest.mark.slow),
         pytest.param((1, 2), (2, 2), "ddp", marks=pytest.mark.slow),
         pytest.param((1, 2), (1, 1), "fsdp", marks=pytest.mark.slow),
         pytest.param((1, 1), (1, 2), "fsdp", marks=pytest.mark.slow),

@@ -215,6 +215,7 @@ def test_a_launcher_that_is_killed_leaves_the_run_to_the_next(release: Release) 
     assert release.record()["run_id"] in out
 
 
+@pytest.mark.slow
 def test_preparing_in_a_job_of_its_own(model: Path, tmp_path: Path) -> None:
     write_tickets(tmp_path / "data" / "1.csv", 120)
     with api_server() as api, Controller(api, tmp_path) as controller:
