@@ -88,7 +88,10 @@ def endpoint(kube: Kube, image: str) -> Iterator[tuple[str, str]]:
         yield given, given
         return
     kube.apply(*_s3(image))
-    until(lambda: kube.get("pod", "s3")["status"].get("phase") == "Running", "the pod of the store")  # type: ignore[index]
+    until(
+        lambda: (kube.get("pod", "s3") or {}).get("status", {}).get("phase") == "Running",
+        "the pod of the store",
+    )
     weed = Path(sys.executable).with_name("weed")
     kube("exec", "-i", "s3", "--", "python3", "-c", TAKE_WEED, stdin=weed)
     with kube.forward("pod/s3", 8333) as port:
