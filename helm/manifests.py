@@ -38,7 +38,7 @@ def text(helm: str, name: str) -> str:
 
 
 if __name__ == "__main__":
-    from tests.helm import find
+    from helm.binaries import find
 
     binary = find("helm3")
     assert binary, "make install brings helm"

@@ -7,9 +7,9 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from job import results, tasks
-from job.artifacts import CleanRows, Dataset, RawRows
-from job.attempt import Attempt, begin, find_run, follow
+from job import tasks
+from job.data.artifacts import CleanRows, Dataset, RawRows
+from job.distributed.world import World
 from job.errors import (
     DataError,
     JobError,
@@ -19,12 +19,13 @@ from job.errors import (
     StoreUnreachable,
     Unreachable,
 )
-from job.fence import fenced
-from job.history import merged
-from job.progress import reporting
-from job.results import Result
-from job.runs import Run
-from job.runtime import StopSignal, scratch_folder
+from job.monitors import reporting
+from job.runs import results
+from job.runs.attempt import Attempt, begin, find_run, follow
+from job.runs.fence import fenced
+from job.runs.record import Run
+from job.runs.results import Result
+from job.runtime.device import StopSignal, scratch_folder
 from job.settings import Settings
 from job.stages import encode
 from job.stages import publish as publish_stage
@@ -33,11 +34,11 @@ from job.stages.evaluate import Scores, evaluate
 from job.stages.fetch import fetch
 from job.stages.publish import Published, Version, publish, push
 from job.stages.train import Given, Home, Trained, TrainSettings, train
+from job.stages.train.history import merged
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
 from job.telemetry import event, figures, milestone
 from job.uris import join, mask
-from job.world import World
 
 
 def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> Result:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from tests.servers import Server, seaweedfs
+from tests.support.servers import Server, seaweedfs
 
 # machines that run tests are shared: a slow example is no failure
 hypothesis.settings.register_profile("shared", deadline=None)

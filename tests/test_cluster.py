@@ -9,7 +9,7 @@ import pytest
 
 from job.cluster import Cluster, Resource, ended
 from job.errors import ClusterError, ClusterForbidden, SettingsError
-from tests.kubernetes_api import NAMESPACE, Api, Body, api_server
+from tests.support.kubernetes_api import NAMESPACE, Api, Body, api_server
 
 JOBS = Resource("batch", "v1", "jobs")
 

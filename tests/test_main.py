@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from job import commands
-from job.runtime import scratch_folder
+from job.runtime.device import scratch_folder
 from job.settings import Runtime
-from tests.refusals import given, refused
-from tests.samples import finetune
+from tests.support.refusals import given, refused
+from tests.support.samples import finetune
 
 COMMIT = "0123456789" * 4
 

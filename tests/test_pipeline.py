@@ -17,7 +17,7 @@ from transformers import pipeline
 from job.demo import tickets
 from job.store import Store, open_store
 from job.store.commit import load, verify
-from tests.samples import ROOT, finetune, tiny_bert, write_csv, write_tickets
+from tests.support.samples import ROOT, finetune, tiny_bert, write_csv, write_tickets
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from job.attempt import probed
 from job.cluster import CRONJOBS, Cluster, Object, Resource, ended
 from job.errors import (
     PERMANENT,
@@ -29,11 +28,12 @@ from job.launch.record import (
     runs_of,
     state_of,
 )
+from job.monitors import Report
 from job.pipeline import run as run_pipeline
-from job.progress import Report
-from job.results import Result
-from job.runs import Run, State
-from job.runtime import StopSignal
+from job.runs.attempt import probed
+from job.runs.record import Run, State
+from job.runs.results import Result
+from job.runtime.device import StopSignal
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.store import Store

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from job.artifacts import fingerprint
 from job.cluster import Object
+from job.data.artifacts import fingerprint
 from job.errors import SettingsError
 
 IMAGE = "finetune/image"

@@ -9,9 +9,9 @@ from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 
-from job.artifacts import Inputs, fingerprint
+from job.data.artifacts import Inputs, fingerprint
 from job.errors import Absent, Conflict, Torn
-from job.runs import State
+from job.runs.record import State
 from job.settings import Launch, Settings, relevant
 from job.store import Store, resolve
 from job.uris import scheme_of

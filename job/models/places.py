@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from job.artifacts import file_sha256, fingerprint
+from job.data.artifacts import file_sha256, fingerprint
 from job.errors import Absent, DataError, InputMissing
 from job.store import open_reader, resolve
 from job.store.commit import MANIFEST

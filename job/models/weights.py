@@ -14,7 +14,7 @@ from job.errors import DataError, SettingsError
 from job.models.adapters import with_adapter
 from job.models.places import Place
 from job.models.reading import COMPLETE, load_config, readable
-from job.runtime import has_gpu
+from job.runtime.device import has_gpu
 from job.settings import Model, Runtime
 from job.tasks.base import Task
 from job.uris import mask

@@ -1,11 +1,19 @@
 """The settings tree: typed, frozen, each value with its origin. Imports no heavy library."""
 
-from job.settings.data import Clean, Columns, Data, Encode
-from job.settings.launching import Launch, Metrics, Progress
 from job.settings.load import Loaded, load, recorded, relevant
-from job.settings.predicting import Predict
-from job.settings.runtime import Runtime
-from job.settings.training import Checkpoint, Evaluate, Generation, Lora, Model, Publish, Train
+from job.settings.sections.data import Clean, Columns, Data, Encode
+from job.settings.sections.launch import Launch, Metrics, Progress
+from job.settings.sections.predict import Predict
+from job.settings.sections.runtime import Runtime
+from job.settings.sections.training import (
+    Checkpoint,
+    Evaluate,
+    Generation,
+    Lora,
+    Model,
+    Publish,
+    Train,
+)
 from job.settings.tree import Settings
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pydantic_core import PydanticUndefined
@@ -59,13 +60,7 @@ def reference() -> str:
 def _type(leaf: Leaf) -> str:
     annotation = leaf.field.annotation
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    for long, short in (
-        ("typing.", ""),
-        ("NoneType", "None"),
-        ("job.settings.training.", ""),
-        ("job.settings.data.", ""),
-    ):
-        text = text.replace(long, short)
+    text = re.sub(r"\b(?:typing|job(?:\.\w+)*)\.", "", text).replace("NoneType", "None")
     return text.split("Annotated[")[-1].split(", FieldInfo")[0] if "FieldInfo" in text else text
 
 

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from job.settings.base import Section
-from job.settings.data import Clean, Data, Encode
-from job.settings.launching import Launch, Metrics, Progress
-from job.settings.predicting import Predict
-from job.settings.runtime import Runtime
-from job.settings.tokenizer import Tokenizer
-from job.settings.training import Checkpoint, Evaluate, Model, Publish, Train
+from job.settings.sections.base import Section
+from job.settings.sections.data import Clean, Data, Encode
+from job.settings.sections.launch import Launch, Metrics, Progress
+from job.settings.sections.predict import Predict
+from job.settings.sections.runtime import Runtime
+from job.settings.sections.tokenizer import Tokenizer
+from job.settings.sections.training import Checkpoint, Evaluate, Model, Publish, Train
 
 PREFIX = "FINETUNE_"
 DELIMITER = "__"

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from job.artifacts import FILE, LINE, ROW, CleanRows, Dataset, Split
+from job.data.arrow import Writer, stream
+from job.data.artifacts import FILE, LINE, ROW, CleanRows, Dataset, Split
 from job.errors import Absent, DataError, Torn
 from job.store import Store
 from job.store.commit import commit, fetch, withdraw
-from job.tables import Writer, stream
 from job.tasks.base import Columns, Features, Task
 from job.telemetry import event, warn
 

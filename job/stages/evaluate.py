@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job import models
-from job.artifacts import FILE, LINE, Dataset, Split
+from job.data.artifacts import FILE, LINE, Dataset, Split
 from job.models import Place
 from job.scoring import HeldOut, Limits, score
 from job.settings import Model, Runtime

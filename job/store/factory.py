@@ -116,7 +116,7 @@ def _split(key: str) -> tuple[str, str]:
 
 def _s3(bucket: str, prefix: str, *, single_writer: bool = False) -> Store:
     from job.store.s3 import S3Store
-    from job.store.s3_single import SingleWriterStore
+    from job.store.s3.single_writer import SingleWriterStore
 
     return (SingleWriterStore if single_writer else S3Store)(bucket, prefix)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from job.settings import Settings
 from job.tasks.base import Task
 from job.tasks.fill_mask import FillMask
-from job.tasks.filling import Filling
-from job.tasks.prompting import Prompting
+from job.tasks.fill_mask.predicting import Filling
 from job.tasks.question_answering import QuestionAnswering
 from job.tasks.seq2seq import Summarization, Translation
 from job.tasks.text_classification import TextClassification
 from job.tasks.text_generation import TextGeneration
+from job.tasks.text_generation.predicting import Prompting
 from job.tasks.token_classification import TokenClassification
 
 

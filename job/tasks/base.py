@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from job.artifacts import FILE, LINE
-from job.tasks.padding import Padding
+from job.batching.padding import Padding
+from job.data.artifacts import FILE, LINE
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from job.tables import MappedTable
+    from job.data.arrow import MappedTable
     from job.tasks.packing import Packer
 
 Columns = Mapping[str, Sequence[str | None]]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from job.batching.padding import Padding
 from job.tasks.base import FIXED, Batch, Outputs, Scored, Task
-from job.tasks.padding import Padding
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
-    from job.tables import MappedTable
+    from job.data.arrow import MappedTable
 
 IGNORED = -100
 """The label of a position that is not learned; torch's own cross-entropy skips it."""

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from job.batching.padding import Padding
 from job.tasks.base import Batch, Rows
-from job.tasks.padding import Padding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from job.tables import MappedTable
+    from job.data.arrow import MappedTable
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from job.errors import SettingsError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from job.tables import MappedTable
+    from job.data.arrow import MappedTable
 
 Ints = npt.NDArray[np.int32]
 Values = npt.NDArray[Any]

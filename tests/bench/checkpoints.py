@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from tests.bench.trainer import BATCH, RATE, given_of, rows_of
-from tests.servers import Server, seaweedfs
+from tests.support.servers import Server, seaweedfs
 
 EVERY = (None, 150, 20)
 
@@ -43,14 +43,14 @@ def main() -> None:
 
 def stalls(folder: Path, output: str) -> None:
     """A checkpoint of the model and its optimizer: in line, and copied aside."""
-    from job.checkpoint import TrainerState
-    from job.saving import Checkpoint, Saver
+    from job.checkpoint import tensors
+    from job.checkpoint.catalog import TrainerState
+    from job.checkpoint.saver import Checkpoint, Saver
+    from job.distributed.world import World
     from job.settings import Checkpoint as CheckpointSettings
     from job.settings import Train
-    from job.stages.train import state as tensors
-    from job.stages.train.session import Session
+    from job.stages.train.loop import Session
     from job.store import open_store
-    from job.world import World
 
     made = folder / "stalls"
     made.mkdir()
@@ -88,7 +88,7 @@ def throughput(
     from accelerate.state import AcceleratorState
 
     from job.settings import Checkpoint, Train
-    from job.stages.train.session import Session
+    from job.stages.train.loop import Session
 
     AcceleratorState._reset_state(reset_partial_state=True)
     train = Train(max_steps=steps, batch_size=BATCH, learning_rate=RATE)

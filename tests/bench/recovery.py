@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.checkpoint import steps
+from job.checkpoint.catalog import steps
 from job.demo import model_folder, tickets
 from job.store import open_store
 from tests.faults.pods import Cluster, Pod
 from tests.faults.proxy import Faults, FaultyProxy
 from tests.faults.runs import settings
-from tests.samples import write_csv
-from tests.servers import Server, seaweedfs
+from tests.support.samples import write_csv
+from tests.support.servers import Server, seaweedfs
 
 STEP = '"train", "done"'
 """What a pod's log says at the first step of an attempt."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.demo import model_folder, tickets
-from tests.samples import SHARED, encoded
+from tests.support.samples import SHARED, encoded
 
 if TYPE_CHECKING:
     from job.settings import Checkpoint, Train
@@ -58,15 +58,15 @@ def given_of(
     """What the train stage is given for these rows."""
     from transformers import AutoTokenizer
 
-    from job.artifacts import Dataset
+    from job.batching.padding import Padding
+    from job.data.artifacts import Dataset
     from job.models import Place
-    from job.runtime import StopSignal
+    from job.runtime.device import StopSignal
     from job.scoring import Limits
     from job.settings import Columns, Evaluate, Model, Runtime
     from job.settings.tree import Log
     from job.stages.train import Given, Home, TrainSettings
     from job.store import open_store
-    from job.tasks.padding import Padding
     from job.tasks.text_classification import TextClassification
 
     labels = [label for _, label in rows]

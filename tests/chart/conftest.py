@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests import helm
+from helm import binaries as helm
 
 Body = dict[str, Any]
 Render = Callable[..., list[Body]]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from helm import binaries as helm
 from helm import manifests
 from job.settings import load
-from tests import helm
 from tests.chart.conftest import Body, Render, one
 from tests.chart.validation import check, templates
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from helm import binaries as helm
 from helm import schema as generator
 from job.settings.load import IRRELEVANT
-from tests import helm
 
 SECRET = "A" * 20
 

@@ -21,11 +21,11 @@ from typing import Any
 
 import pytest
 
+from helm import binaries as helm
 from job.demo import tickets
 from job.store import Store, open_store
-from tests import helm
 from tests.e2e.kube import Body, Helm, Kube, merged, until
-from tests.samples import tiny_bert, write_tickets
+from tests.support.samples import tiny_bert, write_tickets
 
 KEYS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-secret"}
 IDENTITIES = (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests import helm
+from helm import binaries as helm
 
 Body = dict[str, Any]
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests import helm
+from helm import binaries as helm
 from tests.e2e.kube import Body, Helm, Kube, until
 
 pytestmark = [pytest.mark.e2e]

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from job.demo import tickets
-from tests.samples import finetune, tiny_bert, write_csv
-from tests.seq2seq_samples import BACKWARDS, tiny
-from tests.servers import seaweedfs
+from tests.support.samples import finetune, tiny_bert, write_csv
+from tests.support.seq2seq_samples import BACKWARDS, tiny
+from tests.support.servers import seaweedfs
 
 BUCKET = "s3://pinned"
 ROWS = tickets(120)

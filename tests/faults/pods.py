@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tests.samples import ROOT
+from tests.support.samples import ROOT
 
 PERMANENT = (65, 66, 77, 78, 80, 81, 82)
 """Codes on which a Job gives up."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from job.demo import tickets
-from job.history import merged
+from job.stages.train.history import merged
 from job.store import Store, open_store
 from job.store.commit import fetch, verify
-from tests.samples import tiny_bert, write_csv
+from tests.support.samples import tiny_bert, write_csv
 
 ROWS = tickets(300)
 

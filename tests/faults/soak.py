@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.faults.pods import Cluster, Killer
 from tests.faults.runs import Left, differences, left, settings
-from tests.servers import seaweedfs
+from tests.support.servers import seaweedfs
 
 WORLDS: list[tuple[int, ...]] = [(1, 1), (2, 1), (1, 2), (3, 1)]
 """Pods, and processes in each."""

@@ -11,7 +11,7 @@ import pytest
 from tests.faults.pods import Cluster
 from tests.faults.proxy import Faults, FaultyProxy
 from tests.faults.runs import differences, left, settings
-from tests.servers import Server
+from tests.support.servers import Server
 
 POINTS = {
     "settings": r"/runs/r/settings\.json$",

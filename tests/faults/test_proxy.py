@@ -15,7 +15,7 @@ from job.store import open_store
 from tests.faults.pods import Cluster
 from tests.faults.proxy import Faults, FaultyProxy
 from tests.faults.runs import differences, left, settings
-from tests.servers import Server
+from tests.support.servers import Server
 
 MIXED = Faults(
     error_500=0.03, error_503=0.03, slow_down=0.03, reset=0.03, delay=0.02,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from job.checkpoint import steps
+from job.checkpoint.catalog import steps
 from job.store import open_store
 from tests.faults.pods import Cluster
 from tests.faults.proxy import Faults, FaultyProxy
 from tests.faults.runs import settings
-from tests.servers import Server
+from tests.support.servers import Server
 
 NEVER = {"CHECKPOINT__EVERY_STEPS": "9999", "EVALUATE__EVERY_STEPS": "9999"}
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from helm import binaries as helm
 from job.demo import tickets
 from job.store import open_store
-from tests import helm
-from tests.controller import Controller
-from tests.kubernetes_api import NAMESPACE, Api, Body, api_server
-from tests.samples import ROOT, tiny_bert, write_tickets
+from tests.support.controller import Controller
+from tests.support.kubernetes_api import NAMESPACE, Api, Body, api_server
+from tests.support.samples import ROOT, tiny_bert, write_tickets
 
 
 @dataclass

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helm import binaries as helm
 from job.errors import SettingsError
 from job.launch import manifest
-from tests import helm
-from tests.kubernetes_api import Body
+from tests.support.kubernetes_api import Body
 
 CRONJOB = {
     "apiVersion": "batch/v1",

@@ -9,7 +9,7 @@ import pytest
 
 from job.errors import Conflict
 from job.launch.record import Launched, Record, decide
-from job.runs import State
+from job.runs.record import State
 from job.settings import Launch
 from job.store import open_store
 

@@ -13,7 +13,7 @@ import pytest
 from job.errors import Absent, Forbidden, InputMissing, StoreError, Unreachable
 from job.store import open_reader, resolve
 from job.store.http import HttpReader
-from tests.store.relay import relay
+from tests.support.relay import relay
 
 ETAGS: dict[str, str] = {}
 

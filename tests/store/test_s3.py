@@ -13,8 +13,8 @@ from job.errors import Absent, Forbidden, SettingsError, Unreachable
 from job.store import open_store
 from job.store.probe import probe_conditional_writes
 from job.store.s3 import S3Store
-from tests.servers import Server
-from tests.store.relay import Relay, relay
+from tests.support.relay import Relay, relay
+from tests.support.servers import Server
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ import pytest
 import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
+from job.data.arrow import Writer
 from job.demo import tickets
 from job.settings import Columns, Model, Train
-from job.tables import Writer
 from job.tasks.base import Batch, Task
 from job.tasks.fill_mask import FillMask
 from job.tasks.text_classification import MULTI, REGRESSION, SINGLE, TextClassification
 from job.tasks.text_generation import TextGeneration
-from tests.samples import encoded, tiny_bert
-from tests.trainer_parity import losses_of_both
+from tests.support.samples import encoded, tiny_bert
+from tests.support.trainer_parity import losses_of_both
 
 TEXTS = [text for text, _ in tickets(160)]
 LENGTH = 32

@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from job.tasks import tagging, windows
-from job.tasks.answers import Answer, Read, Reading, answer_of, best_spans, tokens_of
+from job.tasks import windows
+from job.tasks.question_answering.answers import (
+    Answer,
+    Read,
+    Reading,
+    answer_of,
+    best_spans,
+    tokens_of,
+)
+from job.tasks.token_classification import tags as tagging
 
 WORD = st.text("abcé-. 字\u200b", max_size=6)
 TEXT = st.text("abcé-. \n字\u200b", max_size=60)

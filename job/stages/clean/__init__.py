@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from job.artifacts import SPLITS, CleanRows, RawRows, Split
+from job.data.artifacts import SPLITS, CleanRows, RawRows, Split
 from job.settings import Clean, Data
 from job.stages.clean.profile import profile
 from job.stages.clean.quarantine import check_bad

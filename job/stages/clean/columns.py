@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from job.artifacts import FILE, LINE
+from job.data.artifacts import FILE, LINE
 from job.errors import DataError, SettingsError
 from job.settings import Clean, Data
 from job.tasks.base import KEPT, RowRules

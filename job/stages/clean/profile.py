@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from job.artifacts import FILE, SPLITS, RawRows, Split
+from job.data.artifacts import FILE, SPLITS, RawRows, Split
 from job.stages.clean.splits import Decision
 from job.tasks.base import RowRules
 

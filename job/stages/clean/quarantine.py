@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from job.artifacts import Split
+from job.data.artifacts import Split
 from job.errors import DataError
 
 SHOWN_CHARS = 1_000

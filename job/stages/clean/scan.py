@@ -13,14 +13,14 @@ from typing import TextIO
 import numpy as np
 import pyarrow as pa
 
-from job.artifacts import FILE, LINE, SPLITS, RawRows, Split
+from job.data.arrow import Writer, schema_of, stream
+from job.data.artifacts import FILE, LINE, SPLITS, RawRows, Split
 from job.settings import Clean, Data
 from job.stages.clean.columns import Selected, Selector, as_row, source_columns
 from job.stages.clean.profile import WORDS
 from job.stages.clean.quarantine import write_bad
 from job.stages.clean.splits import CODE, Codes, Keys, Labels, key_of, keys_of
 from job.stages.clean.text import cleaned, is_empty, word_counts
-from job.tables import Writer, schema_of, stream
 from job.tasks.base import RowRules
 
 SORT = "__sort"

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from job.data.arrow import Writer, stream
 from job.stages.clean.scan import SORT
-from job.tables import Writer, stream
 
 BUCKETS = 64
 """Files that the rows are dealt out to, each a range of the wanted order; one fits into memory."""

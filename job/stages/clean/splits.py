@@ -14,7 +14,7 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from job.artifacts import SPLITS, Split
+from job.data.artifacts import SPLITS, Split
 from job.settings import Clean
 from job.stages.clean.text import canonical
 

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from job.artifacts import FILE, LINE, SPLITS, Split
+from job.data.arrow import Writer, schema_of, stream
+from job.data.artifacts import FILE, LINE, SPLITS, Split
 from job.errors import DataError
 from job.stages.clean.profile import Written
 from job.stages.clean.scan import SORT, UNIQUE, Scanned
 from job.stages.clean.splits import CODE, TRAIN, Decision, Keys, buckets, copies, repeated
-from job.tables import Writer, schema_of, stream
 from job.tasks.base import RowRules
 
 GIVEN = "given"

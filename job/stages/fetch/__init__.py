@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
-from job.artifacts import SPLITS, Input, Inputs, RawRows, Split
+from job.data.artifacts import SPLITS, Input, Inputs, RawRows, Split
 from job.settings import Data
 from job.stages.fetch.chunks import Parts
 from job.stages.fetch.files import AHEAD, local_copies, resolve_inputs

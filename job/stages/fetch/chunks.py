@@ -13,9 +13,9 @@ from typing import Any, TextIO, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from job.artifacts import FILE, LINE, Split
+from job.data.arrow import Writer
+from job.data.artifacts import FILE, LINE, Split
 from job.errors import DataError
-from job.tables import Writer
 
 CHUNK_ROWS = 5_000
 """Rows that are in memory at once, unless they are so long that CHUNK_CHARS comes first."""

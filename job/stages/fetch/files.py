@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from job.artifacts import SPLITS, Input, Inputs, Split, file_sha256
+from job.data.artifacts import SPLITS, Input, Inputs, Split, file_sha256
 from job.errors import Absent, DataError, InputMissing
 from job.settings import Data
 from job.store.base import Object, Reader

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from job.artifacts import FILE, LINE, ROW
+from job.data.arrow import MappedTable
+from job.data.artifacts import FILE, LINE, ROW
 from job.scoring import Limits, outputs_of
-from job.tables import MappedTable
 from job.tasks.base import Scored, Task
 
 if TYPE_CHECKING:

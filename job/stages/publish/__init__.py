@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from job.artifacts import Dataset
+from job.data.artifacts import Dataset
 from job.errors import JobError
 from job.models import Place
 from job.reporting.card import Facts, write_card
-from job.stages.publish.check import compare
+from job.stages.publish.verify import compare
 from job.store import Store
 from job.store.commit import MANIFEST, fetch, seal, upload, withdraw
 from job.tasks.base import Task

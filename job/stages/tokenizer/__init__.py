@@ -9,12 +9,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job.artifacts import CleanRows
+from job.data.arrow import stream
+from job.data.artifacts import CleanRows
 from job.errors import SettingsError
-from job.settings.tokenizer import Tokenizer as Settings
+from job.settings.sections.tokenizer import Tokenizer as Settings
 from job.stages.tokenizer import blocks
 from job.stages.tokenizer.report import report
-from job.tables import stream
 from job.telemetry import event
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tokenizers import (
 )
 
 from job.errors import SettingsError
-from job.settings.tokenizer import Tokenizer as Settings
+from job.settings.sections.tokenizer import Tokenizer as Settings
 
 NORMALIZERS: dict[str, Any] = {
     "nfc": normalizers.NFC,

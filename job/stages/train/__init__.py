@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from job import checkpoint
-from job.checkpoint import Restored, TrainerState
+from job.checkpoint import catalog as checkpoint
+from job.checkpoint.catalog import Restored, TrainerState
 from job.errors import Absent, Torn
-from job.stages.train.given import Given, Home, Trained, TrainSettings
-from job.stages.train.result import saved
-from job.stages.train.session import Session
+from job.stages.train.context import Given, Home, Trained, TrainSettings
+from job.stages.train.export import saved
+from job.stages.train.loop import Session
 
 __all__ = ["Given", "Home", "TrainSettings", "Trained", "train"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
-from job.batching import evaluation_batches
+from job.batching.steps import evaluation_batches
 from job.errors import OutOfMemory
 from job.scoring import Limits
 from job.stages.train.plan import Plan

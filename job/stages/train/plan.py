@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from job.batching import Rows, Share, epoch_steps, shares, steps_per_epoch
-from job.optimization import learning_rate
+from job.batching.steps import Rows, Share, epoch_steps, shares, steps_per_epoch
 from job.settings import Train
+from job.stages.train.optimizer import learning_rate
 from job.tasks.base import Floats
 
 

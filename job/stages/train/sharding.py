@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from job.data.arrow import MappedTable
 from job.scoring import Limits
-from job.tables import MappedTable
 from job.tasks.base import FIXED, Task
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.bench.tasks.running import say
-from tests.samples import SHARED
+from tests.support.samples import SHARED
 
 EXPERIMENTS = ("tokenizers", "by_heart", "causal", "masked", "wnut17", "xquad")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.tasks.running import run, say, write_rows
-from tests.seq2seq_samples import dialogsum, multi30k
+from tests.support.seq2seq_samples import dialogsum, multi30k
 
 PAIRS, OTHERS, LENGTH = 32, 8, 512
 WIDTH: dict[str, Any] = {"d_model": 128}

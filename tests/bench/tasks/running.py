@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tests.samples import finetune
+from tests.support.samples import finetune
 
 HOURS = 3600.0
 

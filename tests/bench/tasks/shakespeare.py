@@ -6,7 +6,7 @@ from pathlib import Path
 
 from job.stages.clean.text import canonical
 from tests.bench.tasks.running import write_rows
-from tests.samples import SHARED
+from tests.support.samples import SHARED
 
 
 def speeches() -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.bench.tasks.running import run, say
-from tests.samples import SHARED
+from tests.support.samples import SHARED
 
 KINDS = ("wordpiece", "bpe", "unigram", "wordlevel", "char")
 FRESH = """

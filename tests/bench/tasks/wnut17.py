@@ -9,7 +9,7 @@ from typing import Any
 from job.demo import model_folder
 from tests.bench.tasks.plain_trainer import fit
 from tests.bench.tasks.running import run, say
-from tests.samples import SHARED
+from tests.support.samples import SHARED
 
 SEEDS, EPOCHS, BATCH, LENGTH, RATE = (1, 2, 3), 1, 16, 128, 3e-4
 FILES = SHARED / "wnut17"

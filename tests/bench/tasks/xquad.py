@@ -6,7 +6,7 @@ from pathlib import Path
 
 from job.demo import model_folder
 from tests.bench.tasks.running import run, say
-from tests.samples import SHARED
+from tests.support.samples import SHARED
 
 EPOCHS, BATCH, LENGTH, RATE = 1, 8, 384, 2e-4
 

@@ -1,0 +1,140 @@
+"""Checkpoints on their way to the store: copied aside between two steps, uploaded while training goes on."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from job.checkpoint.catalog import TrainerState, key_of
+from job.checkpoint.staging import Aside
+from job.distributed.world import World
+from job.errors import Conflict
+from job.store import Store
+from job.store.commit import File, Manifest, load, seal, upload
+from job.telemetry import milestone
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is saved besides the tensors."""
+
+    state: TrainerState
+    facts: Mapping[str, Any]
+    """What a resume compares: world size, threads, micro-batch limit."""
+    before: Callable[[], None]
+    """Called on the first rank before the manifest is written."""
+    after: Callable[[], None]
+    """Called on the first rank when the checkpoint is committed."""
+
+
+class Saver:
+    """Commits one checkpoint at a time; what goes wrong is raised at the next call.
+
+    Every rank uploads its own file; the first rank waits for word of all of them and writes the
+    manifest. Nothing of this is collective but the copy, which all ranks make between two steps.
+    """
+
+    def __init__(
+        self, store: Store, prefix: str, attempt: int, world: World, scratch: Path
+    ) -> None:
+        self._store, self._prefix, self._attempt = store, prefix, attempt
+        self._world, self._scratch = world, scratch / "checkpoint"
+        self._aside = Aside()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self.seconds = 0.0
+        """What the last checkpoint took from the copy to the manifest."""
+
+    def save(self, tensors: Mapping[str, torch.Tensor], checkpoint: Checkpoint) -> None:
+        """Wait for the checkpoint before this one, copy the tensors, and return.
+
+        Raises:
+            JobError: the one before could not be committed.
+        """
+        self.wait()
+        began = time.monotonic()
+        self._aside.copy(tensors, self._world.group)
+        stall = time.monotonic() - began
+
+        def work() -> None:
+            try:
+                self._commit(checkpoint, stall)
+                self.seconds = time.monotonic() - began
+            except BaseException as error:  # noqa: BLE001 - raised by `wait`
+                self._error = error
+
+        self._thread = threading.Thread(target=work, name="checkpoint", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is on its way."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def check(self) -> None:
+        """Raise what went wrong with the checkpoint that was on its way, if it has ended."""
+        if not self.busy:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for the checkpoint that is on its way.
+
+        Raises:
+            JobError: it could not be committed.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _commit(self, checkpoint: Checkpoint, stall: float) -> None:
+        began, step, world = time.monotonic(), checkpoint.state.step, self._world
+        prefix = key_of(self._prefix, step)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        path = self._scratch / f"rank-{world.rank:05d}.safetensors"
+        self._aside.write(path)
+        files = {path.name: path}
+        if world.first:
+            checkpoint.before()
+            files["trainer_state.json"] = self._scratch / "trainer_state.json"
+            files["trainer_state.json"].write_text(json.dumps(asdict(checkpoint.state), indent=1))
+        meta = {"step": step, "best_step": checkpoint.state.best_step, **checkpoint.facts}
+        mine = upload(self._store, prefix, files, attempt=self._attempt, meta=meta)
+        path.unlink()
+        if not world.first:
+            world.tell(_note(step, world.rank), {n: asdict(f) for n, f in mine.files.items()})
+            return
+        for rank in range(1, world.size):
+            others = world.hear(_note(step, rank), lambda: None)
+            mine.files.update({name: File(**file) for name, file in others.items()})
+        self._seal(prefix, mine)
+        milestone(
+            "Checkpointed",
+            "checkpoint committed",
+            step=step,
+            best_step=checkpoint.state.best_step,
+            stall_seconds=round(stall, 3),
+            upload_seconds=round(time.monotonic() - began, 3),
+        )
+        checkpoint.after()
+
+    def _seal(self, prefix: str, manifest: Manifest) -> None:
+        """One that another attempt committed for the same step is left as it is."""
+        try:
+            seal(self._store, prefix, manifest)
+        except Conflict:
+            load(self._store, prefix)
+
+
+def _note(step: int, rank: int) -> str:
+    return f"checkpoint/{step}/{rank}"

@@ -1,0 +1,83 @@
+"""`finetune tokenizer`: texts in the store become a published tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from job import models
+from job.data.artifacts import fingerprint
+from job.errors import Absent
+from job.runs.attempt import probed
+from job.runs.results import Result
+from job.runtime.device import StopSignal, scratch_folder
+from job.settings import Settings, relevant
+from job.stages.clean import clean
+from job.stages.fetch import fetch, resolve_inputs
+from job.stages.tokenizer import train_tokenizer
+from job.store.commit import commit, load
+from job.tasks.base import Columns
+from job.telemetry import event, quiet_libraries
+from job.uris import join, mask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The rules of rows that a tokenizer is trained on: a text, and nothing else."""
+
+    columns: dict[str, str]
+    text_roles: ClassVar[tuple[str, ...]] = ("text",)
+    verbatim_roles: ClassVar[tuple[str, ...]] = ()
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """A row needs a text."""
+        return ["no text" if text is None else None for text in rows["text"]]
+
+    def labels_of(self, rows: Columns) -> list[list[str]]:
+        """None."""
+        return [[] for _ in rows["text"]]
+
+
+def run(settings: Settings, stop: StopSignal) -> Result:
+    """Fetch, clean, train, publish; or nothing, where the same tokenizer is published already.
+
+    It lies under `{name}/tokenizers/{fingerprint}/` and is used by naming that place, at the root
+    of `output`, in FINETUNE_MODEL__TOKENIZER.
+    """
+    with scratch_folder(settings.runtime) as scratch:
+        store = probed(settings)
+        inputs = resolve_inputs(settings.data)
+        values = relevant(settings)
+        decides = [values.get(section) for section in ("data", "clean", "tokenizer")]
+        key = f"{settings.name}/tokenizers/{fingerprint([inputs.identities(), *decides])}"
+        facts = {"tokenizer": mask(join(store.uri, key))}
+        try:
+            load(store, key)
+            event("the tokenizer is published already", place=facts["tokenizer"])
+            return Result(facts)
+        except Absent:
+            quiet_libraries()
+        # every row is for training: nothing is scored on held-out ones
+        data = settings.data.model_copy(update={"validation_fraction": 0.0, "test_fraction": 0.0})
+        raw = fetch(data, inputs, scratch / "fetched", poll=stop.poll)
+        rules = Texts({"text": settings.data.columns.text})
+        rows = clean(
+            settings.clean, data, settings.seed, rules, raw, scratch / "cleaned", poll=stop.poll
+        )
+        folder = scratch / "tokenizer"
+        base = _base(settings, scratch)
+        found = train_tokenizer(settings.tokenizer, rows, base, folder, poll=stop.poll)
+        files = {path.name: path for path in sorted(folder.iterdir())}
+        commit(store, key, files, attempt=None, meta={"kind": settings.tokenizer.kind})
+        figures = {name: round(value, 4) for name, value in found["tokenizer"].items()}
+        return Result({**facts, **figures})
+
+
+def _base(settings: Settings, scratch: Path) -> PreTrainedTokenizerFast | None:
+    """The tokenizer to train anew or to compare with, if one is named."""
+    name = settings.tokenizer.base or settings.model.tokenizer or settings.model.name
+    return models.load_tokenizer(models.find(name, None, scratch), settings.model) if name else None

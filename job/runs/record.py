@@ -1,0 +1,236 @@
+"""A run's record in the store: its settings, what it reads, how far it is, how it ended.
+
+state.json is only ever replaced by compare-and-swap, so two processes that believe they are the
+same run cannot both go on: the one that loses gets a Conflict.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from job.data.artifacts import Input, Inputs, canonical_json, fingerprint
+from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError
+from job.settings import Settings, recorded, relevant
+from job.store import Store, open_store
+from job.uris import mask
+
+STAGES = ("start", "encode", "train", "evaluate", "end")
+
+
+@dataclass(frozen=True)
+class State:
+    """What state.json holds."""
+
+    run_id: str
+    stage: str = "start"
+    """The furthest of STAGES that any attempt has committed."""
+    step: int = 0
+    """The last committed training step."""
+    attempt: int = 0
+    stalled: int = 0
+    """Attempts in a row that ended without progress, the present one included."""
+    outcome: str | None = None
+    """`done` when the run has ended well; then `result` says what it left."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    failure: Mapping[str, Any] = field(default_factory=dict)
+    """How the last attempt ended, where it could say so: `error`, `message`, `exit_code`."""
+    skips: int = 0
+    """How often a launcher found that nothing had changed since this run."""
+    began: float = 0.0
+    """When the run began, in seconds since 1970; for figures only, never for a decision."""
+    ended: float = 0.0
+    """When the run ended well, in seconds since 1970; a maximum age is counted from there."""
+    single_writer: bool = False
+    nonce: str = ""
+
+
+def default_run_id(settings: Settings, inputs: Inputs) -> str:
+    """12 hex digits of the settings that matter and the data's identities."""
+    return fingerprint([relevant(settings), inputs.identities()])[:12]
+
+
+class Run:
+    """One run, held by the attempt that recorded itself last."""
+
+    def __init__(
+        self, store: Store, prefix: str, settings: Settings, state: State, tag: str
+    ) -> None:
+        self.store, self.prefix, self.settings = store, prefix, settings
+        self.state, self._tag = state, tag
+        self._lock = threading.RLock()
+
+    def key(self, name: str) -> str:
+        """The key of something of this run's."""
+        return f"{self.prefix}/{name}"
+
+    @classmethod
+    def open(cls, store: Store, name: str, run_id: str, settings: Settings) -> Run:
+        """Find the run or begin it.
+
+        Raises:
+            SettingsError: the id belongs to a run with other settings.
+        """
+        prefix = f"{name}/runs/{run_id}"
+        _same_settings(store, f"{prefix}/settings.json", recorded(settings), run_id)
+        try:
+            data, tag = store.read(f"{prefix}/state.json")
+            return cls(store, prefix, settings, State(**json.loads(data)), tag)
+        except Absent:
+            state = State(run_id, began=time.time(), single_writer=settings.store.single_writer)
+            run = cls(store, prefix, settings, state, "")
+            run._write(first=True)
+            return run
+
+    @classmethod
+    def follow(cls, store: Store, name: str, run_id: str, settings: Settings, attempt: int) -> Run:
+        """The run as ranks other than the first see it: they read, and never write the state."""
+        return cls(store, f"{name}/runs/{run_id}", settings, State(run_id, attempt=attempt), "")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended well, in this attempt or an earlier one."""
+        return self.state.outcome is not None
+
+    def last_attempt(self) -> int:
+        """The number of the attempt that began last, this one or another process's."""
+        return int(json.loads(self.store.get(self.key("state.json")))["attempt"])
+
+    def begin_attempt(self, bound: int) -> None:
+        """Record a new attempt, before anything that could kill it is done.
+
+        Raises:
+            NoProgress: `bound` attempts in a row have ended without progress (0: no bound).
+        """
+        if bound and self.state.stalled >= bound:
+            raise NoProgress(
+                f"run {self.state.run_id}: {self.state.stalled} attempts in a row ended without progress, "
+                f"the last in stage {self.state.stage} at step {self.state.step}"
+            )
+        attempt, stalled = self.state.attempt + 1, self.state.stalled + 1
+        self._write(attempt=attempt, stalled=stalled, failure={})
+
+    def progressed(self, stage: str, step: int = 0) -> None:
+        """Record a committed artifact or step. Only what goes beyond all earlier attempts is
+        progress and starts the count of stalled attempts anew: finding a data set again, or training
+        the same steps again, is none."""
+        with self._lock:
+            here = (STAGES.index(self.state.stage), self.state.step)
+            step = max(step, self.state.step)
+            if (STAGES.index(stage), step) > here:
+                self._write(stage=stage, step=step, stalled=0)
+
+    def stopped(self) -> None:
+        """Record an agreed stop: it is no attempt that failed."""
+        self._write(stalled=0)
+
+    def unformed(self) -> None:
+        """Record that no world came together: waiting for a pod is no attempt that failed."""
+        self._write(stalled=max(0, self.state.stalled - 1))
+
+    def finish(self, outcome: str, result: Mapping[str, Any]) -> None:
+        """Record how the run ended; the last thing that is written."""
+        ended = time.time()
+        self._write(outcome=outcome, stage="end", stalled=0, ended=ended, result=dict(result))
+
+    def failed(self, error: JobError) -> None:
+        """Record how an attempt ended, for those who look from outside."""
+        said = {"error": type(error).__name__, "message": mask(str(error))[:2000]}
+        self._write(failure={**said, "exit_code": error.exit_code})
+
+    def skipped(self) -> None:
+        """Record that a launcher found nothing changed since this run."""
+        self._write(skips=self.state.skips + 1)
+
+    def shrink(self, tokens: int) -> None:
+        """Record that micro-batches of more than so many tokens do not fit; any rank may."""
+        self.store.put(self.key(f"limits/tokens-{tokens:012d}"), b"")
+
+    def fitting(self, tokens: int) -> int:
+        """The smallest limit that was recorded, if it is below `tokens`."""
+        first = next(iter(self.store.list(self.key("limits/tokens-"))), None)
+        return tokens if first is None else min(tokens, int(first.key.rpartition("-")[2]))
+
+    def stored(self, name: str) -> dict[str, Any] | None:
+        """What an earlier attempt froze under `name`; None where there is nothing yet."""
+        try:
+            return dict(json.loads(self.store.get(self.key(name))))
+        except Absent:
+            return None
+
+    def freeze(self, name: str, value: Mapping[str, Any]) -> None:
+        """Store what all later attempts will read."""
+        self.store.put(self.key(name), canonical_json(dict(value)), if_absent=True)
+
+    def _write(self, *, first: bool = False, **changes: Any) -> None:
+        """Store the state with these changes; a checkpoint is recorded by a thread of its own."""
+        with self._lock:
+            state = replace(self.state, **changes, nonce=uuid.uuid4().hex)
+            data = json.dumps(asdict(state), indent=1).encode()
+            if first:
+                self._tag = self.store.put(self.key("state.json"), data, if_absent=True)
+            else:
+                self._tag = self.store.put(self.key("state.json"), data, if_tag=self._tag)
+            self.state = state
+
+
+def states(settings: Settings) -> list[dict[str, Any]]:
+    """The state of the run that the settings name, or of every run of this model.
+
+    Raises:
+        InputMissing: there is none.
+    """
+    if not settings.output:
+        raise SettingsError(
+            "FINETUNE_OUTPUT is not set", hint="name the s3://bucket/prefix or folder of the run"
+        )
+    store = open_store(settings.output, single_writer=settings.store.single_writer)
+    prefix = f"{settings.name}/runs/{settings.run_id + '/' if settings.run_id else ''}"
+    keys = [item.key for item in store.list(prefix) if item.key.endswith("/state.json")]
+    if not keys:
+        raise InputMissing(
+            f"{mask(store.uri)}/{prefix}: no run there",
+            hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID",
+        )
+    return [json.loads(store.get(key)) for key in keys]
+
+
+def inputs_to_json(inputs: Inputs, model: Mapping[str, str]) -> dict[str, Any]:
+    """What inputs.json holds; URIs in it carry no secrets, since Input's do not."""
+    return {"files": [asdict(i) for i in inputs.files], "model": dict(model)}
+
+
+def inputs_from_json(value: Mapping[str, Any]) -> Inputs:
+    """The inputs that an earlier attempt froze."""
+    return Inputs(tuple(Input(**item) for item in value["files"]))
+
+
+def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:
+    try:
+        before = json.loads(store.get(key))
+    except Absent:
+        store.put(key, canonical_json(wanted), if_absent=True)
+        return
+    changed = [
+        f"{path}: {old!r} there, {new!r} here" for path, old, new in _differences(before, wanted)
+    ]
+    if changed:
+        raise SettingsError(
+            f"the run {run_id} was started with other settings ({'; '.join(changed[:5])})",
+            hint="set them back, or give this run another FINETUNE_RUN_ID",
+        )
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """What differs, by path; a name that only one side knows is another release's, not a change."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted(old.keys() & new.keys()):
+            found += _differences(old[key], new[key], f"{path}.{key}" if path else key)
+        return found
+    return [] if old == new else [(path, old, new)]

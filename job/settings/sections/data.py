@@ -1,0 +1,228 @@
+"""DATA, CLEAN and ENCODE: where rows come from and what is done to them before training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from job.errors import SettingsError
+from job.settings.sections.base import Section
+from job.uris import check_uri
+
+Format = Literal[
+    "auto", "csv", "tsv", "json", "jsonl", "text", "parquet", "arrow", "conll", "squad", "pickle"
+]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Source(Section):
+    """One place that rows come from."""
+
+    uri: Annotated[str, Field(min_length=1)]
+    """s3://, https://, hf:// or a path; may hold a glob (`*`, `**`, `?`), or end in `/` for all below it."""
+
+    weight: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """How often each of its training rows stands in an epoch; 0.5 keeps every second one, by hash."""
+
+
+def _sources(value: Any) -> Any:
+    """Accept one URI, one source or a list of either, and refuse a URI that nothing can read."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    sources = [{"uri": item} if isinstance(item, str) else item for item in items]
+    for source in sources:
+        if isinstance(source, dict) and isinstance(source.get("uri"), str):
+            try:
+                check_uri(source["uri"])
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+    return sources
+
+
+Sources = Annotated[
+    tuple[Source, ...],
+    BeforeValidator(_sources, json_schema_input_type=str | Source | list[str | Source]),
+]
+
+
+def listed(value: Any) -> Any:
+    """Accept `a, b, c` where a list of names is wanted."""
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(listed, json_schema_input_type=str | list[str])]
+
+
+class Columns(Section):
+    """Which column plays which role of the task; by default the one that is named like the role."""
+
+    text: str = "text"
+    """The text, or the first of a pair."""
+
+    text_pair: str | None = None
+    """The second text of a pair."""
+
+    label: str = "label"
+    """The class, a list of classes (multi-label), or a number (regression)."""
+
+    tokens: str = "tokens"
+    """For token-classification: the words of a sentence, as a list."""
+
+    tags: str = "tags"
+    """For token-classification: the tag of each word, as a list."""
+
+    question: str = "question"
+    """For question-answering: what is asked."""
+
+    context: str = "context"
+    """For question-answering: the text that holds the answer."""
+
+    answers: str = "answers"
+    """For question-answering: {"text": […], "answer_start": […]}, in characters; empty lists for no answer."""
+
+    source: str = "source"
+    """For summarization and translation: the text that is read."""
+
+    target: str = "target"
+    """For summarization and translation: the text that is to be written."""
+
+    prompt: str | None = None
+    """For text-generation: what the model is given."""
+
+    completion: str | None = None
+    """For text-generation: what it learns to answer to the prompt."""
+
+    messages: str | None = None
+    """For text-generation: a chat, as a list of {"role": …, "content": …}; its last answer is learned."""
+
+
+class Data(Section):
+    """Where the rows come from and how they are split."""
+
+    train: Sources = ()
+    """Training rows: a URI, a glob, or a JSON list of them; `{"uri": …, "weight": 2}` gives a weight."""
+
+    validation: Sources = ()
+    """Rows that select the best checkpoint; held out from the training rows when not given."""
+
+    test: Sources = ()
+    """Rows that are scored once, at the end; held out from the training rows when not given."""
+
+    train_target: Sources = ()
+    """For two parallel text files: the file of targets to each file of `train`, line by line."""
+
+    validation_target: Sources = ()
+    """The file of targets to each file of `validation`, line by line."""
+
+    test_target: Sources = ()
+    """The file of targets to each file of `test`, line by line."""
+
+    format: Format = "auto"
+    """The files' format; `auto` goes by the name, behind a `.gz`, `.bz2`, `.xz`, `.zst` or `.zip`."""
+
+    columns: Columns = Columns()
+    """The column of each role of the task."""
+
+    column_names: Names = ()
+    """The columns of csv and tsv files without a header line, in order."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Between columns; by default a comma in csv files and a tab in tsv files."""
+
+    quoting: bool | None = None
+    """Whether `"` encloses a field; by default so in csv files and not in tsv files."""
+
+    encoding: str = "utf-8"
+    """The text files' encoding; a byte-order mark wins over it."""
+
+    validation_fraction: Fraction = 0.1
+    """The part of the training rows held out by hash when no validation rows are given; 0 holds out none."""
+
+    test_fraction: Fraction = 0.1
+    """The part of the training rows held out by hash when no test rows are given; 0 holds out none."""
+
+    split_by: str | None = None
+    """A column whose equal values stay together in one split, such as an author or a document."""
+
+    tag_scheme: Literal["auto", "iob2", "bioes", "none"] = "auto"
+    """For token-classification: how tags mark entities; `auto` takes BIOES where E- or S- stands; `none` for tags without entities, such as parts of speech."""
+
+    max_bad_fraction: Fraction = 0.01
+    """The part of a split's rows that may be unreadable before the run ends."""
+
+    allow_pickle: bool = False
+    """Whether pickle files may be read; whoever wrote one can run any program in this job."""
+
+
+class Clean(Section):
+    """What is done to the rows before they are tokenized, in this order."""
+
+    rename: dict[str, str] = Field(default_factory=dict)
+    """New names of columns, as a JSON object from the old name to the new one."""
+
+    derive: dict[str, str] = Field(default_factory=dict)
+    """New columns, each by a sandboxed Jinja template over the others: `{"text": "{{title}} {{body}}"}`."""
+
+    unique: Names = ()
+    """Columns in which a value that stands twice ends the run; for identifiers."""
+
+    unescape_html: bool = False
+    """Turn `&amp;` and its like into the characters they stand for."""
+
+    lowercase: bool = False
+    """Lower-case the text roles; an uncased tokenizer does so by itself."""
+
+    normalize_unicode: Literal["NFC", "NFKC", "NFD", "NFKD"] | None = None
+    """A Unicode normal form for the text roles."""
+
+    strip: bool = True
+    """Remove white space around the text roles."""
+
+    drop_empty: bool = True
+    """Drop rows whose text is empty; otherwise they are trained on."""
+
+    deduplicate: bool = False
+    """Keep the first of the rows whose text roles are equal up to case and white space."""
+
+    min_words: Annotated[int, Field(ge=0)] = 0
+    """Drop rows with fewer words in the text role; words are what white space separates."""
+
+    max_words: Annotated[int, Field(ge=1)] | None = None
+    """Drop rows with more words in the text role."""
+
+    sample: Annotated[float, Field(gt=0)] | None = None
+    """Train on so many rows (1 or more), or on this part of them (below 1), drawn by the seed."""
+
+    sort_by: str | None = None
+    """Write the rows of each split in the order of this column; a leading `-` reverses it."""
+
+
+class Encode(Section):
+    """How rows become tokens."""
+
+    max_length: Annotated[int, Field(ge=2)] | None = None
+    """Tokens a row may have, special ones included; longer rows are cut and counted. Default: the model's, at most 512."""
+
+    padding: Literal["dynamic", "max_length"] = "dynamic"
+    """Pad to the longest row of a micro-batch, or always to max_length where a device wants one shape."""
+
+    pad_to_multiple_of: Annotated[int, Field(ge=1)] = 1
+    """Round padded lengths up to a multiple, such as 8 for tensor cores."""
+
+    stride: Annotated[int, Field(ge=0)] | None = None
+    """For token-classification and question-answering: tokens that the windows of a long row share. Default: a quarter of max_length, at most 128."""
+
+    label_all_pieces: bool = False
+    """For token-classification: give the tag of a word to all of its tokens, not to the first alone."""
+
+    max_target_length: Annotated[int, Field(ge=2)] | None = None
+    """For summarization and translation: tokens a target may have, special ones included. Default: 128, or max_length where that is less."""
+
+    prefix: str = ""
+    """For summarization and translation: what stands before each source, such as T5's `summarize: `."""
+
+    source_language: str | None = None
+    """For models of several languages (mBART, NLLB): the source's, as the tokenizer writes it, such as eng_Latn."""
+
+    target_language: str | None = None
+    """For models of several languages: the target's; generation begins with it."""

@@ -1,0 +1,197 @@
+"""MODEL, TRAIN, CHECKPOINT, EVALUATE and PUBLISH: what is fine-tuned, how, and what becomes of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from job.settings.sections.base import Section
+
+Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _label(key: object) -> object:
+    """In YAML the key 0 is a number; labels are text. (True is left: its text is not what stood there.)"""
+    return str(key) if type(key) is int else key
+
+
+Label = Annotated[str, BeforeValidator(_label)]
+
+
+class Lora(Section):
+    """Low-rank adapters in place of full fine-tuning (Hu et al. 2021, arXiv 2106.09685)."""
+
+    r: Positive = 8
+    """The rank of the update matrices."""
+
+    alpha: Annotated[float, Field(gt=0)] = 16
+    """The update is scaled by alpha / r."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout before the adapter."""
+
+    target_modules: tuple[str, ...] | str | None = None
+    """Module names that get an adapter; by default the ones peft knows for the architecture, `all-linear` for all."""
+
+
+class Model(Section):
+    """The model that is fine-tuned."""
+
+    name: str = ""
+    """A Hub id, a folder, or an s3:// prefix that holds config.json and model.safetensors."""
+
+    revision: str | None = None
+    """The Hub branch, tag or commit."""
+
+    config: dict[str, Any] | None = None
+    """Train from scratch: a transformers config as JSON, `model_type` in it; needs `tokenizer`."""
+
+    tokenizer: str | None = None
+    """The tokenizer's place when it is not the model's."""
+
+    problem_type: Literal[
+        "auto", "single_label_classification", "multi_label_classification", "regression"
+    ] = "auto"
+    """For text-classification; `auto` takes labels that are lists for multi-label, all others for single-label."""
+
+    lora: Lora | None = None
+    """Train low-rank adapters only; they are merged before evaluation. `{}` takes the defaults."""
+
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    """The attention kernel; `auto` leaves it to transformers."""
+
+    trust_remote_code: bool = False
+    """Run the Python code in a Hub model's repository; needs `revision` to be a full commit hash."""
+
+
+class Train(Section):
+    """How the model is trained."""
+
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Passes over the training rows."""
+
+    max_steps: Positive | None = None
+    """End after so many optimizer steps, whatever `epochs` says."""
+
+    max_runtime: Annotated[float, Field(gt=0)] | None = None
+    """Seconds of training after which the run goes on to evaluate and publish."""
+
+    batch_size: Positive = 32
+    """Rows in an optimizer step over the whole world, whatever the number of devices."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-5
+    """The highest learning rate, reached at the end of the warm-up."""
+
+    warmup: Annotated[float, Field(ge=0)] = 0.1
+    """Steps of linear warm-up: a part of all steps below 1, a count from 1."""
+
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warm-up."""
+
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decoupled weight decay; never on biases and norms."""
+
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Clip the gradient to this norm; 0 does not clip."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability mass spread evenly over all classes."""
+
+    class_weights: Literal["none", "balanced"] | dict[Label, Weight] = "none"
+    """`balanced` weights classes by the inverse of their frequency; or a JSON object from label to weight."""
+
+    mask_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """For fill-mask: the part of the tokens that are to be predicted, drawn anew each epoch."""
+
+    whole_word_mask: bool = False
+    """For fill-mask: choose words, with all of their tokens, in place of tokens."""
+
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """The arithmetic of forward and backward; weights stay float32. `auto`: bf16 on a GPU that has it, else no."""
+
+    tokens_per_device: Positive = 16384
+    """Padded tokens in a micro-batch at most; a step takes as many micro-batches as that needs."""
+
+    length_window: Positive = 50
+    """Steps whose rows are sorted by length together; 1 is plain random batching."""
+
+    patience: Positive | None = None
+    """End after so many evaluations in a row without a better score."""
+
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """With several processes: the whole model on each (ddp), or a part of it on each (fsdp, for models that fit no single device)."""
+
+    compile: bool = False
+    """Compile the model with torch.compile; pays off for long runs with fixed shapes."""
+
+
+class Checkpoint(Section):
+    """When the state of training is committed to the store."""
+
+    every_steps: Positive | None = None
+    """Steps between checkpoints; by default only time and evaluations decide."""
+
+    every_seconds: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds between checkpoints, by rank 0's clock."""
+
+    keep: Positive = 2
+    """Checkpoints that are kept besides the best one."""
+
+
+class Generation(Section):
+    """How summarization and translation generate when they are scored, and by default afterwards."""
+
+    num_beams: Positive = 1
+    """Hypotheses that are followed at the same time; 1 always takes the likeliest token."""
+
+    max_new_tokens: Positive | None = None
+    """Tokens to generate at most; by default as many as a target may have."""
+
+    length_penalty: float | None = None
+    """With several beams: above 0 longer hypotheses win more often, below 0 shorter ones. Default: the model's own."""
+
+    no_repeat_ngram_size: Annotated[int, Field(ge=0)] | None = None
+    """Runs of so many tokens are never generated twice; 0 allows it. Default: the model's own."""
+
+
+class Evaluate(Section):
+    """How the model is scored."""
+
+    metric: str | None = None
+    """What selects the best checkpoint, without prefix; by default the task's own. loss and mse are minimized."""
+
+    every_steps: Positive | None = None
+    """Steps between evaluations; by default at the end of each epoch."""
+
+    max_rows: Positive | None = None
+    """Validation rows scored during training at most; the final scores are over all rows."""
+
+    n_best: Positive = 20
+    """For question-answering: the candidates among which an answer's probability is made."""
+
+    max_answer_tokens: Positive = 30
+    """For question-answering: tokens an answer may have."""
+
+    no_answer_threshold: float = 0.0
+    """For question-answering with unanswerable rows: no answer where its score leads the best span's by more than this."""
+
+    generation: Generation = Generation()
+    """For summarization and translation."""
+
+
+class Publish(Section):
+    """What becomes of the trained model."""
+
+    merge: bool = True
+    """Add LoRA adapters into the weights; false publishes the adapters alone, for the base model that they were trained on."""
+
+    license: str | None = None
+    """The licence named in the model card, by its SPDX-like Hub name (apache-2.0, cc-by-4.0 …)."""
+
+    hub_repo: str | None = None
+    """A Hub repository that the published files are pushed to as well; needs HF_TOKEN."""

@@ -1,0 +1,142 @@
+"""What was published is what was scored: a fresh process runs the files that were read back."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from job.data.arrow import MappedTable
+from job.data.artifacts import SPLITS, Dataset, Split
+from job.errors import JobError
+from job.models import Place
+from job.tasks.base import Task
+
+ROWS = 8
+"""Of each held-out split."""
+TOLERANCE = 1e-3
+"""Between the scored and the fresh process's outputs; another padding moves the last digits."""
+
+
+def compare(
+    task: Task,
+    place: Place,
+    dataset: Dataset,
+    predictions: Path,
+    max_length: int,
+    *,
+    poll: Callable[[], None] = lambda: None,
+) -> tuple[int, float]:
+    """Run held-out rows, as text, through the published files; compare with predictions.parquet.
+
+    Returns:
+        The rows compared, 0 when nothing was held out, and the largest difference (see `distance`).
+
+    Raises:
+        JobError: the fresh process failed, or its outputs differ.
+    """
+    rows = [row for split in SPLITS for row in _first(task, dataset, split)]
+    if not rows:
+        return 0, 0.0
+    expected = _expected(task, predictions, rows)
+    found = _fresh(task, place, rows, max_length, poll)
+    compared, largest = 0, 0.0
+    for row, want, got in zip(rows, expected, found, strict=True):
+        if got is None:
+            continue
+        compared += 1
+        pairs = [(a, b) for a, b in zip(want, got, strict=True) if b is not None]
+        difference = max((distance(a, b) for a, b in pairs), default=0.0)
+        if not difference <= TOLERANCE:
+            raise JobError(
+                f"the published model gives other outputs than were scored: row {row['row']} of "
+                f"{row['split']} differs by {difference:.3g}; the version is withdrawn"
+            )
+        largest = max(largest, difference)
+    return compared, largest
+
+
+def distance(want: Any, got: Any) -> float:
+    """The largest difference between two JSON values' numbers, relative for those above 1; infinite
+    where anything else differs."""
+    if isinstance(want, dict) and isinstance(got, dict) and want.keys() == got.keys():
+        return max((distance(want[key], got[key]) for key in want), default=0.0)
+    if isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
+        return max((distance(a, b) for a, b in zip(want, got, strict=True)), default=0.0)
+    if isinstance(want, (int, float)) and isinstance(got, (int, float)):
+        return abs(want - got) / max(1.0, abs(want))
+    return 0.0 if want == got else math.inf
+
+
+def _first(task: Task, dataset: Dataset, split: Split) -> list[dict[str, Any]]:
+    """What the fresh process is given of a split; nothing where it is not held out."""
+    if not dataset.rows(split).exists():
+        return []
+    table, rows = MappedTable(dataset.table(split)), MappedTable(dataset.rows(split))
+    return [{"split": split, **trial} for trial in task.trials(table, rows, ROWS)]
+
+
+def _expected(task: Task, predictions: Path, rows: list[dict[str, Any]]) -> list[Any]:
+    table = pq.read_table(predictions)
+    expected = []
+    for row in rows:
+        where = pc.and_(pc.equal(table["split"], row["split"]), pc.equal(table["row"], row["row"]))
+        found = table.filter(where)
+        expected.append([found[column][0].as_py() for column in task.compared])
+    return expected
+
+
+def _fresh(
+    task: Task,
+    place: Place,
+    rows: list[dict[str, Any]],
+    max_length: int,
+    poll: Callable[[], None],
+) -> list[Any]:
+    """For each row the values of the task's `compared`; None where one, or the row, cannot be."""
+    request = {
+        "task": task.name,
+        "folder": str(place.folder),
+        "base": place.base and str(place.base),
+        "auto_class": task.auto_class,
+        "rows": rows,
+        "reading": {"max_length": max_length, **task.reading},
+    }
+    code, said, complaint = _run(json.dumps(request), poll)
+    if code != 0:
+        raise JobError(
+            "the published model does not load in a fresh process: "
+            + " ".join(complaint.strip().splitlines()[-1:]),
+        )
+    answer: list[Any] = json.loads(said.splitlines()[-1])
+    return answer
+
+
+def _run(request: str, poll: Callable[[], None]) -> tuple[int, str, str]:
+    """The fresh process's code, output and errors; a stop ends it at once."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "job.stages.publish.verify_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            given: str | None = request
+            while True:
+                try:
+                    said, complaint = process.communicate(given, timeout=0.2)
+                    return process.returncode, said, complaint
+                except subprocess.TimeoutExpired:
+                    given = None
+                    poll()
+        except BaseException:
+            process.kill()
+            raise

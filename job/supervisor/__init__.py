@@ -1,0 +1,96 @@
+"""PID 1: takes the signals, starts the workers, and turns their end into an exit code.
+
+Python as PID 1 without handlers of its own ignores SIGTERM and dies by SIGKILL after the whole
+grace period, so `take_signals` is called before anything heavy is imported. The work is done in
+subprocesses: a worker that is killed or crashes still gets a named exit code and a termination message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from job.errors import SettingsError, Stopped
+
+if TYPE_CHECKING:
+    from job.settings import Runtime
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_signals = 0
+
+
+def take_signals() -> None:
+    """Handle SIGTERM and SIGINT from now on: remembered until workers run, then forwarded."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _remember)
+
+
+def _remember(number: int, frame: FrameType | None) -> None:
+    global _signals
+    _signals += 1
+
+
+def signals() -> int:
+    """How often this process was told to stop."""
+    return _signals
+
+
+def supervise(command: str, arguments: list[str], runtime: Runtime) -> tuple[int, dict[str, Any]]:
+    """Run `command` in workers, with those of other pods where there are some, and wait for the end.
+
+    Raises:
+        SettingsError: there is no folder for temporary files, or the pods' numbers make no sense.
+
+    Returns:
+        The exit code and the outcome: `error`, `message`, or what the run left.
+    """
+    import asyncio  # the signals are taken before this is read from the disk
+
+    from job.supervisor.agent import attend
+    from job.supervisor.topology import Layout, layout_of
+
+    layout = layout_of(runtime, os.environ) if command == "run" else Layout()
+    with _outcome_folder() as folder:
+        if _signals:
+            code, outcome = Stopped.exit_code, {"message": "stopped before the worker started"}
+        else:
+            work = attend(command, arguments, layout, runtime, Path(folder), signals)
+            code, outcome = asyncio.run(work)
+    return finish(code, outcome, runtime.termination_log)
+
+
+def _outcome_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="finetune-outcome-")
+    except OSError as error:
+        raise SettingsError(
+            f"temporary files cannot be written ({error.strerror})",
+            hint="mount a writable /tmp, or point TMPDIR at a folder that is",
+        ) from None
+
+
+def finish(code: int, outcome: dict[str, Any], termination_log: str) -> tuple[int, dict[str, Any]]:
+    """Leave the outcome where Kubernetes looks for it (at most 4096 bytes)."""
+    if not outcome and code:
+        outcome = {"message": f"the worker ended with {code} and left no word; see the log"}
+    outcome = {**outcome, "exit_code": code}
+    if os.access(termination_log, os.W_OK):
+        with suppress(OSError):  # the exit code matters more than the message
+            Path(termination_log).write_text(_short(outcome))
+    return code, outcome
+
+
+def _short(outcome: dict[str, Any]) -> str:
+    text = json.dumps(outcome)
+    if len(text.encode()) > 4096:
+        text = json.dumps(
+            {**outcome, "message": str(outcome.get("message", ""))[:1000], "result": {}}
+        )
+    return text

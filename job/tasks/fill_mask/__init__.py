@@ -1,0 +1,218 @@
+"""fill-mask: masked language modeling (Devlin et al. 2018, arXiv 1810.04805, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from job.batching.padding import Padding
+from job.errors import SettingsError
+from job.settings import Columns as ColumnSettings
+from job.settings import Train
+from job.tasks import language_modeling as lm
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.packing import Packer
+from job.tasks.tokens import tokenize
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from job.data.arrow import MappedTable
+
+Ids = npt.NDArray[np.int64]
+
+MASKED, RANDOM = 0.8, 0.1
+"""Of the chosen tokens: the part that becomes the mask token, and the part that becomes any token;
+the rest stays as it is."""
+
+
+@dataclass(frozen=True)
+class FillMask(Task):
+    """Predicts tokens that were hidden; which ones is drawn anew each epoch."""
+
+    columns: Mapping[str, str]
+    probability: float = 0.15
+    whole_words: bool = False
+    seed: int = 0
+    mask_id: int = -1
+    special_ids: tuple[int, ...] = ()
+    continuation_ids: tuple[int, ...] = ()
+    """Tokens that go on with a word; only for whole words."""
+    vocabulary: int = 0
+
+    name = "fill-mask"
+    auto_class = "AutoModelForMaskedLM"
+    peft_type = "FEATURE_EXTRACTION"
+    default_metric = "loss"
+
+    @classmethod
+    def create(cls, columns: ColumnSettings, train: Train, seed: int) -> FillMask:
+        """The task as the settings describe it."""
+        return cls({"text": columns.text}, train.mask_probability, train.whole_word_mask, seed)
+
+    @property
+    def text_roles(self) -> tuple[str, ...]:
+        """`text`."""
+        return ("text",)
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """A row needs a text."""
+        return ["no text" if text is None else None for text in rows["text"]]
+
+    # -- fitting ---------------------------------------------------------------------------------
+
+    def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Checks that there is a mask token.
+
+        Raises:
+            SettingsError: the tokenizer has none.
+        """
+        if tokenizer.mask_token_id is None:
+            raise SettingsError(
+                "the task fill-mask needs a tokenizer with a mask token, and this one has none",
+                hint="take a masked language model such as BERT or RoBERTa, or FINETUNE_TASK=text-generation",
+            )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The token ids that masking needs."""
+        return {
+            "mask_id": self.mask_id,
+            "special_ids": list(self.special_ids),
+            "continuation_ids": list(self.continuation_ids),
+            "vocabulary": self.vocabulary,
+        }
+
+    def restored(self, facts: Mapping[str, Any]) -> FillMask:
+        """The task with the token ids that the data set was encoded with."""
+        return replace(
+            self,
+            mask_id=facts["mask_id"],
+            special_ids=tuple(facts["special_ids"]),
+            continuation_ids=tuple(facts["continuation_ids"]),
+            vocabulary=facts["vocabulary"],
+        )
+
+    def fitted(
+        self,
+        first: Columns,
+        counts: Mapping[str, Mapping[str, int]],
+        model_labels: tuple[str, ...],
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> FillMask:
+        """The task with the tokenizer's mask token."""
+        return replace(
+            self,
+            mask_id=int(tokenizer.mask_token_id),
+            special_ids=tuple(sorted(tokenizer.all_special_ids)),
+            continuation_ids=_continuations(tokenizer) if self.whole_words else (),
+            vocabulary=len(tokenizer),
+        )
+
+    # -- features --------------------------------------------------------------------------------
+
+    def features(
+        self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
+    ) -> Features:
+        """Token ids without special tokens; `packer` puts those around the blocks."""
+        tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
+        return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
+
+    def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer:
+        """Blocks as the tokenizer builds a sentence, a separator between texts."""
+        around = tokenizer.encode(str(tokenizer.mask_token))
+        at = around.index(self.mask_id)
+        between = [tokenizer.sep_token_id] if tokenizer.sep_token_id is not None else []
+        return Packer(max_length, before=around[:at], after=around[at + 1 :], between=between)
+
+    # -- masking ---------------------------------------------------------------------------------
+
+    def chosen(self, ids: Ids, row: int, epoch: int) -> npt.NDArray[np.bool_]:
+        """Which of a row's tokens are to be predicted in an epoch, shape (tokens,)."""
+        can = ~np.isin(ids, self.special_ids)
+        draws = np.random.default_rng([self.seed, epoch + 1, row, 0]).random(len(ids))
+        if self.continuation_ids:
+            # a word is chosen by the draw of its first token, and then all of it
+            first = can & ~np.isin(ids, self.continuation_ids)
+            starts = np.maximum.accumulate(np.where(first, np.arange(len(ids)), 0))
+            draws = draws[starts]
+        found: npt.NDArray[np.bool_] = can & (draws < self.probability)
+        if not found.any() and can.any():
+            found = can & (draws == draws[can].min())
+        return found
+
+    def masked(self, ids: Ids, row: int, epoch: int) -> tuple[Ids, Ids]:
+        """A row's input ids with tokens hidden, and the labels, IGNORED where nothing was."""
+        chosen = self.chosen(ids, row, epoch)
+        random = np.random.default_rng([self.seed, epoch + 1, row, 1])
+        action, words = random.random(len(ids)), random.integers(0, self.vocabulary, len(ids))
+        hidden = np.where(
+            action < MASKED, self.mask_id, np.where(action < MASKED + RANDOM, words, ids)
+        )
+        return np.where(chosen, hidden, ids), np.where(chosen, ids, lm.IGNORED)
+
+    # -- loss ------------------------------------------------------------------------------------
+
+    def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
+        """The number of chosen tokens."""
+        ids = zip(table.lists("input_ids", rows), rows.tolist(), strict=True)
+        counts = [self.chosen(np.asarray(i, np.int64), row, epoch).sum() for i, row in ids]
+        return np.array(counts, dtype=np.float32)
+
+    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """input_ids with masks, attention_mask, labels."""
+        import torch
+
+        dummy = len(rows) == 0
+        rows = np.zeros(1, dtype=np.int64) if dummy else rows
+        ids = table.lists("input_ids", rows)
+        pairs = [
+            self.masked(i.astype(np.int64), int(r), epoch) for i, r in zip(ids, rows, strict=True)
+        ]
+        labels = pad.fill([label for _, label in pairs], lm.IGNORED)
+        return {
+            "input_ids": torch.from_numpy(pad.fill([i for i, _ in pairs], pad.token)),
+            "attention_mask": torch.from_numpy(pad.fill([np.ones_like(i) for i, _ in pairs], 0)),
+            "labels": torch.from_numpy(np.full_like(labels, lm.IGNORED) if dummy else labels),
+        }
+
+    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """Cross-entropy summed over the chosen tokens."""
+        return lm.row_losses(outputs.logits, batch["labels"]).sum()
+
+    # -- predictions -----------------------------------------------------------------------------
+
+    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
+        """The loss of each block and its number of chosen tokens."""
+        losses = lm.row_losses(self.forward(model, batch).logits, batch["labels"])
+        return lm.loss_and_count(losses, batch["labels"]), float(losses.sum())
+
+    def metrics(self, scored: Scored) -> dict[str, float]:
+        """Perplexity over the chosen tokens."""
+        return lm.perplexity(scored)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The loss."""
+        return ("loss",)
+
+    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
+        """Encoded rows, with the labels that they were scored on."""
+        return lm.trials(self, table, count)
+
+    def written(self, scored: Scored) -> dict[str, Any]:
+        """Each block's loss, and how many tokens it is over."""
+        return lm.written(scored)
+
+
+def _continuations(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
+    """Tokens that go on with a word: WordPiece marks those, other models mark where words start."""
+    words = tokenizer.get_vocab()
+    if any(word.startswith("##") for word in words):
+        return tuple(sorted(i for word, i in words.items() if word.startswith("##")))
+    return tuple(sorted(i for word, i in words.items() if not word.startswith(("Ġ", "▁"))))

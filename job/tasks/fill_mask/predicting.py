@@ -1,0 +1,100 @@
+"""fill-mask for texts whose masks are their own: the likeliest tokens for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from job.batching.padding import Padding
+from job.tasks.base import Batch, Columns, Features, Outputs, Rows, Scored
+from job.tasks.fill_mask import FillMask
+from job.tasks.tokens import inputs_of, tokenize
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from job.data.arrow import MappedTable
+
+CANDIDATES = 5
+"""Tokens that are named for each mask."""
+
+CANDIDATE = pa.struct([("token", pa.string()), ("score", pa.float32())])
+
+
+@dataclass(frozen=True)
+class Filling(FillMask):
+    """Fills in the tokenizer's mask token wherever it stands in a text."""
+
+    mask: str = "[MASK]"
+    verbatim_roles = ("text",)  # cleaning could change the mask
+
+    @classmethod
+    def of(cls, task: FillMask) -> Filling:
+        """The same task for texts that hold masks."""
+        return cls(**{field.name: getattr(task, field.name) for field in fields(task)})
+
+    def fitted(
+        self,
+        first: Columns,
+        counts: Mapping[str, Mapping[str, int]],
+        model_labels: tuple[str, ...],
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> Filling:
+        """With the mask as it is written in texts."""
+        fitted = super().fitted(first, counts, model_labels, tokenizer)
+        return replace(Filling.of(fitted), mask=str(tokenizer.mask_token))
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """A row needs a text with a mask in it."""
+        return [
+            "no text"
+            if text is None
+            else None
+            if self.mask in text
+            else f"no mask token ({self.mask}) in the text: there is nothing to fill in"
+            for text in rows["text"]
+        ]
+
+    def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:  # type: ignore[override]
+        """Texts stay rows."""
+        return
+
+    def features(
+        self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
+    ) -> Features:
+        """Token ids with special tokens; what stands behind max_length is cut, masks included."""
+        tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, max_length)
+        columns = {"input_ids": tokens.input_ids, "length": tokens.lengths}
+        return Features(columns, np.arange(len(rows["text"])), tokens.truncated)
+
+    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """input_ids and attention_mask."""
+        return inputs_of(table, rows, pad)
+
+    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
+        """For each mask of a row the best tokens' ids and probabilities, (masks, CANDIDATES, 2)."""
+        probabilities = self.forward(model, batch).logits.float().softmax(dim=-1)
+        best = probabilities.topk(CANDIDATES, dim=-1)
+        masks = batch["input_ids"] == self.mask_id
+        found = np.stack([best.indices.cpu().numpy(), best.values.cpu().numpy()], axis=-1)
+        return [row[mask] for row, mask in zip(found, masks.cpu().numpy(), strict=True)], 0.0
+
+    def written(self, scored: Scored) -> dict[str, Any]:
+        """`prediction`: the best token for each mask, in order; `candidates`: the best ones with
+        their probabilities."""
+        decode = scored.tokenizer.decode
+        found = [
+            [
+                [{"token": decode([int(i)]).strip(), "score": score} for i, score in mask]
+                for mask in row
+            ]
+            for row in scored.outputs
+        ]
+        return {
+            "prediction": [[mask[0]["token"] for mask in row] for row in found],
+            "candidates": pa.array(found, pa.list_(pa.list_(CANDIDATE))),
+        }

@@ -1,0 +1,258 @@
+"""question-answering: the span of a context that answers a question, or that there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from job.batching.padding import Padding
+from job.data.artifacts import ROW
+from job.settings import Columns as ColumnSettings
+from job.settings import Encode, Evaluate
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.question_answering import answers
+from job.tasks.question_answering.answers import Reading
+from job.tasks.tokens import inputs_of
+from job.tasks.windows import columns_of, groups, opened, stride_of, windows_of
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from job.data.arrow import MappedTable
+
+NO_ANSWER = "no answer"
+CAN_BE_NONE = "questions_can_have_no_answer"
+"""In config.json, which has no field for it."""
+
+
+@dataclass(frozen=True)
+class QuestionAnswering(Task):
+    """Finds the first and the last token of an answer (Devlin et al. 2018, arXiv 1810.04805, 4.2)."""
+
+    columns: Mapping[str, str]
+    stride: int | None = None
+    how: Reading = field(default_factory=Reading)
+
+    name = "question-answering"
+    auto_class = "AutoModelForQuestionAnswering"
+    peft_type = "QUESTION_ANS"
+    longest = 384
+    text_roles = ("context", "question")
+    verbatim_roles = ("context",)
+    targets = known = ("answers",)
+    compared = ("prediction", "score")
+    default_metric = "f1"
+
+    @classmethod
+    def create(
+        cls, columns: ColumnSettings, encode: Encode, evaluate: Evaluate
+    ) -> QuestionAnswering:
+        """The task as the settings describe it."""
+        roles = {role: getattr(columns, role) for role in ("question", "context", "answers")}
+        how = Reading(
+            n_best=evaluate.n_best,
+            most_tokens=evaluate.max_answer_tokens,
+            threshold=evaluate.no_answer_threshold,
+        )
+        return cls(roles, encode.stride, how)
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """A row needs a question, a context, and answers that stand in it."""
+        roles = (rows["question"], rows["context"], rows["answers"])
+        return [self._problem(*row) for row in zip(*roles, strict=True)]
+
+    def _problem(self, question: str | None, context: str | None, given: str | None) -> str | None:
+        if not question or not question.strip():
+            return "no question"
+        if not context or not context.strip():
+            return "no context"
+        if given is None:
+            return "no answers"
+        found = answers.parsed(given)
+        if found is None:
+            return f'answers are not {{"text": […], "answer_start": […]}}: {given[:40]}'
+        wrong = answers.fault(found, context)
+        return f"{wrong}; {self.name} needs it there" if wrong else None
+
+    def labels_of(self, rows: Columns) -> list[list[str]]:
+        """Whether there is an answer."""
+        return [["answer" if answers.parsed(a) else NO_ANSWER] for a in rows["answers"]]
+
+    # -- fitting ---------------------------------------------------------------------------------
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Whether a question may have no answer."""
+        return {"can_be_none": self.how.can_be_none}
+
+    def restored(self, facts: Mapping[str, Any]) -> QuestionAnswering:
+        """The task as it was fitted."""
+        return replace(self, how=replace(self.how, can_be_none=facts["can_be_none"]))
+
+    def fitted(
+        self,
+        first: Columns,
+        counts: Mapping[str, Mapping[str, int]],
+        model_labels: tuple[str, ...],
+        tokenizer: PreTrainedTokenizerFast | None = None,
+    ) -> QuestionAnswering:
+        """No answer may be given where training rows have none."""
+        can_be_none = bool(counts.get("train", {}).get(NO_ANSWER))
+        return replace(self, how=replace(self.how, can_be_none=can_be_none))
+
+    def learned(
+        self,
+        config: Any,
+        counts: Mapping[str, Mapping[str, int]],
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> QuestionAnswering:
+        """No answer may be given where the model has learned that, or rows that are scored have none."""
+        none = any(labels.get(NO_ANSWER) for labels in counts.values())
+        can_be_none = none or bool(getattr(config, CAN_BE_NONE, False))
+        return replace(self, how=replace(self.how, can_be_none=can_be_none))
+
+    def completed(self, rows: Columns) -> Columns:
+        """No answers."""
+        return {**rows, "answers": ['{"text": [], "answer_start": []}'] * len(rows["question"])}
+
+    def configure(self, config: Any) -> None:
+        """A start and an end, whatever labels the model had before, and whether there may be neither."""
+        config.num_labels = 2
+        setattr(config, CAN_BE_NONE, self.how.can_be_none)
+
+    # -- features --------------------------------------------------------------------------------
+
+    def features(
+        self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
+    ) -> Features:
+        """The columns of `windows.columns_of`; `start` and `end`, the answer's first and last token,
+        and `nothing`, the token that stands for no answer in the window.
+
+        The first of several answers is learned. A question of more than half a window is cut.
+        """
+        contexts = [context or "" for context in rows["context"]]
+        stride = stride_of(tokenizer, max_length, self.stride, pair=True)
+        room = max_length - int(tokenizer.num_special_tokens_to_add(True))
+        asked = [shortened(tokenizer, question or "", room // 2) for question in rows["question"]]
+        cut = sum(a != (b or "") for a, b in zip(asked, rows["question"], strict=True))
+        parts = windows_of(tokenizer, contexts, max_length, stride, questions=asked)
+        right = [next(iter(answers.parsed(given) or []), None) for given in rows["answers"]]
+        flat = [window for windows in parts for window in windows]
+        nothing = [answers.empty_token(w.input_ids, tokenizer.cls_token_id) for w in flat]
+        source = np.repeat(np.arange(len(parts)), [len(windows) for windows in parts])
+        spans = [
+            answers.tokens_of(right[row], window.starts, window.ends) or (at, at)
+            for row, window, at in zip(source.tolist(), flat, nothing, strict=True)
+        ]
+        columns = columns_of(flat, tokenizer)
+        columns["start"] = pa.array([start for start, _ in spans], pa.int32())
+        columns["end"] = pa.array([end for _, end in spans], pa.int32())
+        columns["nothing"] = pa.array(nothing, pa.int32())
+        return Features(columns, source, truncated=cut)
+
+    # -- loss ------------------------------------------------------------------------------------
+
+    def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
+        """One for each window."""
+        return np.ones(len(rows), dtype=np.float32)
+
+    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """input_ids, attention_mask, token_type_ids, labels (rows, 2) and weights."""
+        import torch
+
+        dummy = len(rows) == 0
+        rows = np.zeros(1, dtype=np.int64) if dummy else rows
+        batch = inputs_of(table, rows, pad)
+        labels = np.stack([table.column(name)[rows] for name in ("start", "end")], axis=-1)
+        if pad.side == "left":
+            lengths = table.column("length")[rows]
+            labels = labels + (batch["input_ids"].shape[1] - lengths)[:, None]
+        batch["labels"] = torch.from_numpy(labels.astype(np.int64))
+        batch["weights"] = torch.full((len(rows),), 0.0 if dummy else 1.0)
+        return batch
+
+    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """The mean of the cross-entropies of start and end, summed over the windows."""
+        from torch.nn import functional
+
+        labels = batch["labels"]
+        losses = [
+            functional.cross_entropy(logits.float(), labels[:, i], reduction="none")
+            for i, logits in enumerate((outputs.start_logits, outputs.end_logits))
+        ]
+        return ((losses[0] + losses[1]) / 2 * batch["weights"]).sum()
+
+    # -- predictions -----------------------------------------------------------------------------
+
+    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
+        """Start and end logits, shape (tokens, 2) a window, padding left out."""
+        import torch
+
+        outputs = self.forward(model, batch)
+        logits = torch.stack([outputs.start_logits, outputs.end_logits], dim=-1).float()
+        mask = batch["attention_mask"].bool()
+        rows = [row[kept].cpu().numpy() for row, kept in zip(logits, mask, strict=True)]
+        return rows, float(self.loss(outputs, batch))
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How windows are cut and read."""
+        return {"stride": self.stride, "how": asdict(self.how)}
+
+    def answered(self, scored: Scored) -> list[tuple[str, float]]:
+        """The answer to each cleaned row's question, and its probability."""
+        table, contexts = scored.table, scored.rows.table.column("context").to_pylist()
+        nothing = table.column("nothing")
+        parts = groups(table.column(ROW), len(contexts))
+        return [
+            answers.answer_of(
+                context,
+                [
+                    answers.Read.of(scored.outputs[n], w.starts, w.ends, int(nothing[n]))
+                    for n, w in zip(numbers.tolist(), opened(table, numbers), strict=True)
+                ],
+                self.how,
+            )
+            for numbers, context in zip(parts, contexts, strict=True)
+        ]
+
+    def metrics(self, scored: Scored) -> dict[str, float]:
+        """See job.tasks.answer_metrics."""
+        from job.tasks.question_answering.metrics import compute
+
+        return compute([text for text, _ in self.answered(scored)], _texts(scored))
+
+    def written(self, scored: Scored) -> dict[str, Any]:
+        """`answers` that are right, `prediction` (empty for no answer) and `score`, its probability."""
+        found = self.answered(scored)
+        return {
+            "answers": pa.array(_texts(scored), pa.list_(pa.string())),
+            "prediction": [text for text, _ in found],
+            "score": [score for _, score in found],
+        }
+
+
+def shortened(tokenizer: PreTrainedTokenizerFast, question: str, most: int) -> str:
+    """The question, cut where it has more tokens than `most`."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()  # some are published with it, and a padded question is never short enough
+    whole = encoding = backend.encode(question, add_special_tokens=False)
+    kept = most
+    while len(encoding) > most:  # what is cut inside a word may have more tokens than it had
+        question = question[: whole.offsets[kept - 1][1]]
+        encoding = backend.encode(question, add_special_tokens=False)
+        kept -= 1
+    return question
+
+
+def _texts(scored: Scored) -> list[list[str]]:
+    given: Sequence[str | None] = scored.rows.table.column("answers").to_pylist()
+    return [[answer.text for answer in answers.parsed(a) or []] for a in given]

@@ -1,0 +1,263 @@
+"""summarization and translation: an encoder reads the source, a decoder writes the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from job.batching.padding import Padding
+from job.errors import SettingsError
+from job.settings import Columns as ColumnSettings
+from job.settings import Encode, Evaluate, Generation, Train
+from job.tasks import language_modeling as lm
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
+from job.tasks.tokens import inputs_of, tokenize
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from job.data.arrow import MappedTable
+
+TARGET_TOKENS = 128
+"""Tokens of a target at most, where the settings do not say."""
+
+
+@dataclass(frozen=True)
+class Seq2Seq(Task):
+    """Learns each target token from the source and from the target's tokens before it."""
+
+    columns: Mapping[str, str]
+    encode: Encode = field(default_factory=Encode)
+    generation: Generation = field(default_factory=Generation)
+    label_smoothing: float = 0.0
+    beginning: Beginning = field(default_factory=Beginning)
+
+    auto_class = "AutoModelForSeq2SeqLM"
+    peft_type = "SEQ_2_SEQ_LM"
+    text_roles = ("source", "target")
+    targets = ("target",)
+    known = ("reference", "loss")
+    compared = ("loss", "prediction")
+
+    @classmethod
+    def create(
+        cls, columns: ColumnSettings, encode: Encode, evaluate: Evaluate, train: Train
+    ) -> Self:
+        """The task as the settings describe it."""
+        roles = {"source": columns.source, "target": columns.target}
+        return cls(roles, encode, evaluate.generation, train.label_smoothing)
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """A row needs a source and a target."""
+        pairs = zip(rows["source"], rows["target"], strict=True)
+        return [
+            "no source" if source is None else "no target" if target is None else None
+            for source, target in pairs
+        ]
+
+    # -- tokenizer and model ---------------------------------------------------------------------
+
+    def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Sets the languages of a tokenizer that knows several.
+
+        Raises:
+            SettingsError: they are missing or unknown, or it does not end a text.
+        """
+        set_languages(tokenizer, self.encode.source_language, self.encode.target_language)
+        ids = tokenize_targets(tokenizer, ["a"], TARGET_TOKENS).input_ids[0].as_py()
+        if tokenizer.eos_token_id not in ids:
+            raise SettingsError(
+                f"the task {self.name} needs a tokenizer that puts an end-of-text token (eos_token) "
+                "behind a text, else the model never learns to end",
+                hint="take the tokenizer of an encoder-decoder such as T5 or BART",
+            )
+
+    def fitted(
+        self,
+        first: Columns,
+        counts: Mapping[str, Mapping[str, int]],
+        model_labels: tuple[str, ...],
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> Self:
+        """The task with the tokens that a target in its language begins with."""
+        return replace(self, beginning=Beginning.of(tokenizer, self.encode.target_language))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How a target begins."""
+        return asdict(self.beginning)
+
+    def restored(self, facts: Mapping[str, Any]) -> Self:
+        """The task as it was fitted."""
+        return replace(self, beginning=Beginning(**facts))
+
+    def configure_generation(self, generation: Any, config: Any) -> None:
+        """Writes how targets are generated; what the settings leave open stays the model's own."""
+        wanted = self.generation
+        most = self.most_target_tokens(self.encode.max_length or TARGET_TOKENS)
+        positions = getattr(config, "max_position_embeddings", None) or most
+        generation.max_new_tokens = min(wanted.max_new_tokens or most, positions)
+        generation.max_length = None
+        generation.do_sample, generation.num_beams = False, wanted.num_beams
+        if wanted.num_beams == 1:  # transformers does not save what only beams have
+            generation.length_penalty = generation.early_stopping = None
+        for name in ("length_penalty", "no_repeat_ngram_size"):
+            if (value := getattr(wanted, name)) is not None:
+                setattr(generation, name, value)
+        self.beginning.write(generation)
+
+    # -- features --------------------------------------------------------------------------------
+
+    def most_target_tokens(self, max_length: int) -> int:
+        """Tokens of a target at most, where sources have at most `max_length`."""
+        return self.encode.max_target_length or min(TARGET_TOKENS, max_length)
+
+    def features(
+        self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
+    ) -> Features:
+        """`input_ids` and `labels`, each with its special tokens.
+
+        A micro-batch of n rows holds n times its longest source and n times its longest target,
+        which may be those of different rows. So a row's `length` is twice the longer of its sides
+        (both widths under fixed padding): n times the greatest `length` is never less than that.
+        """
+        most = self.most_target_tokens(max_length)
+        sources = [self.encode.prefix + (source or "") for source in rows["source"]]
+        tokens = tokenize(tokenizer, sources, None, max_length)
+        targets = tokenize_targets(tokenizer, [target or "" for target in rows["target"]], most)
+        sides = np.maximum(tokens.lengths.to_numpy(), targets.lengths.to_numpy())
+        multiple = self.encode.pad_to_multiple_of
+        lengths = 2 * (-(-sides // multiple) * multiple)
+        if self.encode.padding == "max_length":
+            lengths = np.full_like(lengths, max_length + most)
+        columns = {
+            "input_ids": tokens.input_ids,
+            "labels": targets.input_ids,
+            "length": pa.array(lengths, pa.int32()),
+        }
+        cut = int((tokens.cut | targets.cut).sum())
+        return Features(columns, np.arange(len(sources)), cut)
+
+    # -- loss ------------------------------------------------------------------------------------
+
+    def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
+        """The number of target tokens."""
+        return np.array([len(ids) for ids in table.lists("labels", rows)], dtype=np.float32)
+
+    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """input_ids, attention_mask, labels with IGNORED behind them, and weights (rows,)."""
+        import torch
+
+        dummy = len(rows) == 0
+        rows = np.zeros(1, dtype=np.int64) if dummy else rows
+        batch = inputs_of(table, rows, pad)
+        fixed = pad.fixed and self.most_target_tokens(pad.fixed)
+        # to the right whatever the tokenizer's side: a decoder begins with its start token
+        behind = replace(pad, side="right", fixed=fixed)
+        labels = behind.fill(table.lists("labels", rows), lm.IGNORED)
+        batch["labels"] = torch.from_numpy(labels)
+        batch["weights"] = torch.full((len(rows),), 0.0 if dummy else 1.0)
+        return batch
+
+    def forward(self, model: Any, batch: Batch) -> Any:
+        """The outputs, the decoder's inputs made from the labels as the model itself makes them."""
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        make = getattr(unwrapped(model), "prepare_decoder_input_ids_from_labels", None)
+        if make is None:  # such a model (M2M100, NLLB) makes them in its own forward alone
+            return model(**inputs, labels=batch["labels"])
+        return model(**inputs, decoder_input_ids=make(labels=batch["labels"]))
+
+    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """Cross-entropy summed over the target tokens, smoothed as transformers' LabelSmoother."""
+        losses = lm.row_losses(outputs.logits, batch["labels"], self.label_smoothing)
+        return (losses * batch["weights"]).sum()
+
+    # -- predictions -----------------------------------------------------------------------------
+
+    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
+        """For each row its loss (not smoothed), its number of target tokens, and behind them the
+        ids that the model generates."""
+        outputs = self.forward(model, batch)
+        losses = lm.row_losses(outputs.logits, batch["labels"])
+        figures = lm.loss_and_count(losses, batch["labels"])
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        answers = unwrapped(model).generate(**inputs).cpu().numpy()
+        found = [np.append(f, a) for f, a in zip(figures, answers, strict=True)]
+        return found, float(self.loss(outputs, batch))
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How a source begins, and where targets are cut."""
+        cut = self.encode.max_target_length
+        return {"prefix": self.encode.prefix, "max_target_length": cut, "most": TARGET_TOKENS}
+
+    def written(self, scored: Scored) -> dict[str, Any]:
+        """`prediction`, `reference`, and the `loss` of the reference in nats a token."""
+        return {
+            "prediction": predictions(scored),
+            "reference": references(scored),
+            "loss": lm.written(scored)["loss"],
+        }
+
+
+@dataclass(frozen=True)
+class Summarization(Seq2Seq):
+    """Learns summaries."""
+
+    name = "summarization"
+    default_metric = "rougeL"
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """How ROUGE was computed."""
+        from job.tasks.seq2seq.metrics import ROUGE_SIGNATURE
+
+        return {"rouge_signature": ROUGE_SIGNATURE}
+
+    def metrics(self, scored: Scored) -> dict[str, float]:
+        """ROUGE, in percent."""
+        from job.tasks.seq2seq.metrics import rouge
+
+        return rouge(predictions(scored), references(scored))
+
+
+@dataclass(frozen=True)
+class Translation(Seq2Seq):
+    """Learns translations."""
+
+    name = "translation"
+    default_metric = "bleu"
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """sacreBLEU's own signatures."""
+        from job.tasks.seq2seq.metrics import sacrebleu_signatures
+
+        return sacrebleu_signatures()
+
+    def metrics(self, scored: Scored) -> dict[str, float]:
+        """BLEU and chrF, in percent."""
+        from job.tasks.seq2seq.metrics import sacrebleu_scores
+
+        return sacrebleu_scores(predictions(scored), references(scored))
+
+
+def unwrapped(model: Any) -> Any:
+    """The model inside DistributedDataParallel, which hands on nothing but calls."""
+    return getattr(model, "module", model)
+
+
+def predictions(scored: Scored) -> list[str]:
+    """What was generated, without special tokens and white space around it."""
+    return lm.decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
+
+
+def references(scored: Scored) -> list[str]:
+    """The targets as they stand in the cleaned rows."""
+    return [target or "" for target in scored.rows.table.column("target").to_pylist()]

@@ -1,0 +1,241 @@
+"""text-generation: causal language modeling on plain text, on prompts with completions, on chats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from job.batching.padding import Padding
+from job.errors import SettingsError
+from job.settings import Columns as ColumnSettings
+from job.settings import Generation
+from job.tasks import language_modeling as lm
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.packing import Packer
+from job.tasks.tokens import inputs_of, tokenize
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from job.data.arrow import MappedTable
+
+
+@dataclass(frozen=True)
+class TextGeneration(Task):
+    """Predicts each token from those before it; of prompts and chats, the completion only."""
+
+    columns: Mapping[str, str]
+    generation: Generation = field(default_factory=Generation)
+    """For prompts without completions; see job.tasks.prompting."""
+
+    name = "text-generation"
+    auto_class = "AutoModelForCausalLM"
+    peft_type = "CAUSAL_LM"
+    default_metric = "loss"
+
+    @classmethod
+    def create(
+        cls, columns: ColumnSettings, generation: Generation | None = None
+    ) -> TextGeneration:
+        """The task with the roles whose columns are set: messages, or prompt and completion, or text."""
+        if columns.messages:
+            roles = {"messages": columns.messages}
+        elif columns.prompt:
+            roles = {"prompt": columns.prompt, "completion": columns.completion or "completion"}
+        else:
+            roles = {"text": columns.text}
+        return cls(roles, generation or Generation())
+
+    @property
+    def text_roles(self) -> tuple[str, ...]:
+        """`text`, or `prompt` and `completion`, or `messages`."""
+        return tuple(self.columns)
+
+    @property
+    def verbatim_roles(self) -> tuple[str, ...]:
+        """Messages are JSON, and are left as they are."""
+        return ("messages",) if "messages" in self.columns else ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether rows are plain text, which is packed into blocks."""
+        return "text" in self.columns
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """A row needs something to learn: a text, a completion, an answer of the assistant's."""
+        if self.plain:
+            return ["no text" if text is None else None for text in rows["text"]]
+        if "messages" in self.columns:
+            return [_problem_of_chat(chat) for chat in rows["messages"]]
+        pairs = zip(rows["prompt"], rows["completion"], strict=True)
+        return [
+            "no prompt"
+            if prompt is None
+            else None
+            if completion and completion.strip()
+            else "nothing to learn: the completion is empty; text-generation needs one"
+            for prompt, completion in pairs
+        ]
+
+    # -- features --------------------------------------------------------------------------------
+
+    def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Checks that the tokenizer can end a text, and can lay out a chat where there are chats.
+
+        Raises:
+            SettingsError: it cannot.
+        """
+        if tokenizer.eos_token_id is None:
+            raise SettingsError(
+                "the task text-generation needs a tokenizer with an end-of-text token (eos_token)",
+                hint="take a causal language model such as GPT-2, or add eos_token to its "
+                "tokenizer_config.json",
+            )
+        if "messages" in self.columns and not tokenizer.chat_template:
+            raise SettingsError(
+                "the column of messages needs a tokenizer with a chat template, and this one has none",
+                hint="take a chat model's tokenizer, or use FINETUNE_DATA__COLUMNS__PROMPT and __COMPLETION",
+            )
+
+    def features(
+        self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
+    ) -> Features:
+        """Plain text: input_ids, for `packer`. Else also labels, IGNORED on the prompt, and targets."""
+        if self.plain:
+            tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
+            return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
+        prompts, completions = self._halves(rows, tokenizer)
+        asked = tokenize(tokenizer, prompts, None, None, special=False).input_ids.to_pylist()
+        answers = tokenize(tokenizer, completions, None, None, special=False).input_ids.to_pylist()
+        # a chat template writes its special tokens itself; behind a prompt none would end it
+        before = [] if "messages" in self.columns else lm.before(tokenizer)
+        end = [] if "messages" in self.columns else [tokenizer.eos_token_id]
+        cut, ids, labels = 0, [], []
+        for prompt, answer in zip(asked, answers, strict=True):
+            cut += len(before) + len(prompt) + len(answer) + len(end) > max_length
+            # an answer is worth more than the beginning of a long prompt
+            learned = (answer + end)[: max(1, max_length - 1)]
+            room = max_length - len(learned)
+            rest = prompt[max(0, len(prompt) - max(0, room - len(before))) :]
+            given = (before + rest)[-room:]
+            ids.append(given + learned)
+            labels.append([lm.IGNORED] * len(given) + learned)
+        columns = {
+            "input_ids": pa.array(ids, pa.list_(pa.int32())),
+            "labels": pa.array(labels, pa.list_(pa.int32())),
+            "length": pa.array([len(i) for i in ids], pa.int32()),
+        }
+        return Features(columns, np.arange(len(ids)), cut)
+
+    def _halves(
+        self, rows: Columns, tokenizer: PreTrainedTokenizerFast
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        if "prompt" in self.columns:
+            return [p or "" for p in rows["prompt"]], [c or "" for c in rows["completion"]]
+        prompts, completions = [], []
+        for chat in rows["messages"]:
+            messages = json.loads(chat or "[]")
+            whole = str(tokenizer.apply_chat_template(messages, tokenize=False))
+            prompt = str(
+                tokenizer.apply_chat_template(
+                    messages[:-1], tokenize=False, add_generation_prompt=True
+                )
+            )
+            # a template may lay out the last turn otherwise; then the common beginning is the prompt
+            same = sum(accumulate((a == b for a, b in zip(prompt, whole, strict=False)), min))
+            prompts.append(whole[:same])
+            completions.append(whole[same:])
+        return prompts, completions
+
+    def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
+        """Plain texts in blocks, the end-of-text token between them."""
+        return Packer(max_length, between=[tokenizer.eos_token_id]) if self.plain else None
+
+    # -- loss ------------------------------------------------------------------------------------
+
+    def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
+        """The number of tokens that are predicted; the first one never is."""
+        if "labels" not in table.names:
+            return (table.column("length")[rows] - 1).astype(np.float32)
+        labels = table.lists("labels", rows)
+        return np.array([(label[1:] != lm.IGNORED).sum() for label in labels], dtype=np.float32)
+
+    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """input_ids, attention_mask, and labels that are already moved one token to the left."""
+        import torch
+
+        dummy = len(rows) == 0
+        rows = np.zeros(1, dtype=np.int64) if dummy else rows
+        batch = inputs_of(table, rows, pad)
+        batch.pop("token_type_ids", None)
+        labels = table.lists("labels" if "labels" in table.names else "input_ids", rows)
+        moved = [np.append(label[1:], lm.IGNORED) for label in labels]
+        filled = pad.fill(moved, lm.IGNORED)
+        batch["labels"] = torch.from_numpy(np.full_like(filled, lm.IGNORED) if dummy else filled)
+        return batch
+
+    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """Cross-entropy summed over the predicted tokens."""
+        return lm.row_losses(outputs.logits, batch["labels"]).sum()
+
+    # -- predictions -----------------------------------------------------------------------------
+
+    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
+        """For each row its loss, its number of predicted tokens, and behind them, for prompts, the
+        ids that the model goes on with when it always takes the likeliest token."""
+        losses = lm.row_losses(self.forward(model, batch).logits, batch["labels"])
+        outputs = lm.loss_and_count(losses, batch["labels"])
+        if not self.plain:
+            answers = lm.continued(model, batch)
+            outputs = [np.append(o, a) for o, a in zip(outputs, answers, strict=True)]
+        return outputs, float(losses.sum())
+
+    def metrics(self, scored: Scored) -> dict[str, float]:
+        """Perplexity over the predicted tokens; for prompts the part that is answered to the letter."""
+        found = lm.perplexity(scored)
+        if not self.plain:
+            pairs = zip(self._answers(scored), self._wanted(scored), strict=True)
+            found["exact_match"] = float(np.mean([answer == wanted for answer, wanted in pairs]))
+        return found
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The loss."""
+        return ("loss",)
+
+    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
+        """Encoded rows, with the labels that they were scored on."""
+        return lm.trials(self, table, count)
+
+    def written(self, scored: Scored) -> dict[str, Any]:
+        """Each row's loss and how many tokens it is over; for prompts the answer and the reference."""
+        columns = lm.written(scored)
+        if not self.plain:
+            columns |= {"prediction": self._answers(scored), "reference": self._wanted(scored)}
+        return columns
+
+    def _answers(self, scored: Scored) -> list[str]:
+        return lm.decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
+
+    def _wanted(self, scored: Scored) -> list[str]:
+        labels = scored.table.lists("labels", np.arange(len(scored.table)))
+        return lm.decoded(scored.tokenizer, [label[label != lm.IGNORED] for label in labels])
+
+
+def _problem_of_chat(chat: str | None) -> str | None:
+    try:
+        messages = json.loads(chat or "")
+        roles = [message["role"] for message in messages]
+        last = str(messages[-1]["content"])
+    except (ValueError, TypeError, KeyError, IndexError):
+        return 'messages must be a list of {"role": …, "content": …}'
+    if roles[-1] != "assistant" or not last.strip():
+        return "nothing to learn: the last message is not the assistant's; text-generation needs an answer"
+    return None

@@ -1,0 +1,124 @@
+"""text-generation for rows without completions: the model goes on with what it is given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from job.batching.padding import Padding
+from job.tasks import language_modeling as lm
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored
+from job.tasks.text_generation import TextGeneration
+from job.tasks.tokens import tokenize
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from job.data.arrow import MappedTable
+
+NEW_TOKENS = 128
+"""Tokens that are generated at most, where the settings do not say."""
+
+
+@dataclass(frozen=True)
+class Prompting(TextGeneration):
+    """Answers prompts, chats that end with a question, or goes on with plain texts."""
+
+    @classmethod
+    def of(cls, task: TextGeneration) -> Prompting:
+        """The same task without completions."""
+        roles = {role: name for role, name in task.columns.items() if role != "completion"}
+        return cls(roles, task.generation)
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """A row needs something to go on with."""
+        (role,) = self.columns
+        if role == "messages":
+            return [_problem_of_chat(chat) for chat in rows[role]]
+        return [f"no {role}" if text is None else None for text in rows[role]]
+
+    def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
+        """Prompts stay rows."""
+        return
+
+    @property
+    def most(self) -> int:
+        """Tokens that are generated at most."""
+        return self.generation.max_new_tokens or NEW_TOKENS
+
+    def features(
+        self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
+    ) -> Features:
+        """input_ids of the prompts' ends, with room behind them for what is generated."""
+        (role,) = self.columns
+        texts = [text or "" for text in rows[role]]
+        if role == "messages":
+            texts = [
+                str(
+                    tokenizer.apply_chat_template(
+                        json.loads(chat), tokenize=False, add_generation_prompt=True
+                    )
+                )
+                for chat in texts
+            ]
+        # what a tokenizer puts behind a text would end it
+        whole = tokenize(tokenizer, texts, None, None, special=False).input_ids.to_pylist()
+        before = lm.before(tokenizer) if role != "messages" else []
+        room = max(1, max_length - len(before) - min(self.most, max_length // 2))
+        bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+        first = [eos if bos is None else bos]
+        ids = [before + row[-room:] or first for row in whole]  # nothing at all cannot go on
+        cut = sum(len(row) > room for row in whole)
+        columns = {
+            "input_ids": pa.array(ids, pa.list_(pa.int32())),
+            "length": pa.array([len(row) for row in ids], pa.int32()),
+        }
+        return Features(columns, np.arange(len(ids)), cut)
+
+    def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
+        """None: nothing is scored."""
+        return np.zeros(len(rows), dtype=np.float32)
+
+    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """input_ids and attention_mask, padded on the left, so that every row goes on at one place."""
+        import torch
+
+        left = Padding(pad.token, pad.multiple, side="left")
+        ids = table.lists("input_ids", rows)
+        return {
+            "input_ids": torch.from_numpy(left.fill(ids, pad.token)),
+            "attention_mask": torch.from_numpy(left.fill([np.ones_like(i) for i in ids], 0)),
+        }
+
+    def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
+        """The ids that the model goes on with, the same for the same prompt: nothing is drawn."""
+        width = batch["input_ids"].shape[1]
+        positions = getattr(model.config, "max_position_embeddings", None) or 10**9
+        wanted = self.generation.model_dump(exclude={"max_new_tokens"}, exclude_none=True)
+        if self.generation.num_beams == 1:
+            wanted.pop("length_penalty", None)
+        most = max(1, min(self.most, positions - width))
+        whole = model.generate(**batch, do_sample=False, max_new_tokens=most, **wanted)  # type: ignore[operator]
+        return list(whole[:, width:].cpu().numpy()), 0.0
+
+    def written(self, scored: Scored) -> dict[str, Any]:
+        """`prediction`: the text behind each prompt, without special tokens and white space around it."""
+        return {"prediction": lm.decoded(scored.tokenizer, scored.outputs)}
+
+
+def _problem_of_chat(chat: str | None) -> str | None:
+    try:
+        roles = [message["role"] for message in json.loads(chat or "") if message["content"]]
+    except (ValueError, TypeError, KeyError):
+        roles = []
+    if not roles:
+        return 'messages must be a list of {"role": …, "content": …}'
+    return (
+        "the last message is the assistant's: nothing is asked"
+        if roles[-1] == "assistant"
+        else None
+    )

@@ -1,0 +1,96 @@
+"""What a task cannot use, through the command line: the row or column, and the task that needs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+from tests.support.refusals import ROWS, given, refused
+from tests.support.samples import tiny_bert, write_csv
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("model"), [text for text, _ in ROWS])
+
+
+TAGGED = {"tokens": ["in", "Rome"], "tags": ["O", "B-LOC"]}
+ASKED = {"question": "where?", "context": "in rome", "answers": {"text": [], "answer_start": []}}
+CHAT = [{"role": "user", "content": "hello"}]
+ANSWERED: dict[str, Any] = {"messages": [*CHAT, {"role": "assistant", "content": "hi"}]}
+BAD_ROWS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
+    "lengths": (
+        "token-classification", TAGGED, {"tags": ["O"]},
+        "2 tokens and 1 tags; token-classification needs a tag for each",
+    ),
+    "scheme": (
+        "token-classification", TAGGED, {"tags": ["O", "X-LOC"]},
+        "the tag 'X-LOC' is not in the scheme: O, B-TYPE, I-TYPE, E-TYPE, S-TYPE; "
+        "token-classification needs one of these",
+    ),
+    "answer": (
+        "question-answering", ASKED, {"answers": {"text": ["Rome"], "answer_start": [3]}},
+        "the answer 'Rome' is not in its context at character 3; question-answering needs it there",
+    ),
+    "completion": (
+        "text-generation", {"prompt": "a", "completion": "b"}, {"completion": " "},
+        "nothing to learn: the completion is empty; text-generation needs one",
+    ),
+    "chat": (
+        "text-generation", ANSWERED, {"messages": CHAT},
+        "nothing to learn: the last message is not the assistant's; text-generation needs an answer",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_rows_that_a_task_cannot_use(case: str, model: Path, tmp_path: Path) -> None:
+    task, good, wrong, said = BAD_ROWS[case]
+    data = tmp_path / "rows.jsonl"
+    rows = [good, {**good, **wrong}, good]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    roles = ("prompt", "completion", "messages")
+    columns = {f"DATA__COLUMNS__{role.upper()}": role for role in roles if role in good}
+    env = given(tmp_path, model, data, TASK=task, **columns)
+    words = ("1 of 3 train rows", f"rows.jsonl:2: {said}")
+    refused(65, *words, command="check", env=env, folder=tmp_path)
+
+
+def test_a_decoder_for_an_encoders_task(model: Path, tmp_path: Path) -> None:
+    AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "gpt2")
+    config = GPT2Config(vocab_size=600, n_positions=32, n_embd=8, n_layer=1, n_head=1)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    data = write_csv(tmp_path / "rows.csv", ROWS)
+    env = given(tmp_path, tmp_path / "gpt2", data, TASK="fill-mask")
+    words = ("fill-mask needs an encoder such as BERT, RoBERTa or ModernBERT", "is a gpt2 model")
+    refused(78, *words, command="check", env=env, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("mask_token", "the task fill-mask needs a tokenizer with a mask token"),
+        ("pad_token", "has no padding token and none that could serve as one; every task needs it"),
+    ],
+)
+def test_a_tokenizer_without(token: str, said: str, model: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    setattr(tokenizer, token, None)
+    if token == "pad_token":
+        tokenizer.unk_token = None
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    data = write_csv(tmp_path / "rows.csv", ROWS)
+    more = {"TASK": "fill-mask", "MODEL__TOKENIZER": tmp_path / "tokenizer"}
+    env = given(tmp_path, model, data, **more)
+    refused(78, said, command="check", env=env, folder=tmp_path)
+
+
+def test_a_vocabulary_smaller_than_its_alphabet(tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "rows.csv", ROWS)
+    env = given(tmp_path, "", data, TOKENIZER__KIND="unigram", TOKENIZER__VOCAB_SIZE=20)
+    words = ("FINETUNE_TOKENIZER__VOCAB_SIZE=20 is smaller than the alphabet", "raise it")
+    refused(78, *words, command="tokenizer", env=env, folder=tmp_path)

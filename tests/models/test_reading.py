@@ -1,0 +1,61 @@
+"""What a tokenizer decides of a model that is made for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import BartConfig, BartForConditionalGeneration
+
+from job.models import Place, load_tokenizer, vocabulary_of
+from job.settings import Columns, Encode, Evaluate, Model, Train
+from job.stages.train.model import adapted
+from job.tasks.seq2seq import Translation
+from tests.support.seq2seq_samples import byte_level_tokenizer
+
+
+@pytest.fixture
+def tokenizer() -> Any:
+    """Its texts end with token 0, as GPT-2's do in a vocabulary of our own."""
+    found = byte_level_tokenizer(["a text"], "t5")
+    found.eos_token, found.pad_token = "<pad>", "</s>"
+    return found
+
+
+def test_a_tokens_id_may_be_0(tokenizer: Any) -> None:
+    found = vocabulary_of(tokenizer)
+    assert (found["eos_token_id"], found["pad_token_id"], found["bos_token_id"]) == (0, 2, 1)
+    tokenizer.eos_token = None
+    tokenizer.sep_token = "<s>"
+    assert vocabulary_of(tokenizer)["eos_token_id"] == 1
+
+
+def test_the_token_that_pads_is_said(
+    tokenizer: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    with caplog.at_level("INFO", logger="finetune"):
+        found = load_tokenizer(Place("words", tmp_path, ""), Model())
+    assert found.pad_token == tokenizer.eos_token
+    assert "no padding token; another serves" in caplog.text
+
+
+def test_generation_ends_where_training_ends_a_text(tokenizer: Any) -> None:
+    sides = {f"{side}_{name}": 8 for side in ("encoder", "decoder") for name in ("ffn_dim",)}
+    config = BartConfig(vocab_size=len(tokenizer), d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=1, decoder_attention_heads=1, **sides)  # fmt: skip
+    task = Translation.create(Columns(), Encode(), Evaluate(), Train())
+    model = adapted(BartForConditionalGeneration(config), tokenizer, task, Model())
+    generation = model.generation_config
+    assert model.config.eos_token_id == generation.eos_token_id == 0
+    assert generation.forced_eos_token_id == 0
+
+
+def test_several_ends_that_a_model_knows_stay(tokenizer: Any) -> None:
+    config = BartConfig(vocab_size=len(tokenizer), d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=1, decoder_attention_heads=1)  # fmt: skip
+    model = BartForConditionalGeneration(config)
+    model.generation_config.eos_token_id = [7, 0]
+    model.generation_config.forced_eos_token_id = None
+    task = Translation.create(Columns(), Encode(), Evaluate(), Train())
+    assert adapted(model, tokenizer, task, Model()).generation_config.eos_token_id == [7, 0]

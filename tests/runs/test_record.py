@@ -1,0 +1,112 @@
+"""A run's record: progress, stops, and settings that belong to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from job.errors import Conflict, NoProgress, SettingsError
+from job.runs.record import Run
+from job.settings import Settings
+from job.store import Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path))
+
+
+def opened(store: Store, **settings: object) -> Run:
+    return Run.open(store, "m", "r", Settings(**settings))  # type: ignore[arg-type]
+
+
+def test_an_attempt_that_only_finds_again_what_was_there_makes_no_progress(store: Store) -> None:
+    """Killed at the first step for ever: the data set is found each time, and the bound holds."""
+    for number in range(4):
+        run = opened(store)
+        if number == 3:
+            break
+        run.begin_attempt(3)
+        run.progressed("encode")
+    assert run.state.stalled == 2  # the first attempt made the data set
+    run.begin_attempt(3)
+    run.progressed("encode")
+    with pytest.raises(NoProgress, match="3 attempts in a row"):
+        opened(store).begin_attempt(3)
+
+
+def test_steps_count_once(store: Store) -> None:
+    run = opened(store)
+    run.begin_attempt(3)
+    run.progressed("train", 20)
+    run = opened(store)
+    run.begin_attempt(3)
+    run.progressed("train", 10)
+    assert (run.state.step, run.state.stalled) == (20, 1)
+    run.progressed("train", 30)
+    assert (run.state.step, run.state.stalled) == (30, 0)
+    run.progressed("evaluate")
+    assert (run.state.stage, run.state.step) == ("evaluate", 30)
+    run.progressed("train", 40)
+    assert run.state.stage == "evaluate"
+
+
+def test_a_stop_is_no_failed_attempt(store: Store) -> None:
+    for _ in range(9):
+        run = opened(store)
+        run.begin_attempt(3)
+        run.stopped()
+    assert run.state.attempt == 9
+
+
+def test_an_attempt_that_was_overtaken_cannot_write(store: Store) -> None:
+    first = opened(store)
+    first.begin_attempt(0)
+    second = opened(store)
+    second.begin_attempt(0)
+    with pytest.raises(Conflict):
+        first.progressed("train", 1)
+    second.progressed("train", 1)
+
+
+def test_other_settings_are_refused_and_a_setting_of_another_release_is_none(store: Store) -> None:
+    opened(store)
+    with pytest.raises(SettingsError, match="seed: 42 there, 7 here"):
+        opened(store, seed=7)
+    stored = json.loads(store.get("m/runs/r/settings.json"))
+    del stored["train"]["compile"]
+    stored["train"]["forgotten"] = 1
+    store.put("m/runs/r/settings.json", json.dumps(stored).encode())
+    opened(store)
+
+
+def test_what_was_frozen_is_read_by_later_attempts(store: Store) -> None:
+    run = opened(store)
+    assert run.stored("inputs.json") is None
+    run.freeze("inputs.json", {"files": []})
+    assert opened(store).stored("inputs.json") == {"files": []}
+
+
+def test_how_an_attempt_ended_is_kept_until_the_next(store: Store) -> None:
+    run = opened(store)
+    run.begin_attempt(3)
+    run.failed(SettingsError("no such thing at s3://key:secret@bucket/a", hint="look"))
+    kept = opened(store)
+    assert not kept.finished
+    assert kept.state.failure["exit_code"] == 78
+    assert "secret" not in kept.state.failure["message"]
+    kept.begin_attempt(3)
+    assert opened(store).state.failure == {}
+
+
+def test_skips_are_counted_where_a_run_has_ended_well(store: Store) -> None:
+    run = opened(store)
+    run.begin_attempt(3)
+    run.finish("done", {"model": "m/models/1"})
+    for _ in range(2):
+        opened(store).skipped()
+    state = opened(store).state
+    assert (state.outcome, state.skips, state.result) == ("done", 2, {"model": "m/models/1"})
+    assert state.ended >= state.began

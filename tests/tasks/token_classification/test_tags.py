@@ -1,0 +1,83 @@
+"""Tags: entities, repair and scores, against figures worked out by hand and obvious references."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.tasks.token_classification.metrics import compute
+from job.tasks.token_classification.tags import (
+    entities,
+    fault,
+    first_of,
+    is_tag,
+    labels_of,
+    repaired,
+    scheme_of,
+    tags_of,
+)
+
+TAG = st.sampled_from(labels_of(["a", "b"], "bioes"))
+
+
+@pytest.mark.parametrize(
+    ("tags", "iob2", "bioes"),
+    [
+        ("O I-a I-a O", "O B-a I-a O", "O B-a E-a O"),  # IOB1
+        ("I-a B-a I-a", "B-a B-a I-a", "S-a B-a E-a"),  # IOB1, two entities side by side
+        ("B-a I-b I-b", "B-a B-b I-b", "S-a B-b E-b"),
+        ("B-a B-a O", "B-a B-a O", "S-a S-a O"),
+        ("S-a I-a E-a E-a", "B-a B-a I-a B-a", "S-a B-a E-a S-a"),
+    ],
+)
+def test_what_no_scheme_allows_is_repaired(tags: str, iob2: str, bioes: str) -> None:
+    assert repaired(tags.split(), "iob2") == iob2.split()
+    assert repaired(tags.split(), "bioes") == bioes.split()
+    assert repaired(tags.split(), "none") == tags.split()
+
+
+@given(st.lists(TAG, max_size=12), st.sampled_from(["iob2", "bioes"]))
+def test_repaired_tags_mark_the_same_entities_and_need_no_repair(
+    tags: list[str], scheme: str
+) -> None:
+    mended = repaired(tags, scheme)
+    assert repaired(mended, scheme) == mended
+    assert entities(mended) == entities(tags)
+    assert tags_of(entities(tags), len(tags), scheme) == mended
+    assert all(is_tag(tag, scheme) for tag in mended)
+    assert [tag == "O" for tag in mended] == [tag == "O" for tag in tags]
+
+
+def test_of_several_tags_for_a_word_the_first_counts() -> None:
+    """As in the test file of WNUT 2017, which keeps what its annotators disagreed on."""
+    tags = ["B-a,B-b", "I-a,I-b", "O,B-b", "B-a,b"]
+    assert repaired(tags, "iob2") == ["B-a", "I-a", "O", "B-a,b"]
+    assert repaired(tags, "none") == tags
+    assert fault(["x"] * 4, tags, "auto") is None
+    assert first_of("B-a,B-b", "auto") == "B-a"
+
+
+def test_the_scheme_is_read_from_the_tags() -> None:
+    assert scheme_of(["O", "B-E-x"]) == "iob2"
+    assert scheme_of(["O", "S-x"]) == "bioes"
+    assert is_tag("B-E-x", "iob2")
+    assert not is_tag("E-x", "iob2")
+    assert not is_tag("B_x", "auto")
+
+
+def test_scores_count_whole_entities() -> None:
+    """seqeval's own example (README), and one with a wrong type."""
+    truth = [["O", "O", "O", "B-MISC", "I-MISC", "I-MISC", "O"], ["B-PER", "I-PER", "O"]]
+    guess = [["O", "O", "B-MISC", "I-MISC", "I-MISC", "I-MISC", "O"], ["B-PER", "I-PER", "O"]]
+    scores = compute(guess, truth, ["MISC", "PER"])
+    assert scores["f1"] == scores["precision"] == scores["recall"] == 0.5
+    assert (scores["f1_PER"], scores["f1_MISC"], scores["support_MISC"]) == (1, 0, 1)
+    assert scores["accuracy"] == 0.8
+    wrong = compute([["B-PER", "O"]], [["B-LOC", "B-PER"]], ["LOC", "PER"])
+    assert (wrong["precision"], wrong["recall"], wrong["f1_PER"]) == (0, 0, 0)
+
+
+def test_scores_of_nothing_are_zero_and_plain_tags_have_accuracy() -> None:
+    assert compute([["O"]], [["O"]], ["PER"])["f1"] == 0
+    assert compute([["NOUN", "ADJ"]], [["NOUN", "VERB"]], []) == {"accuracy": 0.5}
