@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from job.errors import ClusterError, ClusterForbidden, SettingsError
+from job.errors import ClusterError, ClusterForbidden, SettingsError, one_line
 
 TIMEOUT = 10
 """Seconds for one request."""
@@ -219,7 +219,7 @@ def _configure(configuration: Any) -> str:
         context = config.list_kube_config_contexts(path)[1]["context"]
     except config.ConfigException as error:
         raise SettingsError(
-            f"no cluster to talk to ({' '.join(str(error).split())})",
+            f"no cluster to talk to ({one_line(error)})",
             hint="run it in a pod with a service-account token, or set KUBECONFIG",
         ) from None
     return str(context.get("namespace", "default"))

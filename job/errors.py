@@ -30,6 +30,8 @@ one line, without a traceback. Exit codes up to 78 have the meaning that sysexit
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PERMANENT = (65, 66, 77, 78, 80, 81, 82)
@@ -158,10 +160,15 @@ class RunFailed(JobError):
 
 
 class StoreUnreachable(JobError):
-    """The store did not answer before this attempt could be recorded."""
+    """The store did not answer before this attempt could be recorded, and so is not counted."""
 
     exit_code = 69
     hint = "check AWS_ENDPOINT_URL and the network"
+
+    @classmethod
+    def of(cls, error: Unreachable) -> StoreUnreachable:
+        """The same, before the attempt was recorded."""
+        return cls(error.message, hint=error.hint)
 
 
 class DiskFull(JobError):
@@ -240,3 +247,33 @@ def from_os_error(error: OSError, where: str = "the scratch folder") -> JobError
             hint="check the owner and the mode of the folder, and that it is mounted writable",
         )
     return None
+
+
+@contextmanager
+def before_recording() -> Iterator[None]:
+    """A store that does not answer within has kept an attempt from being recorded.
+
+    Raises:
+        StoreUnreachable: in place of Unreachable.
+    """
+    try:
+        yield
+    except Unreachable as error:
+        raise StoreUnreachable.of(error) from error
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What a library says, on one line and not too long."""
+    return " ".join(str(error).split())[:most]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device, or this process, had no memory left."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    # the last two are oneDNN's
+    words = (
+        *("can't allocate memory", "not enough memory", "Cannot allocate memory", "bad_alloc"),
+        *("could not create a primitive", "could not create a memory object"),
+    )
+    return isinstance(error, (RuntimeError, OSError)) and any(word in str(error) for word in words)

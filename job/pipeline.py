@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from job import prepare as preparation
 from job import tasks
-from job.data.artifacts import CleanRows, Dataset, RawRows
+from job.data.artifacts import Dataset
 from job.distributed.world import World
 from job.errors import (
-    DataError,
     JobError,
     PeerLost,
     Stopped,
@@ -20,19 +20,19 @@ from job.errors import (
     Unreachable,
 )
 from job.monitors import reporting
+from job.registry import versions
+from job.registry.versions import Version
 from job.runs import results
 from job.runs.attempt import Attempt, begin, find_run, follow
 from job.runs.fence import fenced
 from job.runs.record import Run
 from job.runs.results import Result
-from job.runtime.device import StopSignal, scratch_folder
+from job.runtime.scratch import scratch_folder
+from job.runtime.stop import StopSignal
 from job.settings import Settings
 from job.stages import encode
-from job.stages import publish as publish_stage
-from job.stages.clean import clean
 from job.stages.evaluate import Scores, evaluate
-from job.stages.fetch import fetch
-from job.stages.publish import Published, Version, publish, push
+from job.stages.publish import Published, publish, push, read_back
 from job.stages.train import Given, Home, Trained, TrainSettings, train
 from job.stages.train.history import merged
 from job.store.commit import fetch as fetch_artifact
@@ -41,12 +41,26 @@ from job.telemetry import event, figures, milestone
 from job.uris import join, mask
 
 
-def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> Result:
-    """The whole run; with `prepare_only`, up to the encoded data set.
+def run(settings: Settings, stop: StopSignal) -> Result:
+    """The whole run.
 
     Raises:
         JobError: every way in which a run can end badly; its exit code says which.
     """
+    return _attempted(settings, stop, _train_and_publish)
+
+
+def prepare(settings: Settings, stop: StopSignal) -> Result:
+    """The run up to its encoded data set, for a pod without a GPU.
+
+    Raises:
+        JobError: as `run`.
+    """
+    return _attempted(settings, stop, _prepare)
+
+
+def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], Result]) -> Result:
+    """An attempt at the run: begun, reported, fenced, and its end recorded."""
     world = World(settings.runtime)
     with scratch_folder(settings.runtime) as scratch:
         if not world.first:
@@ -60,7 +74,7 @@ def run(settings: Settings, stop: StopSignal, *, prepare_only: bool = False) -> 
             try:
                 attempt = begin(settings, held, inputs, scratch, stop, world)
                 with fenced(held):
-                    return _through(attempt, prepare_only=prepare_only)
+                    return work(attempt)
             except JobError as error:
                 with suppress(StoreError):  # how it ended is what matters
                     _record(held, world, error)
@@ -81,16 +95,20 @@ def _record(run: Run, world: World, error: JobError) -> None:
         run.failed(error)
 
 
-def _through(attempt: Attempt, *, prepare_only: bool) -> Result:
+def _prepare(attempt: Attempt) -> Result:
+    _, dataset = preparation.dataset(attempt)
+    store, name = attempt.run.store, attempt.settings.name
+    key = f"{name}/datasets/{dataset.fingerprint}"
+    return Result({"dataset": mask(join(store.uri, key))})
+
+
+def _train_and_publish(attempt: Attempt) -> Result:
     """The stages in their order."""
-    settings, run = attempt.settings, attempt.run
-    if version := publish_stage.find(run.store, settings.name, run.state.run_id):
+    run = attempt.run
+    if version := versions.find(run.store, attempt.settings.name, run.state.run_id):
         event("published already", version=version.name)
-        return _finished(attempt, publish_stage.read_back(run.store, version, attempt.scratch))
-    task, dataset = prepared(attempt)
-    if prepare_only:
-        key = f"{settings.name}/datasets/{dataset.fingerprint}"
-        return Result({"dataset": mask(join(run.store.uri, key))})
+        return _finished(attempt, read_back(run.store, version, attempt.scratch))
+    task, dataset = preparation.dataset(attempt)
     attempt.world.tell("dataset", dataset.fingerprint)
     _tell_folder(attempt, dataset)
     trained = train(_given(attempt, task, dataset))
@@ -121,8 +139,8 @@ def _tell_folder(attempt: Attempt, dataset: Dataset) -> None:
 
 def _follow(attempt: Attempt) -> Result:
     """What ranks other than the first do: wait for the data set, train, and leave the rest to it."""
-    settings, world, poll = attempt.settings, attempt.world, attempt.stop.poll
-    fingerprint = world.hear("dataset", poll)
+    settings, world = attempt.settings, attempt.world
+    fingerprint = world.hear("dataset")
     folder = attempt.scratch / "dataset"
 
     def fetch() -> str:
@@ -130,47 +148,10 @@ def _follow(attempt: Attempt) -> Result:
         fetch_artifact(attempt.run.store, key, folder)
         return str(folder)
 
-    dataset = encode.opened(Path(world.here("dataset", fetch, poll)), fingerprint)
+    dataset = encode.opened(Path(world.here("dataset", fetch)), fingerprint)
     task: Task = tasks.create(settings).restored(dataset.profile["task"])
     train(_given(attempt, task, dataset))
     return Result({})
-
-
-def prepared(attempt: Attempt) -> tuple[Task, Dataset]:
-    """Fetch, clean and encode; or nothing of it, where the store has the same data set already."""
-    settings, run, poll = attempt.settings, attempt.run, attempt.stop.poll
-    task: Task = tasks.create(settings)
-    fingerprint = results.dataset_fingerprint(attempt)
-    key = f"{settings.name}/datasets/{fingerprint}"
-    folder = attempt.scratch / "dataset"
-    found = encode.find(run.store, key, folder)
-    if found is not None:
-        event("data set found in the store", fingerprint=fingerprint)
-        run.progressed("encode")
-        return task.restored(found.profile["task"]), found
-
-    raw = fetch(settings.data, attempt.inputs, attempt.scratch / "fetched", poll=poll)
-    rows = _cleaned(attempt, task, raw)
-    base = attempt.base
-    encoder = encode.Encoder(base.tokenizer, base.max_length, base.labels)
-    task, profile, files = encode.encode(rows, task, encoder, folder, poll=poll)
-    dataset = encode.publish(run.store, key, run.state.attempt, fingerprint, files, profile, folder)
-    for done in ("fetched", "cleaned"):
-        shutil.rmtree(attempt.scratch / done, ignore_errors=True)
-    run.progressed("encode")
-    return task, dataset
-
-
-def _cleaned(attempt: Attempt, task: Task, raw: RawRows) -> CleanRows:
-    settings, run = attempt.settings, attempt.run
-    folder, poll = attempt.scratch / "cleaned", attempt.stop.poll
-    try:
-        return clean(settings.clean, settings.data, settings.seed, task, raw, folder, poll=poll)
-    except DataError as error:
-        if error.kept is not None:
-            with suppress(StoreError):  # what is wrong with the data is what matters
-                run.store.upload(error.kept, run.key("quarantine.jsonl"))
-        raise
 
 
 def _given(attempt: Attempt, task: Task, dataset: Dataset) -> Given:
@@ -218,7 +199,6 @@ def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: Trained)
         dataset,
         attempt.limits,
         attempt.scratch,
-        poll=attempt.stop.poll,
     )
     attempt.run.progressed("evaluate")
     return scores
@@ -240,5 +220,4 @@ def _published(
         results.facts(attempt, task, dataset, trained, version.name, version.key),
         merged(run.store, run.prefix),
         attempt.scratch,
-        poll=attempt.stop.poll,
     )

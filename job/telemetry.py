@@ -182,13 +182,3 @@ def progress(
     )
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield _Bar(bar, bar.add_task(what, total=total, completed=start, fields=""))
-
-
-def quiet_libraries() -> None:
-    """Turn off transformers' advice and every library's progress bars; called once torch is needed."""
-    import transformers
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    disable_progress_bars()

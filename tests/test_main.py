@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from job import commands
-from job.runtime.device import scratch_folder
+from job.commands.failures import explained
+from job.commands.worker import failure
+from job.runtime.scratch import scratch_folder
 from job.settings import Runtime
 from tests.support.refusals import given, refused
 from tests.support.samples import finetune
@@ -121,8 +122,8 @@ def test_a_relative_output_and_a_termination_log_that_cannot_be_written(tmp_path
 
 def test_bugs_name_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     error = ValueError("no answer from https://user:pw@host/a?X-Amz-Signature=sig")
-    assert commands.explained(error) == 70
-    said = capsys.readouterr().err + json.dumps(commands._failure(error))
+    assert explained(error) == 70
+    said = capsys.readouterr().err + json.dumps(failure(error))
     assert "https://***@host/a?***" in said
     assert "pw" not in said
     assert "sig" not in said

@@ -115,7 +115,7 @@ class Saver:
             world.tell(_note(step, world.rank), {n: asdict(f) for n, f in mine.files.items()})
             return
         for rank in range(1, world.size):
-            others = world.hear(_note(step, rank), lambda: None)
+            others = world.hear(_note(step, rank))
             mine.files.update({name: File(**file) for name, file in others.items()})
         self._seal(prefix, mine)
         milestone(

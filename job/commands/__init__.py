@@ -1,164 +1,120 @@
-"""What each command does, between the command line and the pipeline."""
+"""The commands: one table of what each does, how it runs, and which mistakes in the settings concern it.
+
+A module here serves one command only. An entry is named, not imported, so that the command line
+answers before anything heavy is read from the disk.
+"""
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import sys
-import traceback
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
 
-from job import telemetry
-from job.distributed.world import is_lost_peer
-from job.errors import (
-    DiskFull,
-    JobError,
-    OutOfMemory,
-    PeerLost,
-    Stopped,
-    StoreUnreachable,
-    Unreachable,
-    from_os_error,
+from job.errors import SettingsError
+
+TRAINING = ("output", "training_rows", "data", "model", "columns", "verbatim", "seq2seq", "train")
+"""The rules (`job.settings.rules`) of everything that trains a model."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of the command line."""
+
+    name: str
+    help: str
+    """A line; empty for what only the job itself runs."""
+    entry: str
+    """`module:function`. A supervised one takes (Settings, StopSignal) and returns a Result; another
+    takes the command line's arguments and returns an exit code."""
+    rules: tuple[str, ...] = ()
+    """The rules across settings that it must keep; none where it reads whatever is set."""
+    supervised: bool = True
+    """Whether it runs in worker processes below a supervisor, which forwards signals to them."""
+    distributed: bool = False
+    """Whether several pods, and several processes in each, take part."""
+
+    def resolve(self) -> Any:
+        """The function that `entry` names."""
+        module, _, function = self.entry.partition(":")
+        return getattr(import_module(module), function)
+
+
+_TABLE = (
+    Command(
+        "run",
+        "fetch, clean, encode, train, evaluate and publish",
+        "job.pipeline:run",
+        TRAINING,
+        distributed=True,
+    ),
+    Command("prepare", "fetch, clean and encode only", "job.pipeline:prepare", TRAINING),
+    Command(
+        "evaluate",
+        "score a published model, ours or the Hub's, on any rows",
+        "job.commands.evaluate:run",
+        ("output", "scored_rows", "data", "trained_model"),
+    ),
+    Command(
+        "predict",
+        "batch inference: rows in, the same rows with predictions out",
+        "job.commands.predict:run",
+        ("output", "predict", "data", "trained_model"),
+    ),
+    Command(
+        "tokenizer",
+        "train a tokenizer on the texts and publish it",
+        "job.commands.tokenizer:run",
+        ("output", "training_rows", "data", "tokenizer"),
+    ),
+    Command(
+        "launch",
+        "in the cluster: train if the data, the settings or the code have changed, else skip",
+        "job.launch:launch",
+        (*TRAINING, "launch"),
+    ),
+    Command(
+        "check",
+        "look before running: settings, store, model, first rows, memory; prints a plan",
+        "job.commands.check:run",
+        TRAINING,
+        supervised=False,
+    ),
+    Command(
+        "status",
+        "a run's state, read from the store",
+        "job.commands.status:run",
+        supervised=False,
+    ),
+    Command(
+        "config",
+        "the effective settings with their origins; --schema, --reference",
+        "job.commands.config:run",
+        supervised=False,
+    ),
+    Command("outcome", "", "job.pipeline:outcome", TRAINING),
 )
-from job.settings import Settings, load
-from job.uris import mask
-
-if TYPE_CHECKING:
-    from job.runs.results import Result
-    from job.runtime.device import StopSignal
+COMMANDS = {command.name: command for command in _TABLE}
 
 
-def worker(outcome_file: str, command: str, arguments: list[str]) -> NoReturn:
-    """Run the pipeline in this process, write its outcome for the supervisor, and end."""
-    from job.runtime.device import StopSignal, die_with_parent
+def find(name: str) -> Command:
+    """The command of that name.
 
-    die_with_parent()
-    settings = load(os.environ, arguments, command=command).settings
-    stop = StopSignal(settings.runtime.grace_seconds)
-    stop.install()
-    telemetry.set_up(settings.log)
-    outcome: dict[str, Any]
-    try:
-        from job import launch, pipeline
-        from job.commands import evaluate as evaluate_run
-        from job.commands import predict as predict_run
-        from job.commands import tokenizer as tokenizer_run
-
-        runs: dict[str, Callable[[Settings, StopSignal], Result]] = {
-            "launch": launch.launch,
-            "prepare": partial(pipeline.run, prepare_only=True),
-            "evaluate": evaluate_run.run,
-            "predict": predict_run.run,
-            "outcome": pipeline.outcome,
-            "tokenizer": tokenizer_run.run,
-        }
-        result = runs.get(command, pipeline.run)(settings, stop)
-        outcome = {"exit_code": 0, "result": result.facts, "lines": result.lines}
-    except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
-        outcome = _failure(error) | {"again": _again(error, stop)}
-    with suppress(OSError):  # on a full disk the exit code alone has to do
-        Path(outcome_file).write_text(json.dumps(outcome))
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # a return would wait for the threads of pools: a stop in the middle of a download, for
-    # s3transfer's, which wait for the store's next bytes
-    os._exit(int(outcome["exit_code"]))
+    Raises:
+        SettingsError: there is none; with the nearest one that there is.
+    """
+    if name in COMMANDS:
+        return COMMANDS[name]
+    near = get_close_matches(name, [c.name for c in _TABLE if c.help], n=1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    raise SettingsError(f"there is no command {name!r}{guess}", hint="see --help")
 
 
-def _again(error: Exception, stop: StopSignal) -> bool:
-    """Whether this pod stays for the next attempt: another was lost, or told to stop."""
-    known = _known(error)
-    if isinstance(known, PeerLost):
-        return known.again
-    return isinstance(known, Stopped) and not stop.raised
-
-
-def _failure(error: Exception) -> dict[str, Any]:
-    """Log the error and name it; a traceback only where it is a bug."""
-    known = _known(error)
-    if known is None:
-        known = _bug(error)
-        telemetry.log.error(known.message, exc_info=error)
-    else:
-        telemetry.log.error(str(known), extra={"fields": {"exit_code": known.exit_code}})
-    return {"exit_code": known.exit_code, "error": type(known).__name__, "message": str(known)}
-
-
-def explained(error: Exception) -> int:
-    """Say on stderr what a command without a worker ended with; returns the exit code."""
-    known = _known(error)
-    if known is None:
-        print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
-        known = _bug(error)
-    if isinstance(known, Unreachable):
-        known = StoreUnreachable(known.message, hint=known.hint)  # these commands record no attempt
-    print(f"finetune: {known}", file=sys.stderr)
-    return known.exit_code
-
-
-def _bug(error: Exception) -> JobError:
-    """Other people's errors may name a URI with all that is in it."""
-    return JobError(mask(f"{type(error).__name__}: {error}"))
-
-
-def _known(error: BaseException) -> JobError | None:
-    """The error, or the one it was raised from, as one of ours."""
-    if isinstance(error, JobError):
-        return error
-    if isinstance(error, OSError) and (known := from_os_error(error)):
-        return known
-    if is_lost_peer(error):
-        return PeerLost(mask(" ".join(str(error).split())[:300]))
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return OutOfMemory(f"out of memory ({' '.join(str(error).split())[:200]})")
-    if "No space left on device" in str(error):  # safetensors and tokenizers say it in words only
-        return DiskFull("the scratch folder: no space left on the disk")
-    return _known(error.__cause__) if error.__cause__ else None
-
-
-def config(arguments: list[str]) -> int:
-    """Print the effective settings with their origins, or the schema, or the reference."""
-    from job.settings import show
-
-    if "--schema" in arguments:
-        print(json.dumps(Settings.model_json_schema(), indent=1))
-    elif "--reference" in arguments:
-        print(show.reference())
-    else:
-        print(show.effective(load(os.environ, arguments, complete=False)))
-    return 0
-
-
-def check(arguments: list[str]) -> int:
-    """Look before running, and print the plan."""
-    from job.commands.check import check as look
-    from job.runtime.device import StopSignal
-
-    settings = load(os.environ, arguments).settings
-    telemetry.set_up(settings.log)
-    for line in look(settings, StopSignal(settings.runtime.grace_seconds)):
-        print(line)
-    return 0
-
-
-def status(arguments: list[str]) -> int:
-    """Print the state of a run, or of every run below the output."""
-    from job.runs.record import states
-
-    settings = load(os.environ, arguments, complete=False).settings
-    for state in states(settings):
-        print(json.dumps(state))
-    return 0
-
-
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "config": config,
-    "check": check,
-    "status": status,
-}
+def usage() -> str:
+    """What `finetune --help` prints."""
+    listed = "".join(f"  {c.name:<10} {c.help}\n" for c in _TABLE if c.help)
+    return (
+        "usage: finetune COMMAND [--SECTION.NAME VALUE …]\n\n"
+        f"{listed}\n"
+        "Settings come from flags, FINETUNE_… variables, and the file that FINETUNE_CONFIG names.\n"
+    )

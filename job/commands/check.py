@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -10,21 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from job import models, tasks
+from job import models, prepare, tasks, telemetry
 from job.batching.steps import steps_per_epoch
+from job.commands import TRAINING
 from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs
-from job.runs.attempt import Base, find_base
+from job.models.base import Base, find_base
+from job.models.reading import quiet_libraries
 from job.runtime.container import memory
-from job.runtime.device import StopSignal, has_gpu, scratch_folder
-from job.settings import Settings
-from job.stages.clean import clean
-from job.stages.fetch import fetch, resolve_inputs
+from job.runtime.device import has_gpu
+from job.runtime.scratch import scratch_folder
+from job.settings import Settings, load
+from job.stages.fetch import resolve_inputs
 from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.tasks.base import Task
 from job.tasks.tokens import tokenize
-from job.telemetry import quiet_libraries
 from job.uris import mask
 
 ROWS = 2000
@@ -32,7 +34,16 @@ ROWS = 2000
 PROBE_BYTES = 8 * 2**20
 
 
-def check(settings: Settings, stop: StopSignal) -> Iterator[str]:
+def run(arguments: list[str]) -> int:
+    """Look before running, and print the plan."""
+    settings = load(os.environ, arguments, rules=TRAINING).settings
+    telemetry.set_up(settings.log)
+    for line in plan(settings):
+        print(line)
+    return 0
+
+
+def plan(settings: Settings) -> Iterator[str]:
     """The plan of the run, a line at a time.
 
     Raises:
@@ -44,17 +55,7 @@ def check(settings: Settings, stop: StopSignal) -> Iterator[str]:
         inputs = resolve_inputs(settings.data)
         yield from _inputs(inputs)
         task = tasks.create(settings)
-        raw = fetch(settings.data, inputs, scratch / "rows", poll=stop.poll, limit=ROWS)
-        rows = clean(
-            settings.clean,
-            settings.data,
-            settings.seed,
-            task,
-            raw,
-            scratch / "clean",
-            poll=stop.poll,
-            partial=raw.read["train"] >= ROWS,
-        )
+        rows = prepare.rows(settings, task, inputs, scratch, limit=ROWS)
         yield from _rows(rows, task)
         yield from _held_out(settings, rows)
         quiet_libraries()  # imports torch: not before the rows have been looked at

@@ -7,16 +7,17 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from job import prepare
 from job.errors import Absent
 from job.models.trained import find_learned
 from job.runs.attempt import probed
 from job.runs.results import Result, headline
-from job.runtime.device import StopSignal, scratch_folder
+from job.runtime.scratch import scratch_folder
+from job.runtime.stop import StopSignal
 from job.settings import Settings, recorded
-from job.stages.clean import clean
 from job.stages.encode import Encoder, held_out
 from job.stages.evaluate import evaluate
-from job.stages.fetch import fetch, resolve_inputs
+from job.stages.fetch import resolve_inputs
 from job.store.commit import commit, load
 from job.telemetry import event
 from job.uris import join, mask
@@ -41,19 +42,14 @@ def run(settings: Settings, stop: StopSignal) -> Result:
             return _result(place, base.place.name, scores)
         except Absent:
             pass
-        raw = fetch(settings.data, inputs, scratch / "fetched", poll=stop.poll)
-        rows = clean(
-            *(settings.clean, settings.data, settings.seed, learned.task, raw, scratch / "cleaned"),
-            poll=stop.poll,
-        )
+        rows = prepare.rows(settings, learned.task, inputs, scratch)
         counts = {str(s): rows.profile["splits"][s]["labels"] for s in rows.tables if s != "train"}
         task = learned.task.learned(base.config, counts, base.tokenizer)
         encoder = Encoder(base.tokenizer, base.max_length, base.labels)
-        dataset = held_out(rows, task, encoder, scratch / "dataset", poll=stop.poll)
+        dataset = held_out(rows, task, encoder, scratch / "dataset")
         scored = evaluate(
             *(settings.model, settings.runtime, task, base.tokenizer, base.place),
             *(dataset, base.limits(settings), scratch),
-            poll=stop.poll,
         )
         results = scored.results | task.signatures
         written = {

@@ -7,63 +7,37 @@ there is never made again, so that a run goes on where it was stopped.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
-from job import models, tasks
+from job import models, prepare, tasks
 from job.data.arrow import MappedTable
-from job.data.artifacts import FILE, LINE, CleanRows, Inputs, RawRows, canonical_json
+from job.data.artifacts import (
+    FILE,
+    LINE,
+    CleanRows,
+    Inputs,
+    canonical_json,
+    inputs_from_json,
+    inputs_to_json,
+)
 from job.errors import Absent, Conflict, SettingsError
 from job.models.trained import Learned, find_learned
 from job.runs.attempt import probed
-from job.runs.record import inputs_from_json, inputs_to_json
 from job.runs.results import Result
-from job.runtime.device import StopSignal, scratch_folder
-from job.settings import Clean, Data, Settings
-from job.stages.clean import clean
-from job.stages.fetch import fetch, resolve_inputs
+from job.runtime.scratch import scratch_folder
+from job.runtime.stop import StopSignal
+from job.settings import Settings
+from job.stages.fetch import resolve_inputs
 from job.stages.predict import Parts, Predictor
+from job.stages.predict.rules import Questions
 from job.store import Store
-from job.tasks.base import KEPT, Columns, Task
+from job.tasks.base import KEPT
 from job.telemetry import progress
 from job.uris import join, mask
-
-
-@dataclass(frozen=True)
-class Questions:
-    """The rules of rows without targets: the task's, with columns that are carried along."""
-
-    task: Task
-    keep: tuple[str, ...]
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """The columns of the task's roles but its targets, and those to keep."""
-        roles = {r: c for r, c in self.task.columns.items() if r not in self.task.targets}
-        return {**roles, **{KEPT + name: name for name in self.keep}}
-
-    @property
-    def text_roles(self) -> tuple[str, ...]:
-        """The task's, without its targets."""
-        return tuple(role for role in self.task.text_roles if role in self.columns)
-
-    @property
-    def verbatim_roles(self) -> tuple[str, ...]:
-        """The task's."""
-        return self.task.verbatim_roles
-
-    def problems(self, rows: Columns) -> list[str | None]:
-        """What the task finds wrong with a row that has some target."""
-        return self.task.problems(self.task.completed(rows))
-
-    def labels_of(self, rows: Columns) -> list[list[str]]:
-        """None."""
-        return [[] for _ in next(iter(rows.values()))]
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -77,45 +51,55 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     with scratch_folder(settings.runtime) as scratch:
         store = probed(settings)
         learned = find_learned(settings, scratch)
-        settings, base = learned.settings, learned.base
-        data = _data(settings)
-        key, inputs = _frozen(store, learned, resolve_inputs(data))
-        raw = fetch(data, inputs, scratch / "fetched", poll=stop.poll)
-        task = tasks.predicting(learned.task).learned(base.config, {}, base.tokenizer)
-        rows = _cleaned(settings, data, task, raw, scratch, stop)
+        base, task = learned.base, tasks.predicting(learned.task)
+        task = task.learned(base.config, {}, base.tokenizer)
+        asked = _every_row(learned.settings)
+        key, inputs = _frozen(store, learned, resolve_inputs(asked.data))
+        rows = prepare.rows(asked, Questions(task, asked.predict.keep), inputs, scratch)
         with suppress(Conflict):  # another pod's is the same
             store.put(f"{key}/quarantine.jsonl", rows.quarantine.read_bytes(), if_absent=True)
-        table = MappedTable(rows.tables["test"])
-        parts = Parts(store, key, settings.predict, len(table))
-        if todo := parts.todo():
-            model = models.load_learned(
-                base.place, task, settings.model, base.tokenizer, settings.runtime
-            )
-            limits = base.limits(settings)
-            predictor = Predictor(model, task, base.tokenizer, base.max_length, limits)
-            with progress(settings.log, "predict", sum(parts.rows(n) for n in todo)) as bar:
-                for number in todo:
-                    part = table.slice(number * parts.size, parts.size)
-                    parts.write(number, _joined(predictor.predict(part, poll=stop.poll), part, raw))
-                    bar.advance(parts.rows(number), file=parts.name(number))
+        parts = Parts(store, key, asked.predict, rows.rows["test"])
+        todo = parts.todo()
+        _write(parts, todo, replace(learned, task=task), rows)
         done = parts.finish({"model": mask(base.place.name), "task": task.name})
         return Result(
             {
                 "predictions": mask(join(store.uri, key)),
-                "rows": len(table),
+                "rows": rows.rows["test"],
                 "bad": rows.profile["splits"]["test"]["bad"],
                 "files": f"{len(parts.names)}" if done else f"{len(todo)} of {len(parts.names)}",
             }
         )
 
 
-def _data(settings: Settings) -> Data:
-    """DATA, with the rows to predict for as the only ones."""
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("train", "validation", "train_target", "validation_target", "test_target"), ()
-    )
-    return settings.data.model_copy(
-        update={**nothing, "test": settings.predict.input, "split_by": None}
+def _write(parts: Parts, todo: list[int], learned: Learned, rows: CleanRows) -> None:
+    """Predict for the rows of each file that is missing, and write it."""
+    if not todo:
+        return  # the model need not be loaded
+    settings, base, task = learned.settings, learned.base, learned.task
+    model = models.load_learned(base.place, task, settings.model, base.tokenizer, settings.runtime)
+    limits = base.limits(settings)
+    predictor = Predictor(model, task, base.tokenizer, base.max_length, limits)
+    table = MappedTable(rows.tables["test"])
+    with progress(settings.log, "predict", sum(parts.rows(n) for n in todo)) as bar:
+        for number in todo:
+            part = table.slice(number * parts.size, parts.size)
+            parts.write(number, _joined(predictor.predict(part), part, rows.files))
+            bar.advance(parts.rows(number), file=parts.name(number))
+
+
+def _every_row(settings: Settings) -> Settings:
+    """The settings with the rows to predict for as the only ones, and nothing that drops one of them
+    or moves it: each has its prediction, in order."""
+    others = ("train", "validation", "train_target", "validation_target", "test_target")
+    data: dict[str, Any] = {**dict.fromkeys(others, ()), "split_by": None}
+    clean: dict[str, Any] = {"drop_empty": False, "deduplicate": False, "sample": None}
+    clean |= {"sort_by": None, "min_words": 0, "max_words": None}
+    return settings.model_copy(
+        update={
+            "data": settings.data.model_copy(update={**data, "test": settings.predict.input}),
+            "clean": settings.clean.model_copy(update=clean),
+        }
     )
 
 
@@ -147,26 +131,9 @@ def _frozen(store: Store, learned: Learned, inputs: Inputs) -> tuple[str, Inputs
     return key, inputs_from_json(before)
 
 
-def _cleaned(
-    settings: Settings, data: Data, task: Task, raw: RawRows, scratch: Path, stop: StopSignal
-) -> CleanRows:
-    """Every row that can be used: nothing is dropped, so that each has its prediction."""
-    rules = Questions(task, settings.predict.keep)
-    every: dict[str, Any] = {
-        "drop_empty": False,
-        "deduplicate": False,
-        "sample": None,
-        "sort_by": None,
-    }
-    every |= {"min_words": 0, "max_words": None}
-    wanted: Clean = settings.clean.model_copy(update=every)
-    folder = scratch / "cleaned"
-    return clean(wanted, data, settings.seed, rules, raw, folder, poll=stop.poll)
-
-
-def _joined(predictions: pa.Table, rows: MappedTable, raw: RawRows) -> pa.Table:
+def _joined(predictions: pa.Table, rows: MappedTable, names: tuple[str, ...]) -> pa.Table:
     """The predictions behind what tells their rows: file, line, and the columns that are kept."""
-    files = [raw.files[number] for number in rows.column(FILE).tolist()]
+    files = [names[number] for number in rows.column(FILE).tolist()]
     origin: dict[str, Any] = {"file": files, "line": pa.array(rows.column(LINE))}
     kept = {name: rows.table[name] for name in rows.names if name.startswith(KEPT)}
     origin |= {name.removeprefix(KEPT): column for name, column in kept.items()}

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from job import models
+from job import models, prepare
 from job.data.artifacts import fingerprint
 from job.errors import Absent
+from job.models.reading import quiet_libraries
 from job.runs.attempt import probed
 from job.runs.results import Result
-from job.runtime.device import StopSignal, scratch_folder
+from job.runtime.scratch import scratch_folder
+from job.runtime.stop import StopSignal
 from job.settings import Settings, relevant
-from job.stages.clean import clean
-from job.stages.fetch import fetch, resolve_inputs
+from job.stages.fetch import resolve_inputs
 from job.stages.tokenizer import train_tokenizer
+from job.stages.tokenizer.rules import Texts
 from job.store.commit import commit, load
-from job.tasks.base import Columns
-from job.telemetry import event, quiet_libraries
+from job.telemetry import event
 from job.uris import join, mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The rules of rows that a tokenizer is trained on: a text, and nothing else."""
-
-    columns: dict[str, str]
-    text_roles: ClassVar[tuple[str, ...]] = ("text",)
-    verbatim_roles: ClassVar[tuple[str, ...]] = ()
-
-    def problems(self, rows: Columns) -> list[str | None]:
-        """A row needs a text."""
-        return ["no text" if text is None else None for text in rows["text"]]
-
-    def labels_of(self, rows: Columns) -> list[list[str]]:
-        """None."""
-        return [[] for _ in rows["text"]]
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -63,14 +46,11 @@ def run(settings: Settings, stop: StopSignal) -> Result:
             quiet_libraries()
         # every row is for training: nothing is scored on held-out ones
         data = settings.data.model_copy(update={"validation_fraction": 0.0, "test_fraction": 0.0})
-        raw = fetch(data, inputs, scratch / "fetched", poll=stop.poll)
         rules = Texts({"text": settings.data.columns.text})
-        rows = clean(
-            settings.clean, data, settings.seed, rules, raw, scratch / "cleaned", poll=stop.poll
-        )
+        rows = prepare.rows(settings.model_copy(update={"data": data}), rules, inputs, scratch)
         folder = scratch / "tokenizer"
         base = _base(settings, scratch)
-        found = train_tokenizer(settings.tokenizer, rows, base, folder, poll=stop.poll)
+        found = train_tokenizer(settings.tokenizer, rows, base, folder)
         files = {path.name: path for path in sorted(folder.iterdir())}
         commit(store, key, files, attempt=None, meta={"kind": settings.tokenizer.kind})
         figures = {name: round(value, 4) for name, value in found["tokenizer"].items()}

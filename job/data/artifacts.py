@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,6 +89,8 @@ class CleanRows:
 
     tables: Mapping[Split, Path]
     """Only the splits that have rows."""
+    files: tuple[str, ...]
+    """What FILE counts: masked URIs, as in RawRows."""
     rows: Mapping[Split, int]
     quarantine: Path
     profile: Mapping[str, Any]
@@ -113,3 +115,13 @@ class Dataset:
     def rows(self, split: Split) -> Path:
         """The cleaned rows of a held-out split, as text."""
         return self.folder / f"{split}.rows.arrow"
+
+
+def inputs_to_json(inputs: Inputs, model: Mapping[str, str]) -> dict[str, Any]:
+    """What inputs.json holds; URIs in it carry no secrets, since Input's do not."""
+    return {"files": [asdict(i) for i in inputs.files], "model": dict(model)}
+
+
+def inputs_from_json(value: Mapping[str, Any]) -> Inputs:
+    """The inputs that an earlier attempt froze."""
+    return Inputs(tuple(Input(**item) for item in value["files"]))

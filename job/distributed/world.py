@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job.errors import PeerLost
+from job.distributed.failures import naming_lost_peers
+from job.errors import PeerLost, one_line
+from job.runtime.stop import poll
 from job.settings import Runtime
 from job.telemetry import event
 
@@ -63,33 +64,33 @@ class World:
     def tell(self, name: str, value: Any) -> None:
         """Leave a note, as JSON."""
         if self.size > 1:
-            with _lost("leaving a note"):
-                self._store(lambda: None).set(name, json.dumps(value))
+            with naming_lost_peers("leaving a note"):
+                self._store().set(name, json.dumps(value))
 
-    def hear(self, name: str, poll: Callable[[], None]) -> Any:
-        """Wait for a note; `poll` is called meanwhile.
+    def hear(self, name: str) -> Any:
+        """Wait for a note.
 
         Raises:
             PeerLost: the first rank is gone, or was not found in time.
         """
-        store = self._store(poll)
-        with _lost("waiting for the first process"):
+        store = self._store()
+        with naming_lost_peers("waiting for the first process"):
             while not store.check([name]):
                 poll()
                 time.sleep(POLL_SECONDS)
             return json.loads(store.get(name))
 
-    def here(self, name: str, make: Callable[[], Any], poll: Callable[[], None]) -> Any:
+    def here(self, name: str, make: Callable[[], Any]) -> Any:
         """What the first rank of this pod makes, for all ranks of the pod; anything that JSON holds."""
         if self.size == 1 or self.processes == 1:
             return make()
         if not self.first_here:
-            return self.hear(f"{name}/{self.node}", poll)
+            return self.hear(f"{name}/{self.node}")
         value = make()
         self.tell(f"{name}/{self.node}", value)
         return value
 
-    def _store(self, poll: Callable[[], None]) -> Store:
+    def _store(self) -> Store:
         """The notes of this attempt: the first rank holds them, the others look for it."""
         from torch._C._distributed_c10d import PrefixStore, TCPStore
 
@@ -111,7 +112,7 @@ class World:
             except RuntimeError as error:  # no such name yet, nobody listens yet
                 if self.first or time.monotonic() > until:
                     raise PeerLost(
-                        f"{host}:{port} was not reached ({_first_line(error)})", again=False
+                        f"{host}:{port} was not reached ({one_line(error, 200)})", again=False
                     ) from error
                 time.sleep(0.5)
         self._notes = PrefixStore(os.environ["WORLD_SERIAL"], store)
@@ -119,7 +120,7 @@ class World:
 
     # -- the group -------------------------------------------------------------------------------
 
-    def join(self, poll: Callable[[], None]) -> None:
+    def join(self) -> None:
         """Wait until every rank is ready, then make the process group.
 
         From here on the loss of one ends the attempt for all; the supervisor knows it by MARKER.
@@ -133,20 +134,20 @@ class World:
         import torch.distributed as dist
         from torch._C._distributed_c10d import PrefixStore
 
-        store, began = self._store(poll), time.monotonic()
+        store, began = self._store(), time.monotonic()
         self.tell(f"ready/{self.rank}", True)
         if self.first:
-            self._wait_for_all(store, poll, began)
+            self._wait_for_all(store, began)
             self._marker.touch()
             self.tell("go", True)
-        self.hear("go", poll)
+        self.hear("go")
         backend = "gloo"
         if self._gpu():
             backend = "cpu:gloo,cuda:nccl"
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         # longer than the watchdog, which says where a step stands still
         timeout = timedelta(seconds=1.5 * self._runtime.step_timeout)
-        with _lost("joining"):
+        with naming_lost_peers("joining"):
             dist.init_process_group(
                 backend,
                 store=PrefixStore("group", store),
@@ -159,10 +160,10 @@ class World:
             dist.all_reduce(torch.zeros(1), group=self._group)
         event("joined", rank=self.rank, world=self.size, seconds=round(time.monotonic() - began, 2))
 
-    def _wait_for_all(self, store: Store, poll: Callable[[], None], began: float) -> None:
+    def _wait_for_all(self, store: Store, began: float) -> None:
         missing = [f"ready/{rank}" for rank in range(self.size)]
         said = began
-        with _lost("waiting for the others"):
+        with naming_lost_peers("waiting for the others"):
             while missing := [name for name in missing if not store.check([name])]:
                 poll()
                 now = time.monotonic()
@@ -203,12 +204,12 @@ class World:
         if self._group is not None and self.first:
             self._marker.unlink(missing_ok=True)
 
-    def over(self, poll: Callable[[], None]) -> bool:
+    def over(self) -> bool:
         """Whether this attempt has trained to the end: what a rank finds that comes when it has."""
         if self.size == 1:
             return False
-        with _lost("asking the first process"):
-            return bool(self._store(poll).check([OVER]))
+        with naming_lost_peers("asking the first process"):
+            return bool(self._store().check([OVER]))
 
     @property
     def _marker(self) -> Path:
@@ -224,7 +225,7 @@ class World:
         import torch.distributed as dist
 
         raised = torch.tensor(flags, dtype=torch.uint8)
-        with _lost("a step"):
+        with naming_lost_peers("a step"):
             dist.all_reduce(raised, op=dist.ReduceOp.MAX, group=self._group)
         return tuple(bool(flag) for flag in raised.tolist())
 
@@ -242,34 +243,10 @@ class World:
         import torch.distributed as dist
 
         values: list[Any] = [None] * self.size
-        with _lost("gathering"):
+        with naming_lost_peers("gathering"):
             dist.all_gather_object(values, value, group=self._group)
         return values
 
     def agreed(self, value: Any) -> Any:
         """The first rank's value."""
         return self.gather(value if self.first else None)[0]
-
-
-@contextmanager
-def _lost(doing: str) -> Iterator[None]:
-    """Name what the loss of a peer looks like from here."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not is_lost_peer(error):
-            raise
-        raise PeerLost(f"{doing}: {_first_line(error)}") from error
-
-
-def is_lost_peer(error: BaseException) -> bool:
-    """Whether an error comes from a process group or a store that lost somebody."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if kinds & {"DistError", "DistBackendError", "DistNetworkError", "DistStoreError"}:
-        return True
-    words = ("gloo", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -8,32 +8,24 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from job import pipeline
 from job.cluster import CRONJOBS, Cluster, Object, Resource, ended
 from job.errors import (
     PERMANENT,
     ClusterError,
     JobError,
     RunFailed,
-    StoreUnreachable,
-    Unreachable,
+    before_recording,
 )
 from job.launch import manifest
 from job.launch.follow import Followed, report_of
-from job.launch.record import (
-    Decision,
-    Launched,
-    Record,
-    decide,
-    identity,
-    runs_of,
-    state_of,
-)
-from job.monitors import Report
-from job.pipeline import run as run_pipeline
+from job.launch.record import Decision, Launched, Record, decide
+from job.monitors.report import Report
 from job.runs.attempt import probed
-from job.runs.record import Run, State
+from job.runs.identity import identity
+from job.runs.record import Run, State, runs_of, state_of
 from job.runs.results import Result
-from job.runtime.device import StopSignal
+from job.runtime.stop import StopSignal
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.store import Store
@@ -53,10 +45,8 @@ def launch(settings: Settings, stop: StopSignal) -> Result:
     """
     body = manifest.read(settings.launch.manifests, "train")
     cluster = Cluster()
-    try:
+    with before_recording():
         store = probed(settings)
-    except Unreachable as error:
-        raise StoreUnreachable(error.message, hint=error.hint) from error
     return _Launcher(settings, stop, cluster, store, body).launch()
 
 
@@ -157,7 +147,7 @@ class _Launcher:
         settings = self.settings
         if settings.launch.prepare == "in_place":
             of_run = settings.model_copy(update={"run_id": run_id})
-            run_pipeline(of_run, self.stop, prepare_only=True)
+            pipeline.prepare(of_run, self.stop)
         elif settings.launch.prepare == "job":
             body = manifest.read(settings.launch.manifests, "prepare")
             made = self.cluster.create(manifest.named(body, run_id, self.owner))

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from job.cluster import Cluster, Object, Resource, ended
 from job.errors import Absent, ClusterError, RunFailed, StoreError
-from job.launch.record import state_of
-from job.monitors import FILE, InCluster, Report
-from job.runs.record import State
-from job.runtime.device import StopSignal
+from job.monitors.cluster import InCluster
+from job.monitors.report import FILE, Report
+from job.runs.record import State, state_of
+from job.runtime.stop import StopSignal
 from job.store import Store
 from job.telemetry import event, warn
 

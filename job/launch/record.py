@@ -9,12 +9,10 @@ from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 
-from job.data.artifacts import Inputs, fingerprint
 from job.errors import Absent, Conflict, Torn
 from job.runs.record import State
-from job.settings import Launch, Settings, relevant
-from job.store import Store, resolve
-from job.uris import scheme_of
+from job.settings import Launch
+from job.store import Store
 
 
 @dataclass(frozen=True)
@@ -76,18 +74,6 @@ class Record:
         self.last = launched
 
 
-def identity(settings: Settings, inputs: Inputs, image: str) -> str:
-    """What decides whether anything has changed: settings, data, a model in a bucket, and the image."""
-    places = (settings.model.name, settings.model.tokenizer or "")
-    files = [
-        [item.key, item.identity]
-        for place in places
-        if place and scheme_of(place) == "s3"
-        for _, item in resolve(place.rstrip("/") + "/")
-    ]
-    return fingerprint([relevant(settings), inputs.identities(), files, image])
-
-
 @dataclass(frozen=True)
 class Decision:
     """Whether to train, as which run, and why."""
@@ -133,17 +119,3 @@ def _numbered(base: str) -> Iterator[str]:
     yield base
     for number in count(1):
         yield f"{base}-{number}"
-
-
-def runs_of(store: Store, model: str, base: str) -> set[str]:
-    """The ids of a model's runs that begin with `base`."""
-    prefix = f"{model}/runs/"
-    return {item.key.removeprefix(prefix).partition("/")[0] for item in store.list(prefix + base)}
-
-
-def state_of(store: Store, model: str, run_id: str) -> State | None:
-    """A run's state; None before its first attempt."""
-    try:
-        return State(**json.loads(store.get(f"{model}/runs/{run_id}/state.json")))
-    except Absent:
-        return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from job.errors import DataError, JobError, SettingsError
+from job.errors import DataError, JobError, SettingsError, one_line
 from job.models.places import Place
 from job.settings import Model
 from job.telemetry import event
@@ -15,6 +15,7 @@ from job.uris import mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+
 
 COMPLETE = "download it again; a model needs config.json, model.safetensors and tokenizer.json"
 
@@ -30,7 +31,7 @@ def readable(what: str, place: Place) -> Iterator[None]:
     except (JobError, MemoryError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)
         raise DataError(
             f"the {what} in {mask(place.name)} cannot be read ({type(error).__name__}: {reason})",
             hint=COMPLETE,
@@ -152,3 +153,13 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:
         "eos_token_id": tokenizer.sep_token_id if eos is None else eos,
         "decoder_start_token_id": tokenizer.pad_token_id,
     }
+
+
+def quiet_libraries() -> None:
+    """Turn off transformers' advice and every library's progress bars; called once torch is needed."""
+    import transformers
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    disable_progress_bars()

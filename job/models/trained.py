@@ -13,10 +13,10 @@ from job import models, tasks
 from job.data.artifacts import Inputs, fingerprint
 from job.errors import SettingsError
 from job.models import Place
-from job.runs.attempt import Base, base_in
+from job.models.base import Base, base_in
+from job.models.reading import quiet_libraries
 from job.settings import Settings, relevant
 from job.tasks.base import Task
-from job.telemetry import quiet_libraries
 from job.uris import mask
 
 INHERITED = {

@@ -7,52 +7,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job import models, tasks
-from job.batching.padding import Padding
-from job.data.artifacts import Inputs
+from job import models
+from job.batching.limits import Limits
+from job.data.artifacts import Inputs, inputs_from_json, inputs_to_json
 from job.distributed.world import World
-from job.errors import InputMissing, StoreUnreachable, Torn, Unreachable
-from job.models import Place
-from job.runs import record as runs
+from job.errors import InputMissing, Torn, before_recording
+from job.models.base import Base, _base, _place, _places, find_base
+from job.models.reading import quiet_libraries
+from job.runs.identity import default_run_id
 from job.runs.record import Run
-from job.runtime.device import StopSignal
-from job.scoring import Limits
+from job.runtime.stop import StopSignal
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
-from job.telemetry import milestone, quiet_libraries
+from job.telemetry import milestone
 from job.uris import mask
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+    pass
 
 
 INPUTS = "inputs.json"
-
-
-@dataclass(frozen=True)
-class Base:
-    """The model to fine-tune, as far as preparation needs it."""
-
-    place: Place
-    words: Place
-    """Where the tokenizer is."""
-    config: PreTrainedConfig
-    tokenizer: PreTrainedTokenizerFast
-    max_length: int
-    labels: tuple[str, ...]
-
-    def limits(self, settings: Settings) -> Limits:
-        """How large a micro-batch is and how it is padded."""
-        encode, tokenizer = settings.encode, self.tokenizer
-        padding = Padding(
-            int(tokenizer.pad_token_id),
-            multiple=encode.pad_to_multiple_of,
-            fixed=self.max_length if encode.padding == "max_length" else None,
-            side=tokenizer.padding_side,
-        )
-        return Limits(settings.train.tokens_per_device, padding)
 
 
 @dataclass(frozen=True)
@@ -91,15 +67,13 @@ def find_run(settings: Settings) -> tuple[Run, Inputs | None]:
     Raises:
         StoreUnreachable: before an attempt could be recorded, so that it is not counted as one.
     """
-    try:
+    with before_recording():
         store = probed(settings)
         if settings.run_id:
             return Run.open(store, settings.name, settings.run_id, settings), None
         inputs = resolve_inputs(settings.data)
-        run_id = runs.default_run_id(settings, inputs)
+        run_id = default_run_id(settings, inputs)
         return Run.open(store, settings.name, run_id, settings), inputs
-    except Unreachable as error:
-        raise StoreUnreachable(error.message, hint=error.hint) from error
 
 
 def begin(
@@ -116,10 +90,8 @@ def begin(
         StoreUnreachable: before the attempt was recorded.
         InputMissing: the model or the tokenizer is not the one that this run began with.
     """
-    try:
+    with before_recording():
         run.begin_attempt(settings.runtime.max_stalled_attempts)
-    except Unreachable as error:
-        raise StoreUnreachable(error.message, hint=error.hint) from error
     state = run.state
     milestone(
         "Started",
@@ -139,7 +111,7 @@ def begin(
         "tokenizer": models.tokenizer_sha256(base.tokenizer),
     }
     if before is None and inputs is not None:
-        before = runs.inputs_to_json(inputs, identity)
+        before = inputs_to_json(inputs, identity)
         run.freeze(INPUTS, before)
     elif before is not None and before["model"] != identity:
         raise InputMissing(
@@ -150,7 +122,7 @@ def begin(
     world.tell("attempt", {"run_id": state.run_id, "attempt": state.attempt})
     if world.processes > 1:
         world.tell(f"base/{world.node}", _places(base))
-    return Attempt(settings, run, runs.inputs_from_json(before), base, scratch, stop, world)
+    return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
 
 
 def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) -> Attempt:
@@ -160,7 +132,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
         PeerLost: the first rank is gone, or was not found in time.
     """
     quiet_libraries()
-    told = world.hear("attempt", stop.poll)
+    told = world.hear("attempt")
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
     before = run.stored(INPUTS)
@@ -170,71 +142,14 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     def find() -> list[dict[str, Any]]:
         return _places(find_base(settings, scratch, _commit_of(before)))
 
-    places = [_place(found) for found in world.here("base", find, stop.poll)]
+    places = [_place(found) for found in world.here("base", find)]
     tokenizer = models.load_tokenizer(places[1], settings.model)
     config = models.load_config(places[0], settings.model)
     base = _base(places[0], places[1], config, tokenizer, settings)
-    return Attempt(settings, run, runs.inputs_from_json(before), base, scratch, stop, world)
-
-
-def _places(base: Base) -> list[dict[str, Any]]:
-    """Where the model and the tokenizer lie on this pod's disk, as JSON."""
-    return [
-        {k: str(v) if isinstance(v, Path) else v for k, v in vars(place).items()}
-        for place in (base.place, base.words)
-    ]
-
-
-def _place(value: dict[str, Any]) -> Place:
-    folders = {name: Path(value[name]) for name in ("folder", "base") if value[name]}
-    return Place(**{**value, **folders})
+    return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
 
 
 def _commit_of(before: Mapping[str, Any] | None) -> str | None:
     """The Hub commit that the first attempt read; a branch may have moved since."""
     kind, _, commit = str(before["model"]["identity"]).partition(":") if before else ("", "", "")
     return commit if kind == "hub" else None
-
-
-def find_base(settings: Settings, scratch: Path, commit: str | None = None) -> Base:
-    """The model's files, its tokenizer and its limits; or a config to make one from.
-
-    Args:
-        commit: of the Hub, in place of the revision in the settings.
-    """
-    model = settings.model
-    if model.config is None:
-        place = models.find(
-            model.name, commit or model.revision, scratch, code=model.trust_remote_code
-        )
-        return base_in(place, settings, scratch)
-    words = models.find(str(model.tokenizer), None, scratch)
-    tokenizer = models.load_tokenizer(words, model)
-    place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
-    return _base(place, words, models.load_config(place, model), tokenizer, settings)
-
-
-def base_in(place: Place, settings: Settings, scratch: Path) -> Base:
-    """The model in a place, with its own tokenizer or the one that the settings name."""
-    model = settings.model
-    other = models.find(model.tokenizer, None, scratch) if model.tokenizer else place
-    models.check_weights(place)
-    config = models.load_config(place, model)
-    return _base(place, other, config, models.load_tokenizer(other, model), settings)
-
-
-def _base(
-    place: Place,
-    words: Place,
-    config: PreTrainedConfig,
-    tokenizer: PreTrainedTokenizerFast,
-    settings: Settings,
-) -> Base:
-    task, encode = tasks.create(settings), settings.encode
-    models.check_fits(config, task, place)
-    task.configure_tokenizer(tokenizer)
-    length = models.max_length_of(config, tokenizer, encode.max_length, task.longest)
-    if encode.max_target_length:
-        setting = "FINETUNE_ENCODE__MAX_TARGET_LENGTH"
-        models.max_length_of(config, tokenizer, encode.max_target_length, setting=setting)
-    return Base(place, words, config, tokenizer, length, models.label_names(config))

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from job.data.artifacts import Input, Inputs, canonical_json, fingerprint
+from job.data.artifacts import canonical_json
 from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError
-from job.settings import Settings, recorded, relevant
+from job.settings import Settings, recorded
 from job.store import Store, open_store
 from job.uris import mask
 
@@ -48,11 +48,6 @@ class State:
     """When the run ended well, in seconds since 1970; a maximum age is counted from there."""
     single_writer: bool = False
     nonce: str = ""
-
-
-def default_run_id(settings: Settings, inputs: Inputs) -> str:
-    """12 hex digits of the settings that matter and the data's identities."""
-    return fingerprint([relevant(settings), inputs.identities()])[:12]
 
 
 class Run:
@@ -200,16 +195,6 @@ def states(settings: Settings) -> list[dict[str, Any]]:
     return [json.loads(store.get(key)) for key in keys]
 
 
-def inputs_to_json(inputs: Inputs, model: Mapping[str, str]) -> dict[str, Any]:
-    """What inputs.json holds; URIs in it carry no secrets, since Input's do not."""
-    return {"files": [asdict(i) for i in inputs.files], "model": dict(model)}
-
-
-def inputs_from_json(value: Mapping[str, Any]) -> Inputs:
-    """The inputs that an earlier attempt froze."""
-    return Inputs(tuple(Input(**item) for item in value["files"]))
-
-
 def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:
     try:
         before = json.loads(store.get(key))
@@ -234,3 +219,17 @@ def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any
             found += _differences(old[key], new[key], f"{path}.{key}" if path else key)
         return found
     return [] if old == new else [(path, old, new)]
+
+
+def runs_of(store: Store, model: str, base: str) -> set[str]:
+    """The ids of a model's runs that begin with `base`."""
+    prefix = f"{model}/runs/"
+    return {item.key.removeprefix(prefix).partition("/")[0] for item in store.list(prefix + base)}
+
+
+def state_of(store: Store, model: str, run_id: str) -> State | None:
+    """A run's state; None before its first attempt."""
+    try:
+        return State(**json.loads(store.get(f"{model}/runs/{run_id}/state.json")))
+    except Absent:
+        return None

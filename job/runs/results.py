@@ -9,12 +9,11 @@ from importlib.metadata import version as package_version
 from typing import Any
 
 from job import models
-from job.data.artifacts import Dataset, fingerprint
+from job.data.artifacts import Dataset
 from job.reporting.card import Facts
 from job.runs.attempt import Attempt
 from job.runs.record import Run
-from job.settings import recorded, relevant
-from job.stages.encode import ENCODE_VERSION
+from job.settings import recorded
 from job.stages.train import Trained
 from job.store import Store
 from job.tasks.base import Task
@@ -34,26 +33,6 @@ class Result:
     def lines(self) -> list[str]:
         """Where the model, the card and the scores are."""
         return [f"{name:<14} {value}" for name, value in self.facts.items()]
-
-
-def dataset_fingerprint(attempt: Attempt) -> str:
-    """What decides the encoded rows: the data, what is done to it, and the tokenizer.
-
-    Package versions are no part of it: a release must not prepare every data set again.
-    """
-    settings, base = attempt.settings, attempt.base
-    values = relevant(settings)
-    drawn = settings.clean.sample or any(source.weight % 1 for source in settings.data.train)
-    return fingerprint(
-        [
-            ENCODE_VERSION,
-            attempt.inputs.identities(),
-            [values.get(section) for section in ("task", "data", "clean", "encode")],
-            [settings.model.problem_type, base.labels, base.max_length],
-            models.tokenizer_sha256(base.tokenizer),
-            settings.seed if drawn else None,
-        ]
-    )
 
 
 def figures(scores: Mapping[str, float], trained: Trained, run: Run) -> dict[str, Any]:

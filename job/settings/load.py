@@ -41,12 +41,12 @@ def load(
     environment: Mapping[str, str],
     arguments: Iterable[str] = (),
     *,
-    complete: bool = True,
-    command: str = "run",
+    rules: Iterable[str] = (),
 ) -> Loaded:
     """Settings from flags, the environment and the file, in this order.
 
-    With `complete`, mistakes across settings count too; `finetune config` shows the tree without.
+    Args:
+        rules: the rules across settings (`job.settings.rules`) whose mistakes count too.
 
     Raises:
         SettingsError: one or more mistakes, one a line.
@@ -75,7 +75,7 @@ def load(
         wrong += _explain(error, origins)
     if settings is None or wrong:
         raise refusal(wrong)
-    if complete and (across := mistakes(settings, command)):
+    if across := mistakes(settings, rules):
         raise refusal(across)
     return Loaded(settings, origins)
 

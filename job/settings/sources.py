@@ -12,7 +12,7 @@ import yaml
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
-from job.errors import SettingsError
+from job.errors import SettingsError, one_line
 from job.settings.tree import CONFIG_VARIABLE, DELIMITER, PREFIX
 
 
@@ -96,7 +96,7 @@ def read_file(path: str) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}", hint=hint) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise SettingsError(f"{path}: {' '.join(str(error).split())}", hint=hint) from None
+        raise SettingsError(f"{path}: {one_line(error)}", hint=hint) from None
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -6,7 +6,7 @@ A data set that stands in the store under the same fingerprint is fetched, not m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import pyarrow as pa
 from job.data.arrow import Writer, stream
 from job.data.artifacts import FILE, LINE, ROW, CleanRows, Dataset, Split
 from job.errors import Absent, DataError, Torn
+from job.runtime.stop import poll
 from job.store import Store
 from job.store.commit import commit, fetch, withdraw
 from job.tasks.base import Columns, Features, Task
@@ -60,7 +61,7 @@ def opened(folder: Path, fingerprint: str) -> Dataset:
 
 
 def encode(
-    rows: CleanRows, task: Task, encoder: Encoder, folder: Path, *, poll: Callable[[], None]
+    rows: CleanRows, task: Task, encoder: Encoder, folder: Path
 ) -> tuple[Task, dict[str, Any], dict[str, Path]]:
     """Encode every split into `folder`.
 
@@ -75,7 +76,7 @@ def encode(
     task = task.fitted(
         _first(rows.tables["train"]), counts, encoder.model_labels, encoder.tokenizer
     )
-    files = _encode_splits(rows, task, encoder, folder, poll)
+    files = _encode_splits(rows, task, encoder, folder)
     profile = {**rows.profile, "max_length": encoder.max_length, "task": task.facts}
     files["profile.json"] = folder / "profile.json"
     files["profile.json"].write_text(json.dumps(profile, indent=1, ensure_ascii=False))
@@ -83,24 +84,20 @@ def encode(
     return task, profile, files
 
 
-def held_out(
-    rows: CleanRows, task: Task, encoder: Encoder, folder: Path, *, poll: Callable[[], None]
-) -> Dataset:
+def held_out(rows: CleanRows, task: Task, encoder: Encoder, folder: Path) -> Dataset:
     """The rows that a model is scored on, encoded into `folder` and committed nowhere."""
     tables: dict[Split, Path] = {s: path for s, path in rows.tables.items() if s != "train"}
-    _encode_splits(replace(rows, tables=tables), task, encoder, folder, poll)
+    _encode_splits(replace(rows, tables=tables), task, encoder, folder)
     return Dataset("", folder, rows.profile)
 
 
-def _encode_splits(
-    rows: CleanRows, task: Task, encoder: Encoder, folder: Path, poll: Callable[[], None]
-) -> dict[str, Path]:
+def _encode_splits(rows: CleanRows, task: Task, encoder: Encoder, folder: Path) -> dict[str, Path]:
     """Every split as a file; `rows` counts what was changed."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
     for split, cleaned in rows.tables.items():
         files[f"{split}.arrow"] = folder / f"{split}.arrow"
-        cut, repaired = _encode_split(cleaned, files[f"{split}.arrow"], task, encoder, poll)
+        cut, repaired = _encode_split(cleaned, files[f"{split}.arrow"], task, encoder)
         rows.profile["splits"][split] |= {"truncated": cut, "repaired": repaired}
         if repaired:
             warn(
@@ -128,9 +125,7 @@ def _first(path: Path) -> Columns:
     raise DataError("the training split is empty")
 
 
-def _encode_split(
-    source: Path, target: Path, task: Task, encoder: Encoder, poll: Callable[[], None]
-) -> tuple[int, int]:
+def _encode_split(source: Path, target: Path, task: Task, encoder: Encoder) -> tuple[int, int]:
     """One split, a small batch at a time, so memory stays small; returns how many rows were cut and
     how many labels were repaired."""
     truncated = repaired = number = 0

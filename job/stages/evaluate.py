@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from job import models
+from job.batching.limits import Limits
 from job.data.artifacts import FILE, LINE, Dataset, Split
 from job.models import Place
-from job.scoring import HeldOut, Limits, score
+from job.scoring import score
+from job.scoring.held_out import HeldOut
 from job.settings import Model, Runtime
 from job.tasks.base import Task
 from job.telemetry import event
@@ -45,8 +46,6 @@ def evaluate(
     dataset: Dataset,
     limits: Limits,
     scratch: Path,
-    *,
-    poll: Callable[[], None],
 ) -> Scores:
     """Load the model in a place afresh and score it over validation and test, in float32.
 
@@ -60,7 +59,7 @@ def evaluate(
         held_out = HeldOut.open(dataset, split)
         if held_out is None:
             continue
-        scored, metrics = score(model, task, held_out, tokenizer, limits, model.device, poll=poll)
+        scored, metrics = score(model, task, held_out, tokenizer, limits, model.device)
         rows = held_out.rows
         results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
         results[f"{prefix}_samples"] = len(rows)

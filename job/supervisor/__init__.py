@@ -42,8 +42,13 @@ def signals() -> int:
     return _signals
 
 
-def supervise(command: str, arguments: list[str], runtime: Runtime) -> tuple[int, dict[str, Any]]:
+def supervise(
+    command: str, arguments: list[str], runtime: Runtime, *, distributed: bool
+) -> tuple[int, dict[str, Any]]:
     """Run `command` in workers, with those of other pods where there are some, and wait for the end.
+
+    Args:
+        distributed: whether several processes and pods take part in the command.
 
     Raises:
         SettingsError: there is no folder for temporary files, or the pods' numbers make no sense.
@@ -56,7 +61,7 @@ def supervise(command: str, arguments: list[str], runtime: Runtime) -> tuple[int
     from job.supervisor.agent import attend
     from job.supervisor.topology import Layout, layout_of
 
-    layout = layout_of(runtime, os.environ) if command == "run" else Layout()
+    layout = layout_of(runtime, os.environ) if distributed else Layout()
     with _outcome_folder() as folder:
         if _signals:
             code, outcome = Stopped.exit_code, {"message": "stopped before the worker started"}

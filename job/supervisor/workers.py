@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from job.errors import PeerLost, Stopped
 from job.runtime.container import cpus
@@ -169,3 +170,19 @@ class Crew:
 def stays(code: int, outcome: Outcome) -> bool:
     """Whether the pod stays for the next attempt: it did nothing wrong itself."""
     return code in (PeerLost.exit_code, Stopped.exit_code) and bool(outcome.get("again"))
+
+
+TICK = 0.05
+
+
+Ended = tuple[int, Outcome]
+
+
+T = TypeVar("T")
+
+
+async def _cancel(task: asyncio.Task[Any] | Coroutine[Any, Any, Any]) -> None:
+    if isinstance(task, asyncio.Task):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

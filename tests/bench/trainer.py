@@ -58,11 +58,11 @@ def given_of(
     """What the train stage is given for these rows."""
     from transformers import AutoTokenizer
 
+    from job.batching.limits import Limits
     from job.batching.padding import Padding
     from job.data.artifacts import Dataset
     from job.models import Place
-    from job.runtime.device import StopSignal
-    from job.scoring import Limits
+    from job.runtime.stop import StopSignal
     from job.settings import Columns, Evaluate, Model, Runtime
     from job.settings.tree import Log
     from job.stages.train import Given, Home, TrainSettings

@@ -13,6 +13,7 @@ import yaml
 
 from helm import binaries as helm
 from helm import manifests
+from job.commands import TRAINING
 from job.settings import load
 from tests.chart.conftest import Body, Render, one
 from tests.chart.validation import check, templates
@@ -66,7 +67,7 @@ def test_every_example_s_config_is_one(binary: str, example: str, tmp_path: Path
     for body in rendered(binary, example):
         if body["kind"] == "Pod":
             path.write_text(body["metadata"]["annotations"]["finetune/config"])
-    settings = load({"FINETUNE_CONFIG": str(path)}).settings
+    settings = load({"FINETUNE_CONFIG": str(path)}, rules=TRAINING).settings
     assert 0 < settings.train.learning_rate < 1
 
 

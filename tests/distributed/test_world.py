@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from job.distributed.world import World
-from job.errors import OutOfMemory, PeerLost, SettingsError
+from job.errors import OutOfMemory, PeerLost, SettingsError, is_out_of_memory
 from job.settings import Runtime
-from job.stages.train.memory import halved, is_out_of_memory
+from job.stages.train.memory import halved
 from job.supervisor.channel import Switchboard, call
 from job.supervisor.topology import Layout, layout_of
 from tests.faults.pods import Cluster, free_port
@@ -74,7 +74,7 @@ def test_numbers_that_make_no_world_are_refused(
 def test_a_world_of_one_needs_nobody() -> None:
     world = World(Runtime())
     world.tell("a", 1)
-    world.join(lambda: None)
+    world.join()
     assert world.first
     assert world.any(True, False) == (True, False)
     assert world.gather(3) == [3]
@@ -87,7 +87,7 @@ def test_the_first_rank_that_does_not_come_is_waited_for_and_given_up(
     for name, value in Layout(2, 1, 1, "127.0.0.1", free_port()).environment(0, "x").items():
         monkeypatch.setenv(name, value)
     with pytest.raises(PeerLost, match="was not reached") as caught:
-        World(Runtime(peer_wait=0.1)).hear("attempt", lambda: None)
+        World(Runtime(peer_wait=0.1)).hear("attempt")
     assert not caught.value.again
 
 
@@ -98,7 +98,7 @@ def test_the_first_pod_needs_no_name_of_its_own(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     world = World(Runtime(peer_wait=5))
     world.tell("a", 1)
-    assert world.hear("a", lambda: None) == 1
+    assert world.hear("a") == 1
 
 
 def test_a_second_pod_with_the_same_number_takes_the_first_ones_place() -> None:

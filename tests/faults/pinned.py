@@ -44,7 +44,7 @@ RUNS: dict[str, dict[str, str]] = {
         "DATA__TRAIN": "rows.txt",
         "MODEL__NAME": "",
         "MODEL__CONFIG": GPT2,
-        "MODEL__TOKENIZER": f"{BUCKET}/bert",
+        "MODEL__TOKENIZER": f"{BUCKET}/bart",
     },
     "summarization": {"DATA__TRAIN": "pairs.csv", "MODEL__NAME": "t5"},
     "translation": {"DATA__TRAIN": "pairs.csv", "MODEL__NAME": "bart"},

@@ -16,9 +16,12 @@ import pytest
 
 from job.cluster import Cluster, Resource
 from job.errors import SettingsError
-from job.monitors import FILE, InCluster, Milestone, Report, Reporter, annotated, reporting
+from job.monitors import reporting
+from job.monitors.cluster import InCluster, annotated
 from job.monitors.prometheus import Exporter
-from job.runtime.device import StopSignal
+from job.monitors.report import FILE, Milestone, Report
+from job.monitors.reporter import Reporter
+from job.runtime.stop import StopSignal
 from job.settings import Settings
 from job.store import open_store
 from job.telemetry import figures, milestone, watched

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from job.commands import TRAINING
 from job.errors import SettingsError
 from job.settings import load, relevant
 
@@ -18,7 +19,7 @@ COMPLETE = {
 
 def refusal(environment: dict[str, str], *flags: str) -> str:
     with pytest.raises(SettingsError) as caught:
-        load(environment, flags)
+        load(environment, flags, rules=TRAINING)
     assert caught.value.exit_code == 78
     return str(caught.value)
 
@@ -32,7 +33,7 @@ def test_flags_win_over_variables_over_the_file(tmp_path: Path) -> None:
         "FINETUNE_TRAIN__EPOCHS": "2",
         "FINETUNE_TRAIN__BATCH_SIZE": "16",
     }
-    loaded = load(environment, ["--train.epochs", "3"])
+    loaded = load(environment, ["--train.epochs", "3"], rules=TRAINING)
     train = loaded.settings.train
     assert (train.epochs, train.batch_size, train.learning_rate) == (3, 16, 2e-5)
     assert loaded.origins["train", "epochs"] == "flag"
@@ -45,7 +46,7 @@ def test_json_is_a_settings_file_too(tmp_path: Path) -> None:
     file.write_text('{"data": {"train": ["a.csv", {"uri": "b.csv", "weight": 2}]}}')
     environment = {**COMPLETE, "FINETUNE_CONFIG": str(file)}
     del environment["FINETUNE_DATA__TRAIN"]
-    sources = load(environment).settings.data.train
+    sources = load(environment, rules=TRAINING).settings.data.train
     assert [(s.uri, s.weight) for s in sources] == [("a.csv", 1), ("b.csv", 2)]
 
 
@@ -59,7 +60,8 @@ def test_values_that_hold_more_than_one_thing() -> None:
             "FINETUNE_MODEL__LORA": "{}",
             "FINETUNE_TRAIN__CLASS_WEIGHTS": '{"spam": 2}',
             "FINETUNE_RUN_ID": "",
-        }
+        },
+        rules=TRAINING,
     ).settings
     assert [source.uri for source in settings.data.train] == ["a.csv", "b/*.csv"]
     assert settings.data.column_names == ("label", "text")
@@ -166,7 +168,7 @@ def test_an_absent_file_and_a_flag_without_value() -> None:
 
 def test_secrets_are_masked_in_what_is_recorded_and_refused() -> None:
     signed = "https://user:secret@host/a.csv?X-Signature=secret"
-    values = relevant(load({**COMPLETE, "FINETUNE_DATA__TRAIN": signed}).settings)
+    values = relevant(load({**COMPLETE, "FINETUNE_DATA__TRAIN": signed}, rules=TRAINING).settings)
     assert "secret" not in str(values)
     assert "secret" not in refusal(
         {**COMPLETE, "FINETUNE_DATA__TRAIN": "ftp://user:secret@host/a.csv"}
@@ -176,7 +178,7 @@ def test_secrets_are_masked_in_what_is_recorded_and_refused() -> None:
 def test_class_weights_by_labels_that_yaml_takes_for_numbers(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("train: {class_weights: {0: 1, 1: 2.5}}")
-    settings = load({**COMPLETE, "FINETUNE_CONFIG": str(file)}).settings
+    settings = load({**COMPLETE, "FINETUNE_CONFIG": str(file)}, rules=TRAINING).settings
     assert settings.train.class_weights == {"0": 1, "1": 2.5}
     for weights in ('{"a": -1}', '{"a": NaN}'):
         said = refusal({**COMPLETE, "FINETUNE_TRAIN__CLASS_WEIGHTS": weights})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from job.commands import TRAINING
 from job.errors import SettingsError
 from job.settings import load
 
@@ -16,7 +17,7 @@ COMPLETE = {
 
 def loaded(task: str, **given: str) -> None:
     named = {f"FINETUNE_{name}": value for name, value in given.items()}
-    load({**COMPLETE, "FINETUNE_TASK": task, **named})
+    load({**COMPLETE, "FINETUNE_TASK": task, **named}, rules=TRAINING)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ def test_the_effective_settings_show_origins_and_hide_secrets() -> None:
                 "FINETUNE_SEED": "7",
             },
             ["--train.epochs", "2"],
-            complete=False,
         )
     )
     lines = {line.split()[0]: line for line in shown.splitlines()}

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from job.data.arrow import Writer
 from job.data.artifacts import FILE, LINE, ROW
 from job.demo import tickets
+from job.settings import Settings
 from job.tasks.base import Features
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +79,12 @@ def write_csv(
 def write_tickets(path: Path, rows: int = 300) -> Path:
     """The demo's tickets."""
     return write_csv(path, tickets(rows))
+
+
+def settings_of(**sections: Any) -> Settings:
+    """Settings with these sections, the others at their defaults, and nothing of the environment."""
+    defaults = {name: field.get_default() for name, field in Settings.model_fields.items()}
+    return Settings.model_construct(**{**defaults, **sections})
 
 
 def finetune(

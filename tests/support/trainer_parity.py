@@ -14,12 +14,13 @@ import torch
 from transformers import AutoTokenizer
 
 from job import models
+from job.batching.limits import Limits
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.data.artifacts import Dataset
 from job.models import Place
-from job.runtime.device import StopSignal, seed_everything
-from job.scoring import Limits
+from job.runtime.device import seed_everything
+from job.runtime.stop import StopSignal
 from job.settings import Checkpoint, Evaluate, Model, Runtime, Train
 from job.settings.tree import Log
 from job.stages.train import Given, Home, TrainSettings, train

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from job.errors import SettingsError
-from job.settings.rules import seq2seq as parallel
+from job.settings.rules import seq2seq
 from job.settings.tree import Settings
 from job.uris import check_uri, mask, scheme_of
 
@@ -21,29 +21,13 @@ AVERAGED = ("precision", "recall", "f1")
 """Macro averages; `_weighted` weights the classes, and `f1_spam` is that of one class."""
 
 
-def mistakes(settings: Settings, command: str = "run") -> list[str]:
-    """Every mistake across settings, each with its fix; empty when there is none."""
-    if command == "tokenizer":
-        return [
-            *_output(settings),
-            *_training_rows(settings),
-            *_data(settings),
-            *_tokenizer(settings),
-        ]
-    if command in ("evaluate", "predict"):
-        rows = _scored_rows(settings) if command == "evaluate" else _input(settings)
-        return [*_output(settings), *rows, *_data(settings), *_learned(settings, command)]
-    return [
-        *_output(settings),
-        *_training_rows(settings),
-        *_data(settings),
-        *_model(settings),
-        *_columns(settings),
-        *_verbatim(settings),
-        *parallel.mistakes(settings),
-        *_train(settings),
-        *(_launch(settings) if command == "launch" else ()),
-    ]
+def mistakes(settings: Settings, rules: Iterable[str]) -> list[str]:
+    """Every mistake across settings that some rules find, each with its fix; empty where there is none.
+
+    Args:
+        rules: names in RULES.
+    """
+    return [mistake for name in rules for mistake in RULES[name](settings)]
 
 
 def _launch(settings: Settings) -> Iterator[str]:
@@ -78,7 +62,7 @@ def _scored_rows(settings: Settings) -> Iterator[str]:
         yield "FINETUNE_DATA__TEST_FRACTION is 0, so there is nothing to score; hold out rows, or set FINETUNE_DATA__TEST"
 
 
-def _input(settings: Settings) -> Iterator[str]:
+def _predict(settings: Settings) -> Iterator[str]:
     predict = settings.predict
     if not predict.input:
         yield "FINETUNE_PREDICT__INPUT is not set; name the URI of the rows to predict for"
@@ -88,9 +72,9 @@ def _input(settings: Settings) -> Iterator[str]:
         yield "FINETUNE_PREDICT__INPUT has a weight; only training rows may have one"
 
 
-def _learned(settings: Settings, command: str) -> Iterator[str]:
+def _trained_model(settings: Settings) -> Iterator[str]:
     if settings.model.config is not None:
-        yield f"FINETUNE_MODEL__CONFIG names no model that could {command}; set FINETUNE_MODEL__NAME"
+        yield "FINETUNE_MODEL__CONFIG names no model that has learned anything; set FINETUNE_MODEL__NAME"
     else:
         yield from _model(settings)
 
@@ -258,3 +242,21 @@ def _train(settings: Settings) -> Iterator[str]:
         settings.data.validation or settings.data.validation_fraction
     ):
         yield "FINETUNE_TRAIN__PATIENCE needs validation rows; raise FINETUNE_DATA__VALIDATION_FRACTION"
+
+
+RULES: Mapping[str, Callable[[Settings], Iterator[str]]] = {
+    "output": _output,
+    "training_rows": _training_rows,
+    "scored_rows": _scored_rows,
+    "predict": _predict,
+    "data": _data,
+    "model": _model,
+    "trained_model": _trained_model,
+    "columns": _columns,
+    "verbatim": _verbatim,
+    "seq2seq": seq2seq.mistakes,
+    "train": _train,
+    "tokenizer": _tokenizer,
+    "launch": _launch,
+}
+"""What a command may name; `job.commands` says which each does."""

@@ -8,8 +8,8 @@ need all rows are made on these, and the second pass writes the splits.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from job.data.artifacts import SPLITS, CleanRows, RawRows, Split
 from job.settings import Clean, Data
@@ -24,21 +24,24 @@ from job.tasks.base import RowRules
 __all__ = ["clean"]
 
 
+class CleanSettings(Protocol):
+    """The sections that cleaning reads."""
+
+    @property
+    def clean(self) -> Clean: ...
+    @property
+    def data(self) -> Data: ...
+    @property
+    def seed(self) -> int: ...
+
+
 def clean(
-    clean: Clean,
-    data: Data,
-    seed: int,
-    rules: RowRules,
-    raw: RawRows,
-    scratch: Path,
-    *,
-    poll: Callable[[], None],
-    partial: bool = False,
+    settings: CleanSettings, rules: RowRules, raw: RawRows, scratch: Path, *, partial: bool = False
 ) -> CleanRows:
     """Turn fetched rows into the task's rows, split for training.
 
     Validation and test rows are held out of the training rows by a hash of their text (or of the
-    column `split_by`) unless they are given. `poll` is called once a batch and may raise to stop.
+    column `split_by`) unless they are given.
     With `partial`, the rows are only the first of each file, and hold out none by chance.
 
     Raises:
@@ -50,21 +53,24 @@ def clean(
     quarantine = scratch / "quarantine.jsonl"
     if raw.quarantine != quarantine:
         shutil.copyfile(raw.quarantine, quarantine)
-    scan = Scan(clean, data, rules, raw, scratch)
+    data = settings.data
+    scan = Scan(settings.clean, data, rules, raw, scratch)
     with quarantine.open("a", encoding="utf-8") as file:
-        scanned = scan.run(file, poll)
+        scanned = scan.run(file)
     check_bad(quarantine, raw.read, scanned.bad, data.max_bad_fraction)
     check_unique(scanned, raw.files)
-    decision = decide(_split(scanned, data), scanned.keys, scanned.labels, clean, seed)
-    written = write_splits(scanned, decision, raw.weights, rules, scratch, poll)
+    decision = decide(
+        _split(scanned, data), scanned.keys, scanned.labels, settings.clean, settings.seed
+    )
+    written = write_splits(scanned, decision, raw.weights, rules, scratch)
     scanned.path.unlink()
     counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
     check_not_empty(_wanted(data, partial=partial), counted)
     tables = {split: scratch / f"{split}.arrow" for split in SPLITS if split in written}
-    if clean.sort_by:
+    if sort_by := settings.clean.sort_by:
         for path in tables.values():
-            sort_split(path, reverse=clean.sort_by.startswith("-"), poll=poll)
-    return CleanRows(tables, {s: written[s].rows for s in tables}, quarantine, counted)
+            sort_split(path, reverse=sort_by.startswith("-"))
+    return CleanRows(tables, raw.files, {s: written[s].rows for s in tables}, quarantine, counted)
 
 
 def _wanted(data: Data, *, partial: bool) -> dict[Split, str]:

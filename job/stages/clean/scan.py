@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from job.data.arrow import Writer, schema_of, stream
 from job.data.artifacts import FILE, LINE, SPLITS, RawRows, Split
+from job.runtime.stop import poll
 from job.settings import Clean, Data
 from job.stages.clean.columns import Selected, Selector, as_row, source_columns
 from job.stages.clean.profile import WORDS
@@ -79,7 +80,7 @@ class Scan:
             dropped={split: Counter() for split in SPLITS},
         )
 
-    def run(self, quarantine: TextIO, poll: Callable[[], None]) -> Scanned:
+    def run(self, quarantine: TextIO) -> Scanned:
         """All rows of all splits.
 
         Raises:

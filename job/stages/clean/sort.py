@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from job.data.arrow import Writer, stream
+from job.runtime.stop import poll
 from job.stages.clean.scan import SORT
 
 BUCKETS = 64
@@ -22,7 +22,7 @@ ROWS = 5_000
 _PLACE = "__place"
 
 
-def sort_split(path: Path, *, reverse: bool, poll: Callable[[], None]) -> None:
+def sort_split(path: Path, *, reverse: bool) -> None:
     """Put the rows of an Arrow stream in the order of its SORT column, which is left out then.
 
     They go by number if all values are numbers. Rows without a value come last, and rows that are
@@ -31,7 +31,7 @@ def sort_split(path: Path, *, reverse: bool, poll: Callable[[], None]) -> None:
     order = _order(path, reverse)
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
-    buckets = _deal(path, places, poll)
+    buckets = _deal(path, places)
     target = path.with_suffix(".sorted")
     with Writer(target) as writer:
         for bucket in buckets:
@@ -57,7 +57,7 @@ def _order(path: Path, reverse: bool) -> npt.NDArray[np.int64]:
     return np.array(pc.sort_indices(table, sort_keys=keys), np.int64)
 
 
-def _deal(path: Path, places: npt.NDArray[np.int64], poll: Callable[[], None]) -> list[Path]:
+def _deal(path: Path, places: npt.NDArray[np.int64]) -> list[Path]:
     """Write each row, with its place, to the file of its part of the order."""
     size = -(-len(places) // BUCKETS)
     paths = [path.with_suffix(f".{i:03d}") for i in range(-(-len(places) // size))]

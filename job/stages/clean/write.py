@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from job.data.arrow import Writer, schema_of, stream
 from job.data.artifacts import FILE, LINE, SPLITS, Split
 from job.errors import DataError
+from job.runtime.stop import poll
 from job.stages.clean.profile import Written
 from job.stages.clean.scan import SORT, UNIQUE, Scanned
 from job.stages.clean.splits import CODE, TRAIN, Decision, Keys, buckets, copies, repeated
@@ -63,7 +64,6 @@ def write_splits(
     weights: Sequence[float],
     rules: RowRules,
     folder: Path,
-    poll: Callable[[], None],
 ) -> dict[Split, Written]:
     """Write `{split}.arrow` for each split, with the roles, FILE and LINE (and SORT, to sort by).
 

@@ -6,12 +6,13 @@ streamed, whatever its size: decompressed, decoded and parsed a chunk at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
 from job.data.artifacts import SPLITS, Input, Inputs, RawRows, Split
+from job.runtime.stop import poll
 from job.settings import Data
 from job.stages.fetch.chunks import Parts
 from job.stages.fetch.files import AHEAD, local_copies, resolve_inputs
@@ -27,13 +28,11 @@ def fetch(
     inputs: Inputs,
     scratch: Path,
     *,
-    poll: Callable[[], None],
     limit: int | None = None,
 ) -> RawRows:
     """Read every file of `inputs` into Arrow streams below `scratch`.
 
-    `poll` is called at least once a file and once a chunk of at most 5,000 rows, and may raise to
-    stop. With `limit`, reading ends after so many rows of each split, and no file is downloaded
+    With `limit`, reading ends after so many rows of each split, and no file is downloaded
     before the ones ahead of it turned out not to hold them.
 
     A row's LINE is the line it starts on; in JSON documents, parquet, arrow and pickle files it is
@@ -47,7 +46,7 @@ def fetch(
     """
     scratch.mkdir(parents=True, exist_ok=True)
     quarantine = scratch / "quarantine.jsonl"
-    run = _Run(data, inputs, scratch, poll, ahead=1 if limit else AHEAD)
+    run = _Run(data, inputs, scratch, ahead=1 if limit else AHEAD)
     with quarantine.open("w", encoding="utf-8") as bad:
         splits = {split: run.read(split, bad, limit) for split in SPLITS if run.has(split)}
     return RawRows(
@@ -63,13 +62,11 @@ def fetch(
 class _Run:
     """Reads one split after the other and numbers the files and archive members that it meets."""
 
-    def __init__(
-        self, data: Data, inputs: Inputs, scratch: Path, poll: Callable[[], None], *, ahead: int
-    ) -> None:
+    def __init__(self, data: Data, inputs: Inputs, scratch: Path, *, ahead: int) -> None:
         self.files: list[str] = []
         self.weights: list[float] = []
         self._ahead = ahead
-        self._data, self._inputs, self._scratch, self._poll = data, inputs, scratch, poll
+        self._data, self._inputs, self._scratch = data, inputs, scratch
 
     def has(self, split: Split) -> bool:
         return any(file.split == split for file in self._inputs.files)
@@ -80,7 +77,7 @@ class _Run:
         wanted = [file for file in self._inputs.files if file.split == split]
         with closing(parts):
             for file, found in self._files(wanted):
-                self._poll()
+                poll()
                 self._file(found, file.weight, parts)
                 if parts.full:
                     break
@@ -91,13 +88,13 @@ class _Run:
         data, scratch = self._data, self._scratch
         sources = [file for file in wanted if not file.target]
         targets = [file for file in wanted if file.target]
-        copies = local_copies(data, sources, scratch, self._poll, ahead=self._ahead)
+        copies = local_copies(data, sources, scratch, ahead=self._ahead)
         if not targets:
             for file, path in copies:
                 yield file, members(path, mask(file.uri), data, scratch)
             return
         (scratch / "targets").mkdir(exist_ok=True)  # both of a pair are here at the same time
-        others = local_copies(data, targets, scratch / "targets", self._poll, ahead=self._ahead)
+        others = local_copies(data, targets, scratch / "targets", ahead=self._ahead)
         for (file, path), (target, other) in zip(copies, others, strict=True):
             names = mask(file.uri), mask(target.uri)
             yield file, parallel(path, other, names, data, scratch)
@@ -108,7 +105,7 @@ class _Run:
             self.files.append(member.name)
             self.weights.append(weight)
             for chunk in member.chunks:
-                self._poll()
+                poll()
                 parts.add(chunk)
                 if parts.full:
                     return

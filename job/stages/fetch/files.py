@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from job.data.artifacts import SPLITS, Input, Inputs, Split, file_sha256
 from job.errors import Absent, DataError, InputMissing
+from job.runtime.stop import poll
 from job.settings import Data
 from job.store.base import Object, Reader
 from job.store.factory import resolve
@@ -82,7 +83,6 @@ def local_copies(
     data: Data,
     inputs: Sequence[Input],
     scratch: Path,
-    poll: Callable[[], None],
     *,
     ahead: int = AHEAD,
 ) -> Iterator[tuple[Input, Path]]:
@@ -110,7 +110,7 @@ def local_copies(
             if not waiting:
                 return
             copy = waiting[0]
-            yield copy.input, copy.ready(poll)
+            yield copy.input, copy.ready()
             waiting.popleft().discard()
     finally:
         for copy in waiting:
@@ -149,7 +149,7 @@ class _Copy:
         except Exception as error:  # noqa: BLE001 - raised where the file is waited for
             self._error = error
 
-    def ready(self, poll: Callable[[], None]) -> Path:
+    def ready(self) -> Path:
         """The file's path, once it is there."""
         if self._thread is None:
             return self._verified()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from job.batching.limits import Limits
 from job.data.arrow import MappedTable
 from job.data.artifacts import FILE, LINE, ROW
-from job.scoring import Limits, outputs_of
+from job.scoring.inference import outputs_of
 from job.tasks.base import Scored, Task
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ class Predictor:
     max_length: int
     limits: Limits
 
-    def predict(self, rows: MappedTable, *, poll: Callable[[], None]) -> pa.Table:
+    def predict(self, rows: MappedTable) -> pa.Table:
         """The columns of the task's `written` that are the model's, one row a given row, in order.
 
-        Rows are run longest first. `poll` is called between micro-batches.
+        Rows are run longest first.
 
         Args:
             rows: cleaned rows by role, FILE and LINE.
@@ -40,9 +40,7 @@ class Predictor:
         columns = self.task.completed(given)
         features = self.task.features(columns, self.tokenizer, self.max_length)
         table = MappedTable.of(pa.table({**features.columns, ROW: pa.array(features.source)}))
-        outputs, _ = outputs_of(
-            self.model, self.task, table, self.limits, self.model.device, poll=poll
-        )
+        outputs, _ = outputs_of(self.model, self.task, table, self.limits, self.model.device)
         texts = MappedTable.of(pa.table({k: pa.array(v, pa.string()) for k, v in columns.items()}))
         written = self.task.written(Scored(outputs, table, texts, self.tokenizer))
         return pa.table({k: pa.array(v) for k, v in written.items() if k not in self.task.known})

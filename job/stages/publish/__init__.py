@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,14 @@ from typing import Any
 from job.data.artifacts import Dataset
 from job.errors import JobError
 from job.models import Place
+from job.registry.versions import Version
 from job.reporting.card import Facts, write_card
+from job.runtime.stop import poll
 from job.stages.publish.verify import compare
 from job.store import Store
-from job.store.commit import MANIFEST, fetch, seal, upload, withdraw
+from job.store.commit import fetch, seal, upload, withdraw
 from job.tasks.base import Task
 from job.telemetry import event, milestone
-
-
-@dataclass(frozen=True)
-class Version:
-    """A published model."""
-
-    name: str
-    """`{run_id}-a{attempt}`."""
-    key: str
-    """Its prefix below the store's root."""
-
-    @classmethod
-    def of(cls, model: str, run_id: str, attempt: int) -> Version:
-        """The version that an attempt publishes; two attempts never write the same one."""
-        name = f"{run_id}-a{attempt}"
-        return cls(name, f"{model}/models/{name}")
 
 
 @dataclass(frozen=True)
@@ -56,8 +41,6 @@ def publish(
     facts: Facts,
     history: list[dict[str, Any]],
     scratch: Path,
-    *,
-    poll: Callable[[], None],
 ) -> Published:
     """Upload the model's folder, read it back, run it in a fresh process; then it becomes a version.
 
@@ -68,7 +51,6 @@ def publish(
         results: what eval_results.json holds.
         facts: what the card says.
         history: the metrics of every step.
-        poll: called between the parts of it; a stop leaves nothing that counts.
 
     Raises:
         JobError: what was published does not give the outputs that were scored; it is removed.
@@ -89,7 +71,7 @@ def publish(
         poll()
         fetch(store, version.key, back, manifest=manifest)
         here = replace(place, folder=back)
-        rows, largest = compare(task, here, dataset, predictions, facts.max_length, poll=poll)
+        rows, largest = compare(task, here, dataset, predictions, facts.max_length)
     except JobError:
         withdraw(store, version.key)
         raise
@@ -102,15 +84,6 @@ def publish(
         largest_difference=float(f"{largest:.2g}"),
     )
     return Published(version, back)
-
-
-def find(store: Store, model: str, run_id: str) -> Version | None:
-    """The version that an earlier attempt of the run published before it was killed."""
-    for item in store.list(f"{model}/models/{run_id}-a"):
-        found = re.search(rf"/({re.escape(run_id)}-a\d+)/{MANIFEST}$", item.key)
-        if found:
-            return Version(found[1], item.key.removesuffix(f"/{MANIFEST}"))
-    return None
 
 
 def read_back(store: Store, version: Version, scratch: Path) -> Published:

@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from job.data.arrow import MappedTable
 from job.data.artifacts import SPLITS, Dataset, Split
 from job.errors import JobError
 from job.models import Place
+from job.runtime.stop import poll
 from job.tasks.base import Task
 
 ROWS = 8
@@ -31,8 +31,6 @@ def compare(
     dataset: Dataset,
     predictions: Path,
     max_length: int,
-    *,
-    poll: Callable[[], None] = lambda: None,
 ) -> tuple[int, float]:
     """Run held-out rows, as text, through the published files; compare with predictions.parquet.
 
@@ -46,7 +44,7 @@ def compare(
     if not rows:
         return 0, 0.0
     expected = _expected(task, predictions, rows)
-    found = _fresh(task, place, rows, max_length, poll)
+    found = _fresh(task, place, rows, max_length)
     compared, largest = 0, 0.0
     for row, want, got in zip(rows, expected, found, strict=True):
         if got is None:
@@ -98,7 +96,6 @@ def _fresh(
     place: Place,
     rows: list[dict[str, Any]],
     max_length: int,
-    poll: Callable[[], None],
 ) -> list[Any]:
     """For each row the values of the task's `compared`; None where one, or the row, cannot be."""
     request = {
@@ -109,7 +106,7 @@ def _fresh(
         "rows": rows,
         "reading": {"max_length": max_length, **task.reading},
     }
-    code, said, complaint = _run(json.dumps(request), poll)
+    code, said, complaint = _run(json.dumps(request))
     if code != 0:
         raise JobError(
             "the published model does not load in a fresh process: "
@@ -119,7 +116,7 @@ def _fresh(
     return answer
 
 
-def _run(request: str, poll: Callable[[], None]) -> tuple[int, str, str]:
+def _run(request: str) -> tuple[int, str, str]:
     """The fresh process's code, output and errors; a stop ends it at once."""
     with subprocess.Popen(
         [sys.executable, "-m", "job.stages.publish.verify_process"],

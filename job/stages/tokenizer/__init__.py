@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from job.data.arrow import stream
 from job.data.artifacts import CleanRows
 from job.errors import SettingsError
+from job.runtime.stop import poll
 from job.settings.sections.tokenizer import Tokenizer as Settings
 from job.stages.tokenizer import blocks
 from job.stages.tokenizer.report import report
@@ -29,8 +31,6 @@ def train_tokenizer(
     rows: CleanRows,
     base: PreTrainedTokenizerFast | None,
     folder: Path,
-    *,
-    poll: Callable[[], None],
 ) -> dict[str, Any]:
     """Train on the `text` of the training rows, a batch in memory at a time, and save to `folder`.
 
@@ -46,13 +46,13 @@ def train_tokenizer(
     """
     with _room_for_the_alphabet(settings):
         if settings.base and base is not None:
-            batches, size = _batches(rows, poll), settings.vocab_size
+            batches, size = _batches(rows), settings.vocab_size
             tokenizer = base.train_new_from_iterator(batches, size, show_progress=False)
         else:
-            tokenizer = _built(settings, rows, poll)
+            tokenizer = _built(settings, rows)
     if len(tokenizer) > settings.vocab_size:
         raise _too_small(settings, f"are {len(tokenizer)} already")
-    texts = list(islice(chain.from_iterable(_batches(rows, poll)), SAMPLE))
+    texts = list(islice(chain.from_iterable(_batches(rows)), SAMPLE))
     found = report(tokenizer, texts, base)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
@@ -80,11 +80,11 @@ def _too_small(settings: Settings, how_many: str) -> SettingsError:
     )
 
 
-def _built(settings: Settings, rows: CleanRows, poll: Callable[[], None]) -> Any:
+def _built(settings: Settings, rows: CleanRows) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     backend, trainer = blocks.build(settings)
-    backend.train_from_iterator(_batches(rows, poll), trainer, length=rows.rows["train"])
+    backend.train_from_iterator(_batches(rows), trainer, length=rows.rows["train"])
     processor = blocks.post_processor(settings, backend)
     if processor is not None:
         backend.post_processor = processor
@@ -98,8 +98,13 @@ def _built(settings: Settings, rows: CleanRows, poll: Callable[[], None]) -> Any
     )
 
 
-def _batches(rows: CleanRows, poll: Callable[[], None]) -> Iterator[list[str]]:
+def _batches(rows: CleanRows) -> Iterator[list[str]]:
     """The training texts, a record batch at a time."""
-    for batch in stream(rows.tables["train"]):
-        poll()
-        yield [text for text in batch.column("text").to_pylist() if text]
+    context = copy_context()  # tokenizers asks for them in threads of its own, which know no `poll`
+
+    def batches() -> Iterator[list[str]]:
+        for batch in stream(rows.tables["train"]):
+            context.run(poll)
+            yield [text for text in batch.column("text").to_pylist() if text]
+
+    return batches()

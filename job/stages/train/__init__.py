@@ -24,7 +24,7 @@ def train(given: Given) -> Trained:
         Diverged: a loss or gradient norm is not finite.
         PeerLost: another rank is gone.
     """
-    if not given.world.first and given.world.over(given.stop.poll):
+    if not given.world.first and given.world.over():
         return saved(given, TrainerState())
     found = _newest(given)
     if found is not None and found.state.finished:
@@ -36,7 +36,7 @@ def train(given: Given) -> Trained:
 
 def _newest(given: Given) -> Restored | None:
     """The checkpoint that the first rank chose, fetched once a pod."""
-    home, world, poll = given.home, given.world, given.stop.poll
+    home, world = given.home, given.world
     scratch = home.scratch / "restored"
     found: Restored | None = None
     step: int | None
@@ -45,7 +45,7 @@ def _newest(given: Given) -> Restored | None:
         step = found.state.step if found else None
         world.tell("step", step)
     else:
-        step = world.hear("step", poll)
+        step = world.hear("step")
     if step is None:
         return None
 
@@ -54,7 +54,7 @@ def _newest(given: Given) -> Restored | None:
         return {"folder": str(here.folder), "meta": dict(here.meta)}
 
     try:
-        place = world.here("checkpoint", fetch, poll)
+        place = world.here("checkpoint", fetch)
     except (Torn, Absent) as error:  # the first rank has just verified it
         raise Torn(error.message, hint="the store gives its pods different answers") from error
     return found or Restored.opened(Path(place["folder"]), place["meta"])

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from job.batching.limits import Limits
 from job.checkpoint.catalog import TrainerState
 from job.data.arrow import MappedTable
 from job.data.artifacts import Dataset
 from job.distributed.world import World
 from job.models import Place
-from job.runtime.device import StopSignal
-from job.scoring import Limits
+from job.runtime.stop import StopSignal
 from job.settings import Checkpoint, Evaluate, Model, Runtime, Train
 from job.settings.tree import Log
 from job.stages.train.plan import Plan

@@ -14,15 +14,11 @@ from job.checkpoint.catalog import Restored, TrainerState
 from job.checkpoint.saver import Checkpoint, Saver
 from job.data.arrow import MappedTable
 from job.errors import JobError, PeerLost, SettingsError, Stopped, StoreError
-from job.runtime.device import (
-    Watchdog,
-    accelerator,
-    check_gpu,
-    has_gpu,
-    precision_of,
-    seed_everything,
-)
-from job.scoring import HeldOut, better, score_together
+from job.runtime.device import accelerator, check_gpu, has_gpu, precision_of, seed_everything
+from job.runtime.stop import polling
+from job.runtime.watchdog import Watchdog
+from job.scoring import better, score_together
+from job.scoring.held_out import HeldOut
 from job.stages.train.context import Given, Trained
 from job.stages.train.export import saved
 from job.stages.train.history import History
@@ -53,7 +49,7 @@ class Session:
         seed_everything(settings.seed)
         model = models.load(given.place, task, settings.model)
         model = adapted(model, given.tokenizer, task, settings.model)
-        world.join(self.stop.poll)
+        world.join()
         self.handle = accelerator(precision, settings.runtime)
         if self.handle.num_processes != self.world.size:
             raise JobError(
@@ -212,17 +208,17 @@ class Session:
 
     def _evaluate(self, done: int) -> None:
         assert self.validation is not None
-        metrics = score_together(
-            self.stepper.scored,
-            self.task,
-            self.validation,
-            self.given.tokenizer,
-            self.limits,
-            self.handle.device,
-            self.world,
-            poll=self._poll,
-            lockstep=self.stepper.split,
-        )
+        with polling(self._poll):
+            metrics = score_together(
+                self.stepper.scored,
+                self.task,
+                self.validation,
+                self.given.tokenizer,
+                self.limits,
+                self.handle.device,
+                self.world,
+                lockstep=self.stepper.split,
+            )
         if self.metric not in metrics:
             raise _no_such_metric(self.metric, metrics)
         value = metrics[self.metric]

@@ -5,24 +5,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
+from job.batching.limits import Limits
 from job.batching.steps import evaluation_batches
-from job.errors import OutOfMemory
-from job.scoring import Limits
+from job.errors import OutOfMemory, is_out_of_memory, one_line
 from job.stages.train.plan import Plan
 from job.tasks.base import Rows
 from job.telemetry import warn
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device, or this process, had no memory left."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    # the last two are oneDNN's
-    words = (
-        *("can't allocate memory", "not enough memory", "Cannot allocate memory", "bad_alloc"),
-        *("could not create a primitive", "could not create a memory object"),
-    )
-    return isinstance(error, (RuntimeError, OSError)) and any(word in str(error) for word in words)
 
 
 def free() -> None:
@@ -50,7 +38,7 @@ def halved(tokens: int, plan: Plan, error: BaseException) -> int:
     longest = int(plan.lengths.max())
     if tokens <= longest:
         raise OutOfMemory(
-            f"out of memory with one row of {longest} tokens ({' '.join(str(error).split())[:120]})"
+            f"out of memory with one row of {longest} tokens ({one_line(error, 120)})"
         ) from error
     smaller = max(longest, tokens // 2)
     warn("out of memory; micro-batches are made smaller", tokens_per_device=smaller, before=tokens)

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from job.errors import SettingsError
+from job.errors import SettingsError, one_line
 from job.settings import Lora, Model, Train
 from job.tasks.base import Task
 from job.telemetry import event
@@ -68,7 +68,7 @@ def _with_adapters(model: PreTrainedModel, task: Task, settings: Lora) -> Any:
         return get_peft_model(model, config)
     except ValueError as error:
         raise SettingsError(
-            f"LoRA does not fit {type(model).__name__} ({' '.join(str(error).split())[:200]})",
+            f"LoRA does not fit {type(model).__name__} ({one_line(error)})",
             hint="name the modules in FINETUNE_MODEL__LORA__TARGET_MODULES, or `all-linear`",
         ) from None
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from job.batching.limits import Limits
 from job.data.arrow import MappedTable
-from job.scoring import Limits
 from job.tasks.base import FIXED, Task
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate import DistributedDataParallelKwargs
 
+from job.batching.limits import Limits
 from job.data.arrow import MappedTable
 from job.data.artifacts import FILE, LINE
 from job.distributed.world import World
-from job.errors import Diverged, PeerLost
+from job.errors import Diverged, PeerLost, is_out_of_memory
 from job.runtime.device import seed_everything
-from job.scoring import Limits
-from job.stages.train.memory import fitting, free, halved, is_out_of_memory
+from job.stages.train.memory import fitting, free, halved
 from job.stages.train.plan import Plan
 from job.stages.train.sharding import dummy_loss, has_unused, settle
 from job.tasks.base import Rows, Task

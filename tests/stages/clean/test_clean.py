@@ -11,11 +11,12 @@ import pytest
 from job.data.arrow import schema_of, stream
 from job.data.artifacts import CleanRows, RawRows
 from job.errors import DataError, SettingsError, Stopped
+from job.runtime.stop import polling
 from job.settings import Clean, Data, Model, Train
 from job.stages.clean import clean
 from job.stages.fetch import fetch, resolve_inputs
 from job.tasks.text_classification import TextClassification
-from tests.support.samples import SHARED
+from tests.support.samples import SHARED, settings_of
 
 
 def nothing() -> None:
@@ -34,13 +35,14 @@ def labelled(*texts: str, label: str = "x") -> list[dict[str, Any]]:
 def run(folder: Path, settings: dict[str, Any] | None = None, **data: Any) -> CleanRows:
     """Fetch and clean; nothing is held out unless `data` says so."""
     chosen = Data(**{"validation_fraction": 0, "test_fraction": 0, **data})
-    raw = fetch(chosen, resolve_inputs(chosen), folder / "fetch", poll=nothing)
+    raw = fetch(chosen, resolve_inputs(chosen), folder / "fetch")
     return run_raw(folder, chosen, raw, **(settings or {}))
 
 
 def run_raw(folder: Path, data: Data, raw: RawRows, **settings: Any) -> CleanRows:
     rules = TextClassification.create(data.columns, Model(), Train())
-    return clean(Clean(**settings), data, 1, rules, raw, folder / "clean", poll=nothing)
+    chosen = settings_of(clean=Clean(**settings), data=data)
+    return clean(chosen, rules, raw, folder / "clean")
 
 
 def rows_of(rows: CleanRows, split: str = "train") -> list[dict[str, Any]]:
@@ -231,7 +233,7 @@ def test_a_value_that_must_be_unique(tmp_path: Path) -> None:
 def test_poll_may_stop_both_passes(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", *labelled("a"))
     data = Data(train=path, validation_fraction=0, test_fraction=0)
-    raw = fetch(data, resolve_inputs(data), tmp_path / "fetch", poll=nothing)
+    raw = fetch(data, resolve_inputs(data), tmp_path / "fetch")
     rules = TextClassification.create(data.columns, Model(), Train())
     for after in (1, 2):
         calls = iter([nothing] * (after - 1))
@@ -240,8 +242,8 @@ def test_poll_may_stop_both_passes(tmp_path: Path) -> None:
             if next(calls, None) is None:
                 raise Stopped("stop")
 
-        with pytest.raises(Stopped):
-            clean(Clean(), data, 1, rules, raw, tmp_path / "clean", poll=poll)
+        with pytest.raises(Stopped), polling(poll):
+            clean(settings_of(data=data), rules, raw, tmp_path / "clean")
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not here")
@@ -284,9 +286,9 @@ def test_too_many_bad_rows_leave_their_file(tmp_path: Path) -> None:
 
 def test_the_first_rows_need_not_hold_any_out(tmp_path: Path) -> None:
     data = Data(train=jsonl(tmp_path / "a.jsonl", *labelled("a")), validation_fraction=0.1)
-    raw = fetch(data, resolve_inputs(data), tmp_path / "fetch", poll=nothing)
+    raw = fetch(data, resolve_inputs(data), tmp_path / "fetch")
     with pytest.raises(DataError, match="held out"):
         run_raw(tmp_path, data, raw)
     rules = TextClassification.create(data.columns, Model(), Train())
-    rows = clean(Clean(), data, 1, rules, raw, tmp_path / "clean", poll=nothing, partial=True)
+    rows = clean(settings_of(data=data), rules, raw, tmp_path / "clean", partial=True)
     assert rows.rows == {"train": 1}

@@ -30,6 +30,7 @@ from job.stages.clean.splits import (
 from job.stages.clean.text import canonical, cleaned, word_counts
 from job.stages.fetch import fetch, resolve_inputs
 from job.tasks.text_classification import TextClassification
+from tests.support.samples import settings_of
 
 TEXTS = [f"text number {i}" for i in range(20_000)]
 KEYS = keys_of([TEXTS])
@@ -37,9 +38,10 @@ KEYS = keys_of([TEXTS])
 
 def splits(folder: Path, sources: Any, seed: int = 1, **chosen: Any) -> dict[str, list[str]]:
     data = Data(train=sources, **chosen.pop("data", {}))
-    raw = fetch(data, resolve_inputs(data), folder / "fetch", poll=lambda: None)
+    raw = fetch(data, resolve_inputs(data), folder / "fetch")
     rules = TextClassification.create(data.columns, Model(), Train())
-    rows = clean(Clean(**chosen), data, seed, rules, raw, folder / "clean", poll=lambda: None)
+    settings = settings_of(clean=Clean(**chosen), data=data, seed=seed)
+    rows = clean(settings, rules, raw, folder / "clean")
     return {
         split: [text for batch in stream(path) for text in batch.column("text").to_pylist()]
         for split, path in rows.tables.items()

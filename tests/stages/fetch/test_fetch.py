@@ -11,6 +11,7 @@ import pytest
 from job.data.arrow import stream
 from job.data.artifacts import FILE, RawRows
 from job.errors import InputMissing, Stopped
+from job.runtime.stop import polling
 from job.settings import Data
 from job.stages.fetch import fetch, resolve_inputs
 from job.store import open_store
@@ -45,7 +46,7 @@ def test_sources_keep_their_order_and_their_weight(tmp_path: Path) -> None:
     train = [{"uri": str(tmp_path / "z.txt"), "weight": 2}, str(tmp_path / "many")]
     data = make(train=train, test=str(tmp_path / "test.txt"))
     inputs = resolve_inputs(data)
-    raw = fetch(data, inputs, tmp_path / "scratch", poll=nothing)
+    raw = fetch(data, inputs, tmp_path / "scratch")
     assert [Path(name).name for name in raw.files] == ["z.txt", "a.txt", "b.txt", "test.txt"]
     assert raw.weights == (2, 1, 1, 1)
     assert texts_of(raw) == ["z", "a", "b"] and texts_of(raw, "test") == ["t"]
@@ -70,7 +71,7 @@ def test_a_local_file_that_changed_since_it_was_frozen(tmp_path: Path, gone: boo
     inputs = resolve_inputs(data)
     path.unlink() if gone else write(path, "b")
     with pytest.raises(InputMissing, match="no more" if gone else "changed") as caught:
-        fetch(data, inputs, tmp_path / "scratch", poll=nothing)
+        fetch(data, inputs, tmp_path / "scratch")
     assert caught.value.exit_code == 66
 
 
@@ -78,7 +79,7 @@ def test_a_limit_counts_rows_of_each_split(tmp_path: Path) -> None:
     one = write(tmp_path / "a.csv", "text", "1", "2,", "3", "4")
     two = write(tmp_path / "b.csv", "text", *map(str, range(20_000)))
     data = make(train=[str(one), str(two)], test=str(two))
-    raw = fetch(data, resolve_inputs(data), tmp_path / "scratch", poll=nothing, limit=3)
+    raw = fetch(data, resolve_inputs(data), tmp_path / "scratch", limit=3)
     assert (raw.read, raw.bad) == ({"train": 3, "test": 3}, {"train": 1, "test": 0})
     assert texts_of(raw) == ["1", "3"] and texts_of(raw, "test") == ["0", "1", "2"]
 
@@ -94,8 +95,8 @@ def test_poll_stops_in_the_middle_of_a_file(tmp_path: Path) -> None:
             raise Stopped("stop")
 
     data = make(train=str(path))
-    with pytest.raises(Stopped):
-        fetch(data, resolve_inputs(data), tmp_path / "scratch", poll=poll)
+    with pytest.raises(Stopped), polling(poll):
+        fetch(data, resolve_inputs(data), tmp_path / "scratch")
     assert calls == 5
 
 
@@ -103,7 +104,7 @@ def test_rows_know_their_file(tmp_path: Path) -> None:
     write(tmp_path / "d/a.csv", "text", "1")
     write(tmp_path / "d/b.csv", "text", "2")
     data = make(train=f"{tmp_path / 'd'}/")
-    raw = fetch(data, resolve_inputs(data), tmp_path / "scratch", poll=nothing)
+    raw = fetch(data, resolve_inputs(data), tmp_path / "scratch")
     batches = [batch for path in raw.tables["train"] for batch in stream(path)]
     assert [Path(raw.files[b.column(FILE)[0].as_py()]).name for b in batches] == ["a.csv", "b.csv"]
 
@@ -114,7 +115,7 @@ def test_objects_are_downloaded_and_deleted_after_use(tmp_path: Path, bucket: st
         store.put(f"d/{i}.txt.gz", gzip.compress(f"row {i}\n".encode()))
     data = make(train=f"{bucket}/d/*.txt.gz", test=f"{bucket}/d/0.txt.gz")
     inputs = resolve_inputs(data)
-    raw = fetch(data, inputs, tmp_path / "scratch", poll=nothing)
+    raw = fetch(data, inputs, tmp_path / "scratch")
     assert texts_of(raw) == [f"row {i}" for i in range(8)] and texts_of(raw, "test") == ["row 0"]
     assert raw.files[0] == f"{bucket}/d/0.txt.gz"
     assert not list((tmp_path / "scratch").glob("download-*"))
@@ -131,7 +132,7 @@ def test_an_object_that_changed_since_it_was_frozen(
     inputs = resolve_inputs(data)
     store.delete(["d/b.txt"]) if gone else store.put("d/b.txt", b"two\n")
     with pytest.raises(InputMissing, match=r"d/b\.txt.*no more") as caught:
-        fetch(data, inputs, tmp_path / "scratch", poll=nothing)
+        fetch(data, inputs, tmp_path / "scratch")
     assert caught.value.exit_code == 66
 
 
@@ -150,6 +151,6 @@ def test_with_a_limit_one_file_is_downloaded_at_a_time(
 
     monkeypatch.setattr(S3Store, "download", download)
     data = make(train=f"{bucket}/*.txt")
-    raw = fetch(data, resolve_inputs(data), tmp_path / "scratch", poll=nothing, limit=3)
+    raw = fetch(data, resolve_inputs(data), tmp_path / "scratch", limit=3)
     assert texts_of(raw) == ["a1", "a2", "b1"]
     assert asked == ["a.txt", "b.txt"]

@@ -33,7 +33,7 @@ def read(
 ) -> RawRows:
     train = [str(path) for path in (source if isinstance(source, list) else [source])]
     settings = Data(train=train, **data)
-    return fetch(settings, resolve_inputs(settings), scratch, poll=lambda: None, limit=limit)
+    return fetch(settings, resolve_inputs(settings), scratch, limit=limit)
 
 
 def rows_of(raw: RawRows) -> list[dict[str, Any]]:

@@ -14,16 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.data.arrow import stream
-from job.data.artifacts import FILE, LINE, RawRows
+from job.data.artifacts import FILE, LINE, RawRows, inputs_from_json, inputs_to_json
 from job.errors import DataError, InputMissing
-from job.runs import record as runs
 from job.settings import Data
 from job.stages.fetch import fetch, pairing, resolve_inputs
 from job.store import open_store
 
 
 def read(data: Data, scratch: Path, limit: int | None = None) -> RawRows:
-    return fetch(data, resolve_inputs(data), scratch, poll=lambda: None, limit=limit)
+    return fetch(data, resolve_inputs(data), scratch, limit=limit)
 
 
 def rows_of(raw: RawRows) -> list[tuple[int, str, str]]:
@@ -119,13 +118,13 @@ def test_files_in_a_bucket_are_both_frozen(bucket: str, tmp_path: Path) -> None:
         ("a.de", False),
         ("a.en", True),
     ]
-    assert runs.inputs_from_json(runs.inputs_to_json(inputs, {})) == inputs
+    assert inputs_from_json(inputs_to_json(inputs, {})) == inputs
     assert inputs.identities()[1][-1] == "target"
-    raw = fetch(data, inputs, tmp_path / "s", poll=lambda: None)
+    raw = fetch(data, inputs, tmp_path / "s")
     assert rows_of(raw) == [(1, "eins", "one"), (2, "zwei", "two")]
     store.put("in/a.en", b"ONE\nTWO\n")
     with pytest.raises(InputMissing, match=r"a\.en"):
-        fetch(data, inputs, tmp_path / "again", poll=lambda: None)
+        fetch(data, inputs, tmp_path / "again")
 
 
 def test_the_columns_are_named_as_the_roles_are(tmp_path: Path) -> None:

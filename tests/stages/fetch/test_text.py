@@ -24,7 +24,7 @@ def read(path: Path, content: bytes | str, **data: Any) -> RawRows:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     chosen = Data(train=str(path), **data)
     inputs = resolve_inputs(chosen)
-    return fetch(chosen, inputs, path.parent / "scratch", poll=lambda: None)
+    return fetch(chosen, inputs, path.parent / "scratch")
 
 
 def rows_of(raw: RawRows) -> list[dict[str, Any]]:

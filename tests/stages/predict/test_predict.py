@@ -21,11 +21,11 @@ from transformers import (
 )
 
 from job import tasks
+from job.batching.limits import Limits
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.data.artifacts import FILE, LINE
 from job.demo import tickets
-from job.scoring import Limits
 from job.settings import Columns, Data, Encode, Evaluate, Generation, Model, Settings
 from job.stages.predict import Predictor
 from tests.support.samples import tiny_bert
@@ -50,7 +50,7 @@ def asked(predictor: Predictor, rows: dict[str, list[str]]) -> dict[str, list[An
     count = len(next(iter(rows.values())))
     origin = {FILE: pa.array([0] * count, pa.int32()), LINE: pa.array(range(count), pa.int64())}
     assert predictor.task.problems(predictor.task.completed(rows)) == [None] * count
-    table = predictor.predict(MappedTable.of(pa.table({**rows, **origin})), poll=lambda: None)
+    table = predictor.predict(MappedTable.of(pa.table({**rows, **origin})))
     return dict(table.to_pydict())
 
 

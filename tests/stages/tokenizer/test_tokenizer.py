@@ -31,12 +31,12 @@ Make = Callable[..., tuple[Any, dict[str, Any], Path]]
 def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     folder = tmp_path_factory.mktemp("rows")
     table = cleaned({"text": TEXTS}, folder / "rows.arrow")
-    rows = CleanRows({"train": table}, {"train": len(TEXTS)}, folder / "q", {})
+    rows = CleanRows({"train": table}, (), {"train": len(TEXTS)}, folder / "q", {})
 
     def train(other: Any = None, **settings: Any) -> tuple[Any, dict[str, Any], Path]:
         target = tmp_path_factory.mktemp("tokenizer")
         chosen = Tokenizer(**{"vocab_size": 600, **settings})
-        found = train_tokenizer(chosen, rows, other, target, poll=lambda: None)
+        found = train_tokenizer(chosen, rows, other, target)
         return AutoTokenizer.from_pretrained(target), found, target
 
     return train

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from job.batching.limits import Limits
 from job.batching.padding import Padding
 from job.checkpoint import catalog as checkpoint
 from job.data.arrow import MappedTable
@@ -22,8 +23,7 @@ from job.data.artifacts import Dataset
 from job.demo import tickets
 from job.errors import Diverged, SettingsError, Stopped
 from job.models import Place
-from job.runtime.device import StopSignal
-from job.scoring import Limits
+from job.runtime.stop import StopSignal
 from job.settings import Checkpoint, Columns, Evaluate, Lora, Model, Runtime, Train
 from job.settings.tree import Log
 from job.stages.train import Given, Home, TrainSettings, train

@@ -11,11 +11,11 @@ import pytest
 from accelerate.state import AcceleratorState
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from job.batching.limits import Limits
 from job.batching.padding import Padding
 from job.data.artifacts import Dataset
 from job.models import Place
-from job.runtime.device import StopSignal
-from job.scoring import Limits
+from job.runtime.stop import StopSignal
 from job.settings import Checkpoint, Columns, Encode, Evaluate, Model, Runtime, Train
 from job.settings.tree import Log
 from job.stages.evaluate import evaluate
@@ -54,7 +54,7 @@ def test_32_real_pairs_are_learned_by_heart(
     given = _given(task, tokenizer, model, tmp_path)
     folder = train(given).folder
     scores = evaluate(
-        Model(), RUNTIME, task, tokenizer, Place("", folder, ""), given.dataset, given.limits, tmp_path, poll=lambda: None
+        Model(), RUNTIME, task, tokenizer, Place("", folder, ""), given.dataset, given.limits, tmp_path
     )  # fmt: skip
     print(task.name, kind, scores.results)
     assert scores.results[metric] >= 95

@@ -13,10 +13,9 @@ import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 from job.batching.padding import Padding
-from job.commands.check import check
+from job.commands.check import plan
 from job.data.arrow import MappedTable
 from job.errors import DataError, SettingsError
-from job.runtime.device import StopSignal
 from job.settings import Data, Encode, Train, load
 from job.tasks.base import FIXED, Scored
 from job.tasks.language_modeling import IGNORED
@@ -316,9 +315,9 @@ def test_a_conll_file_becomes_a_published_tagger(bert: Path, tmp_path: Path) -> 
         "FINETUNE_TRAIN__LEARNING_RATE": "5e-3",
         "FINETUNE_DATA__MAX_BAD_FRACTION": "0.05",
     }
-    plan = "\n".join(check(load(env).settings, StopSignal(30)))
-    assert "labels: B-LOC" in plan
-    assert "tokens     a row" in plan
+    said = "\n".join(plan(load(env).settings))
+    assert "labels: B-LOC" in said
+    assert "tokens     a row" in said
     done = finetune("run", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert '"labels": 1' in done.stderr, "the repaired one"

@@ -1,0 +1,61 @@
+"""A worker process: does a command's work, and leaves its outcome for the supervisor."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from job import commands, telemetry
+from job.commands.failures import bug, known
+from job.errors import PeerLost, Stopped
+from job.runtime.stop import StopSignal, die_with_parent, polling
+from job.settings import load
+
+
+def work(outcome_file: str, name: str, arguments: list[str]) -> NoReturn:
+    """Run the command `name` in this process, write its outcome, and end."""
+    die_with_parent()
+    command = commands.find(name)
+    settings = load(os.environ, arguments, rules=command.rules).settings
+    stop = StopSignal(settings.runtime.grace_seconds)
+    stop.install()
+    telemetry.set_up(settings.log)
+    outcome: dict[str, Any]
+    try:
+        with polling(stop.poll):
+            result = command.resolve()(settings, stop)
+        outcome = {"exit_code": 0, "result": result.facts, "lines": result.lines}
+    except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
+        outcome = failure(error) | {"again": _again(error, stop)}
+    with suppress(OSError):  # on a full disk the exit code alone has to do
+        Path(outcome_file).write_text(json.dumps(outcome))
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # a return would wait for the threads of pools: a stop in the middle of a download, for
+    # s3transfer's, which wait for the store's next bytes
+    os._exit(int(outcome["exit_code"]))
+
+
+def failure(error: Exception) -> dict[str, Any]:
+    """Log the error and name it; a traceback only where it is a bug."""
+    named = known(error)
+    if named is None:
+        named = bug(error)
+        telemetry.log.error(named.message, exc_info=error)
+    else:
+        telemetry.log.error(str(named), extra={"fields": {"exit_code": named.exit_code}})
+    return {"exit_code": named.exit_code, "error": type(named).__name__, "message": str(named)}
+
+
+def _again(error: Exception, stop: StopSignal) -> bool:
+    """Whether this pod stays for the next attempt: another was lost, or told to stop."""
+    named = known(error)
+    if isinstance(named, PeerLost):
+        return named.again
+    return isinstance(named, Stopped) and not stop.raised

@@ -1,0 +1,40 @@
+"""The rules of rows without targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from job.tasks.base import KEPT, Columns, Task
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The rules of rows without targets: the task's, with columns that are carried along."""
+
+    task: Task
+    keep: tuple[str, ...]
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The columns of the task's roles but its targets, and those to keep."""
+        roles = {r: c for r, c in self.task.columns.items() if r not in self.task.targets}
+        return {**roles, **{KEPT + name: name for name in self.keep}}
+
+    @property
+    def text_roles(self) -> tuple[str, ...]:
+        """The task's, without its targets."""
+        return tuple(role for role in self.task.text_roles if role in self.columns)
+
+    @property
+    def verbatim_roles(self) -> tuple[str, ...]:
+        """The task's."""
+        return self.task.verbatim_roles
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """What the task finds wrong with a row that has some target."""
+        return self.task.problems(self.task.completed(rows))
+
+    def labels_of(self, rows: Columns) -> list[list[str]]:
+        """None."""
+        return [[] for _ in next(iter(rows.values()))]

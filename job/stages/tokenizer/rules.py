@@ -1,0 +1,28 @@
+"""The rules of rows that a tokenizer is trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from job.tasks.base import Columns
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The rules of rows that a tokenizer is trained on: a text, and nothing else."""
+
+    columns: dict[str, str]
+    text_roles: ClassVar[tuple[str, ...]] = ("text",)
+    verbatim_roles: ClassVar[tuple[str, ...]] = ()
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """A row needs a text."""
+        return ["no text" if text is None else None for text in rows["text"]]
+
+    def labels_of(self, rows: Columns) -> list[list[str]]:
+        """None."""
+        return [[] for _ in rows["text"]]
