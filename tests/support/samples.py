@@ -22,8 +22,14 @@ ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 
 
-def tiny_bert(folder: Path, texts: Iterable[str], *, seed: int = 0) -> Path:
-    """A BERT of two narrow layers with random weights, and a WordPiece tokenizer of these texts."""
+def tiny_bert(
+    folder: Path, texts: Iterable[str], *, seed: int = 0, words: Iterable[str] = ()
+) -> Path:
+    """A BERT of two narrow layers with random weights, and a WordPiece tokenizer of these texts.
+
+    Args:
+        words: the vocabulary, where it must be the same each time: training one breaks ties by chance.
+    """
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -33,7 +39,11 @@ def tiny_bert(folder: Path, texts: Iterable[str], *, seed: int = 0) -> Path:
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False)
-    backend.train_from_iterator(texts, trainer)
+    if vocabulary := {word: number for number, word in enumerate(words)}:
+        backend.model = models.WordPiece(vocabulary, unk_token="[UNK]")
+        backend.add_special_tokens(special)
+    else:
+        backend.train_from_iterator(texts, trainer)
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
