@@ -35,6 +35,7 @@ from job.stages.evaluate import Scores, evaluate
 from job.stages.publish import Published, publish, push, read_back
 from job.stages.train import Given, Home, Trained, TrainSettings, train
 from job.stages.train.history import merged
+from job.store import layout
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
 from job.telemetry import event, figures, milestone
@@ -98,7 +99,7 @@ def _record(run: Run, world: World, error: JobError) -> None:
 def _prepare(attempt: Attempt) -> Result:
     _, dataset = preparation.dataset(attempt)
     store, name = attempt.run.store, attempt.settings.name
-    key = f"{name}/datasets/{dataset.fingerprint}"
+    key = layout.dataset(name, dataset.fingerprint)
     return Result({"dataset": mask(join(store.uri, key))})
 
 
@@ -144,8 +145,7 @@ def _follow(attempt: Attempt) -> Result:
     folder = attempt.scratch / "dataset"
 
     def fetch() -> str:
-        key = f"{settings.name}/datasets/{fingerprint}"
-        fetch_artifact(attempt.run.store, key, folder)
+        fetch_artifact(attempt.run.store, layout.dataset(settings.name, fingerprint), folder)
         return str(folder)
 
     dataset = encode.opened(Path(world.here("dataset", fetch)), fingerprint)

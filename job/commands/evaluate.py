@@ -10,6 +10,7 @@ from typing import Any
 from job import prepare
 from job.errors import Absent
 from job.models.trained import find_learned
+from job.runs import identity
 from job.runs.attempt import probed
 from job.runs.results import Result, headline
 from job.runtime.scratch import scratch_folder
@@ -18,6 +19,7 @@ from job.settings import Settings, recorded
 from job.stages.encode import Encoder, held_out
 from job.stages.evaluate import evaluate
 from job.stages.fetch import resolve_inputs
+from job.store import layout
 from job.store.commit import commit, load
 from job.telemetry import event
 from job.uris import join, mask
@@ -34,7 +36,7 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         inputs = resolve_inputs(settings.data)
         learned = find_learned(settings, scratch)
         settings, base = learned.settings, learned.base
-        key = f"{settings.name}/evaluations/{learned.identity(inputs, 'evaluate')}"
+        key = layout.evaluation(settings.name, identity.evaluation(settings, inputs, base))
         place = mask(join(store.uri, key))
         try:
             scores = load(store, key).meta["results"]

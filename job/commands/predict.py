@@ -26,6 +26,7 @@ from job.data.artifacts import (
 )
 from job.errors import Absent, Conflict, SettingsError
 from job.models.trained import Learned, find_learned
+from job.runs import identity
 from job.runs.attempt import probed
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
@@ -34,7 +35,7 @@ from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.stages.predict import Parts, Predictor
 from job.stages.predict.rules import Questions
-from job.store import Store
+from job.store import Store, layout
 from job.tasks.base import KEPT
 from job.telemetry import progress
 from job.uris import join, mask
@@ -57,7 +58,7 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         key, inputs = _frozen(store, learned, resolve_inputs(asked.data))
         rows = prepare.rows(asked, Questions(task, asked.predict.keep), inputs, scratch)
         with suppress(Conflict):  # another pod's is the same
-            store.put(f"{key}/quarantine.jsonl", rows.quarantine.read_bytes(), if_absent=True)
+            store.put(f"{key}/{layout.QUARANTINE}", rows.quarantine.read_bytes(), if_absent=True)
         parts = Parts(store, key, asked.predict, rows.rows["test"])
         todo = parts.todo()
         _write(parts, todo, replace(learned, task=task), rows)
@@ -112,16 +113,16 @@ def _frozen(store: Store, learned: Learned, inputs: Inputs) -> tuple[str, Inputs
     settings = learned.settings
     wanted = {"model": learned.base.place.identity, "shard_rows": str(settings.predict.shard_rows)}
     wanted |= {"format": settings.predict.format, "keep": json.dumps(settings.predict.keep)}
-    identity = learned.identity(Inputs(()), "evaluate")
-    name = settings.run_id or learned.identity(inputs, "evaluate", "predict")
-    key = f"{settings.name}/predictions/{name}"
-    mine = inputs_to_json(inputs, {**wanted, "identity": identity})
+    wanted["identity"] = identity.predictor(settings, learned.base)
+    name = settings.run_id or identity.predictions(settings, inputs, learned.base)
+    key = layout.predictions(settings.name, name)
+    mine = inputs_to_json(inputs, wanted)
     try:
-        before = json.loads(store.get(f"{key}/inputs.json"))
+        before = json.loads(store.get(f"{key}/{layout.INPUTS}"))
     except Absent:
         with suppress(Conflict):
-            store.put(f"{key}/inputs.json", canonical_json(mine), if_absent=True)
-        before = json.loads(store.get(f"{key}/inputs.json"))
+            store.put(f"{key}/{layout.INPUTS}", canonical_json(mine), if_absent=True)
+        before = json.loads(store.get(f"{key}/{layout.INPUTS}"))
     if before["model"] != mine["model"]:
         changed = [name for name, value in mine["model"].items() if before["model"][name] != value]
         raise SettingsError(

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from job import models, prepare
-from job.data.artifacts import fingerprint
 from job.errors import Absent
 from job.models.reading import quiet_libraries
+from job.runs import identity
 from job.runs.attempt import probed
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
-from job.settings import Settings, relevant
+from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.stages.tokenizer import train_tokenizer
 from job.stages.tokenizer.rules import Texts
+from job.store import layout
 from job.store.commit import commit, load
 from job.telemetry import event
 from job.uris import join, mask
@@ -34,9 +35,7 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     with scratch_folder(settings.runtime) as scratch:
         store = probed(settings)
         inputs = resolve_inputs(settings.data)
-        values = relevant(settings)
-        decides = [values.get(section) for section in ("data", "clean", "tokenizer")]
-        key = f"{settings.name}/tokenizers/{fingerprint([inputs.identities(), *decides])}"
+        key = layout.tokenizer(settings.name, identity.tokenizer(settings, inputs))
         facts = {"tokenizer": mask(join(store.uri, key))}
         try:
             load(store, key)

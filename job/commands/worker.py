@@ -20,18 +20,7 @@ from job.settings import load
 def work(outcome_file: str, name: str, arguments: list[str]) -> NoReturn:
     """Run the command `name` in this process, write its outcome, and end."""
     die_with_parent()
-    command = commands.find(name)
-    settings = load(os.environ, arguments, rules=command.rules).settings
-    stop = StopSignal(settings.runtime.grace_seconds)
-    stop.install()
-    telemetry.set_up(settings.log)
-    outcome: dict[str, Any]
-    try:
-        with polling(stop.poll):
-            result = command.resolve()(settings, stop)
-        outcome = {"exit_code": 0, "result": result.facts, "lines": result.lines}
-    except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
-        outcome = failure(error) | {"again": _again(error, stop)}
+    outcome = _outcome(name, arguments)
     with suppress(OSError):  # on a full disk the exit code alone has to do
         Path(outcome_file).write_text(json.dumps(outcome))
     logging.shutdown()
@@ -40,6 +29,22 @@ def work(outcome_file: str, name: str, arguments: list[str]) -> NoReturn:
     # a return would wait for the threads of pools: a stop in the middle of a download, for
     # s3transfer's, which wait for the store's next bytes
     os._exit(int(outcome["exit_code"]))
+
+
+def _outcome(name: str, arguments: list[str]) -> dict[str, Any]:
+    stop: StopSignal | None = None
+    try:
+        command = commands.find(name)
+        settings = load(os.environ, arguments, rules=command.rules).settings
+        stop = StopSignal(settings.runtime.grace_seconds)
+        stop.install()
+        telemetry.set_up(settings.log)
+        with polling(stop.poll):
+            result = command.resolve()(settings, stop)
+        return {"exit_code": 0, "result": result.facts, "lines": result.lines}
+    except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
+        stopped = stop is not None and stop.raised
+        return failure(error) | {"again": _again(error, stopped=stopped)}
 
 
 def failure(error: Exception) -> dict[str, Any]:
@@ -53,9 +58,9 @@ def failure(error: Exception) -> dict[str, Any]:
     return {"exit_code": named.exit_code, "error": type(named).__name__, "message": str(named)}
 
 
-def _again(error: Exception, stop: StopSignal) -> bool:
+def _again(error: Exception, *, stopped: bool) -> bool:
     """Whether this pod stays for the next attempt: another was lost, or told to stop."""
     named = known(error)
     if isinstance(named, PeerLost):
         return named.again
-    return isinstance(named, Stopped) and not stop.raised
+    return isinstance(named, Stopped) and not stopped

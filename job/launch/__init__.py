@@ -21,8 +21,8 @@ from job.launch import manifest
 from job.launch.follow import Followed, report_of
 from job.launch.record import Decision, Launched, Record, decide
 from job.monitors.report import Report
+from job.runs import identity
 from job.runs.attempt import probed
-from job.runs.identity import identity
 from job.runs.record import Run, State, runs_of, state_of
 from job.runs.results import Result
 from job.runtime.stop import StopSignal
@@ -103,7 +103,7 @@ class _Launcher:
     def _decide(self) -> tuple[Decision, str]:
         settings = self.settings
         inputs = resolve_inputs(settings.data)
-        wanted = identity(settings, inputs, manifest.image(self.body))
+        wanted = identity.launch(settings, inputs, manifest.image(self.body))
         release = str(settings.launch.release)
         base = manifest.base_id(self.cluster.namespace, release, wanted)
         last = self._last()

@@ -10,10 +10,10 @@ from contextlib import suppress
 from job.cluster import Cluster, Object, Resource, ended
 from job.errors import Absent, ClusterError, RunFailed, StoreError
 from job.monitors.cluster import InCluster
-from job.monitors.report import FILE, Report
+from job.monitors.report import Report
 from job.runs.record import State, state_of
 from job.runtime.stop import StopSignal
-from job.store import Store
+from job.store import Store, layout
 from job.telemetry import event, warn
 
 
@@ -54,7 +54,7 @@ class Followed:
                     return state
                 raise RunFailed(f"{self.resource.plural}/{self.name} was deleted", deleted=True)
             end = ended(body)
-            self._relay(store, f"{model}/runs/{run_id}/{FILE}")
+            self._relay(store, f"{layout.run(model, run_id)}/{layout.PROGRESS}")
             if end is None:
                 self._rest(stop, every)
                 continue
@@ -94,7 +94,7 @@ class Followed:
 def report_of(store: Store, model: str, run_id: str) -> Report | None:
     """A run's progress as it is now; None where there is none to be read."""
     try:
-        return Report.read(store.get(f"{model}/runs/{run_id}/{FILE}"))
+        return Report.read(store.get(f"{layout.run(model, run_id)}/{layout.PROGRESS}"))
     except (StoreError, ValueError, KeyError, TypeError):
         return None
 

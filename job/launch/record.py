@@ -12,7 +12,7 @@ from itertools import count
 from job.errors import Absent, Conflict, Torn
 from job.runs.record import State
 from job.settings import Launch
-from job.store import Store
+from job.store import Store, layout
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Record:
         Raises:
             Torn: it is no record.
         """
-        self._store, self._key = store, f"{model}/launches/{namespace}.{release}.json"
+        self._store, self._key = store, layout.launch(model, namespace, release)
         self._model, self._namespace, self._release = model, namespace, release
         self._tag: str | None = None
         self.last: Launched | None = None

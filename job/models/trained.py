@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from job import models, tasks
-from job.data.artifacts import Inputs, fingerprint
 from job.errors import SettingsError
 from job.models import Place
 from job.models.base import Base, base_in
 from job.models.reading import quiet_libraries
-from job.settings import Settings, relevant
+from job.settings import Settings
 from job.tasks.base import Task
 from job.uris import mask
 
@@ -40,19 +39,6 @@ class Learned:
     base: Base
     task: Task
     """Not fitted: `Task.learned` does that."""
-
-    def identity(self, inputs: Inputs, *sections: str) -> str:
-        """What decides what the model makes of these inputs: 16 hex digits."""
-        values = relevant(self.settings)
-        return fingerprint(
-            [
-                inputs.identities(),
-                self.base.place.identity,
-                models.tokenizer_sha256(self.base.tokenizer),
-                self.base.max_length,
-                [values.get(name) for name in ("task", "data", "clean", "encode", *sections)],
-            ]
-        )
 
 
 def find_learned(settings: Settings, scratch: Path) -> Learned:

@@ -14,11 +14,11 @@ from job.cluster import Cluster, Resource
 from job.errors import JobError
 from job.monitors.cluster import InCluster
 from job.monitors.kubeflow import to_trainer
-from job.monitors.report import FILE, Report
+from job.monitors.report import Report
 from job.monitors.reporter import Reporter
 from job.runtime.stop import StopSignal
 from job.settings import Settings
-from job.store import Store
+from job.store import Store, layout
 from job.telemetry import log, watched
 
 
@@ -28,7 +28,7 @@ def reporting(
 ) -> Iterator[None]:
     """Report the progress of a run's attempt, within; the first process of a world does."""
     sinks: list[Callable[[Report], None]] = [
-        lambda report: _ignore(store.put(f"{prefix}/{FILE}", report.json()))
+        lambda report: _ignore(store.put(f"{prefix}/{layout.PROGRESS}", report.json()))
     ]
     if settings.progress.annotate:
         resource, name = Resource.named(settings.progress.annotate)

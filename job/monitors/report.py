@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-FILE = "progress.json"
-
-
 KEPT = 20
 """Milestones that are kept; of many between two reports the last ones count."""
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from job import tasks
 from job.data.artifacts import CleanRows, Dataset, Inputs
 from job.errors import DataError, StoreError
+from job.runs import identity
 from job.runs.attempt import Attempt
-from job.runs.identity import dataset_fingerprint
 from job.settings import Settings
 from job.stages import encode
 from job.stages.clean import clean
 from job.stages.fetch import fetch
+from job.store import layout
 from job.tasks.base import RowRules, Task
 from job.telemetry import event
 
@@ -46,8 +47,8 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     """The run's data set: as it stands in the store already, or made and committed."""
     settings, run = attempt.settings, attempt.run
     task: Task = tasks.create(settings)
-    fingerprint = dataset_fingerprint(settings, attempt.inputs, attempt.base)
-    key = f"{settings.name}/datasets/{fingerprint}"
+    fingerprint = identity.dataset(settings, attempt.inputs, attempt.base)
+    key = layout.dataset(settings.name, fingerprint)
     folder = attempt.scratch / "dataset"
     found = encode.find(run.store, key, folder)
     if found is not None:
@@ -73,5 +74,5 @@ def _rows_or_quarantine(attempt: Attempt, task: Task) -> CleanRows:
     except DataError as error:
         if error.kept is not None:
             with suppress(StoreError):  # what is wrong with the data is what matters
-                attempt.run.store.upload(error.kept, attempt.run.key("quarantine.jsonl"))
+                attempt.run.store.upload(error.kept, attempt.run.key(layout.QUARANTINE))
         raise

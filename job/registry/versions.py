@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from job.store import Store
+from job.store import Store, layout
 from job.store.commit import MANIFEST
 
 
@@ -22,12 +22,12 @@ class Version:
     def of(cls, model: str, run_id: str, attempt: int) -> Version:
         """The version that an attempt publishes; two attempts never write the same one."""
         name = f"{run_id}-a{attempt}"
-        return cls(name, f"{model}/models/{name}")
+        return cls(name, layout.version(model, name))
 
 
 def find(store: Store, model: str, run_id: str) -> Version | None:
     """The version that an earlier attempt of the run published before it was killed."""
-    for item in store.list(f"{model}/models/{run_id}-a"):
+    for item in store.list(layout.version(model, f"{run_id}-a")):
         found = re.search(rf"/({re.escape(run_id)}-a\d+)/{MANIFEST}$", item.key)
         if found:
             return Version(found[1], item.key.removesuffix(f"/{MANIFEST}"))

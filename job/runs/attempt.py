@@ -14,21 +14,18 @@ from job.distributed.world import World
 from job.errors import InputMissing, Torn, before_recording
 from job.models.base import Base, _base, _place, _places, find_base
 from job.models.reading import quiet_libraries
-from job.runs.identity import default_run_id
+from job.runs import identity
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
-from job.store import Store, open_store
+from job.store import Store, layout, open_store
 from job.store.probe import probe_conditional_writes
 from job.telemetry import milestone
 from job.uris import mask
 
 if TYPE_CHECKING:
     pass
-
-
-INPUTS = "inputs.json"
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def probed(settings: Settings) -> Store:
     """The output's store, found to keep its word about conditional writes."""
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     if not settings.store.single_writer:
-        probe_conditional_writes(store, f"{settings.name}/runs")
+        probe_conditional_writes(store, layout.runs(settings.name))
     return store
 
 
@@ -72,7 +69,7 @@ def find_run(settings: Settings) -> tuple[Run, Inputs | None]:
         if settings.run_id:
             return Run.open(store, settings.name, settings.run_id, settings), None
         inputs = resolve_inputs(settings.data)
-        run_id = default_run_id(settings, inputs)
+        run_id = identity.run_id(settings, inputs)
         return Run.open(store, settings.name, run_id, settings), inputs
 
 
@@ -100,29 +97,41 @@ def begin(
         attempt=state.attempt,
         output=mask(settings.output),
     )
-    before = run.stored(INPUTS)
+    base, frozen = _frozen(settings, run, inputs, scratch)
+    world.tell("attempt", {"run_id": state.run_id, "attempt": state.attempt})
+    if world.processes > 1:
+        world.tell(f"base/{world.node}", _places(base))
+    return Attempt(settings, run, frozen, base, scratch, stop, world)
+
+
+def _frozen(
+    settings: Settings, run: Run, inputs: Inputs | None, scratch: Path
+) -> tuple[Base, Inputs]:
+    """The model and the inputs as the run's first attempt found them; this one may be the first.
+
+    Raises:
+        InputMissing: the model or the tokenizer is not the one that this run began with.
+    """
+    before = run.stored(layout.INPUTS)
     if before is None:
         inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing
     quiet_libraries()
     base = find_base(settings, scratch, _commit_of(before))
-    identity = {
+    model = {
         "name": mask(base.place.name),
         "identity": base.place.identity,
         "tokenizer": models.tokenizer_sha256(base.tokenizer),
     }
     if before is None and inputs is not None:
-        before = inputs_to_json(inputs, identity)
-        run.freeze(INPUTS, before)
-    elif before is not None and before["model"] != identity:
+        before = inputs_to_json(inputs, model)
+        run.freeze(layout.INPUTS, before)
+    elif before is not None and before["model"] != model:
         raise InputMissing(
-            f"the model or the tokenizer of {identity['name']} has changed since this run began",
+            f"the model or the tokenizer of {model['name']} has changed since this run began",
             hint="put the old files back, or give this run another FINETUNE_RUN_ID",
         )
     assert before is not None
-    world.tell("attempt", {"run_id": state.run_id, "attempt": state.attempt})
-    if world.processes > 1:
-        world.tell(f"base/{world.node}", _places(base))
-    return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
+    return base, inputs_from_json(before)
 
 
 def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) -> Attempt:
@@ -135,9 +144,9 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     told = world.hear("attempt")
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
-    before = run.stored(INPUTS)
+    before = run.stored(layout.INPUTS)
     if before is None:
-        raise Torn(f"{mask(store.uri)}/{run.key(INPUTS)} is not there yet", hint="try again")
+        raise Torn(f"{mask(store.uri)}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
 
     def find() -> list[dict[str, Any]]:
         return _places(find_base(settings, scratch, _commit_of(before)))

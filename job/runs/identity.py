@@ -1,4 +1,10 @@
-"""What makes two runs, data sets, predictions and launches the same: said once."""
+"""What makes two runs, data sets, evaluations, predictions, tokenizers and launches the same.
+
+Each is a fingerprint over everything that decides the result, and over nothing else: package
+versions are no part of any, since a release must not prepare, train and score everything again; for
+the same reason a setting counts only where it differs from its default (`relevant`). What is hashed,
+and in which order, is therefore a contract with every store that holds earlier results.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +16,23 @@ from job.stages.encode import ENCODE_VERSION
 from job.store import resolve
 from job.uris import scheme_of
 
+ROWS = ("task", "data", "clean", "encode")
+"""The settings that decide which rows there are, and what they are as tokens."""
 
-def default_run_id(settings: Settings, inputs: Inputs) -> str:
-    """12 hex digits of the settings that matter and the data's identities."""
+
+def run_id(settings: Settings, inputs: Inputs) -> str:
+    """The id of a run that was given none: 12 hex digits."""
     return fingerprint([relevant(settings), inputs.identities()])[:12]
 
 
-def dataset_fingerprint(settings: Settings, inputs: Inputs, base: Base) -> str:
-    """What decides the encoded rows: the data, what is done to it, and the tokenizer.
-
-    Package versions are no part of it: a release must not prepare every data set again.
-    """
-    values = relevant(settings)
+def dataset(settings: Settings, inputs: Inputs, base: Base) -> str:
+    """Encoded rows: the data, what is done to it, and the tokenizer; 16 hex digits."""
     drawn = settings.clean.sample or any(source.weight % 1 for source in settings.data.train)
     return fingerprint(
         [
             ENCODE_VERSION,
             inputs.identities(),
-            [values.get(section) for section in ("task", "data", "clean", "encode")],
+            _sections(settings, *ROWS),
             [settings.model.problem_type, base.labels, base.max_length],
             models.tokenizer_sha256(base.tokenizer),
             settings.seed if drawn else None,
@@ -35,8 +40,31 @@ def dataset_fingerprint(settings: Settings, inputs: Inputs, base: Base) -> str:
     )
 
 
-def identity(settings: Settings, inputs: Inputs, image: str) -> str:
-    """What decides whether anything has changed: settings, data, a model in a bucket, and the image."""
+def tokenizer(settings: Settings, inputs: Inputs) -> str:
+    """A tokenizer that is trained on the inputs' texts; 16 hex digits."""
+    return fingerprint([inputs.identities(), *_sections(settings, "data", "clean", "tokenizer")])
+
+
+def evaluation(settings: Settings, inputs: Inputs, base: Base) -> str:
+    """The scores of a trained model on the inputs; 16 hex digits."""
+    return _use(settings, inputs, base, _sections(settings, *ROWS, "evaluate"))
+
+
+def predictions(settings: Settings, inputs: Inputs, base: Base) -> str:
+    """What a trained model predicts for the inputs; 16 hex digits.
+
+    Settings of PREDICT are no part of it: those that change the files are compared one by one.
+    """
+    return _use(settings, inputs, base, [*_sections(settings, *ROWS, "evaluate"), None])
+
+
+def predictor(settings: Settings, base: Base) -> str:
+    """What makes a prediction, whatever the rows: the model and how rows are put to it; 16 hex digits."""
+    return evaluation(settings, Inputs(()), base)
+
+
+def launch(settings: Settings, inputs: Inputs, image: str) -> str:
+    """Whether there is reason to train again: settings, data, a model in a bucket, and the image."""
     places = (settings.model.name, settings.model.tokenizer or "")
     files = [
         [item.key, item.identity]
@@ -45,3 +73,21 @@ def identity(settings: Settings, inputs: Inputs, image: str) -> str:
         for _, item in resolve(place.rstrip("/") + "/")
     ]
     return fingerprint([relevant(settings), inputs.identities(), files, image])
+
+
+def _use(settings: Settings, inputs: Inputs, base: Base, sections: list[object]) -> str:
+    return fingerprint(
+        [
+            inputs.identities(),
+            base.place.identity,
+            models.tokenizer_sha256(base.tokenizer),
+            base.max_length,
+            sections,
+        ]
+    )
+
+
+def _sections(settings: Settings, *names: str) -> list[object]:
+    """The values that are not left at their defaults, a mapping each; None where all are."""
+    values = relevant(settings)
+    return [values.get(name) for name in names]

@@ -17,7 +17,7 @@ from typing import Any
 from job.data.artifacts import canonical_json
 from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError
 from job.settings import Settings, recorded
-from job.store import Store, open_store
+from job.store import Store, layout, open_store
 from job.uris import mask
 
 STAGES = ("start", "encode", "train", "evaluate", "end")
@@ -71,10 +71,10 @@ class Run:
         Raises:
             SettingsError: the id belongs to a run with other settings.
         """
-        prefix = f"{name}/runs/{run_id}"
-        _same_settings(store, f"{prefix}/settings.json", recorded(settings), run_id)
+        prefix = layout.run(name, run_id)
+        _same_settings(store, f"{prefix}/{layout.SETTINGS}", recorded(settings), run_id)
         try:
-            data, tag = store.read(f"{prefix}/state.json")
+            data, tag = store.read(f"{prefix}/{layout.STATE}")
             return cls(store, prefix, settings, State(**json.loads(data)), tag)
         except Absent:
             state = State(run_id, began=time.time(), single_writer=settings.store.single_writer)
@@ -85,7 +85,7 @@ class Run:
     @classmethod
     def follow(cls, store: Store, name: str, run_id: str, settings: Settings, attempt: int) -> Run:
         """The run as ranks other than the first see it: they read, and never write the state."""
-        return cls(store, f"{name}/runs/{run_id}", settings, State(run_id, attempt=attempt), "")
+        return cls(store, layout.run(name, run_id), settings, State(run_id, attempt=attempt), "")
 
     @property
     def finished(self) -> bool:
@@ -94,7 +94,7 @@ class Run:
 
     def last_attempt(self) -> int:
         """The number of the attempt that began last, this one or another process's."""
-        return int(json.loads(self.store.get(self.key("state.json")))["attempt"])
+        return int(json.loads(self.store.get(self.key(layout.STATE)))["attempt"])
 
     def begin_attempt(self, bound: int) -> None:
         """Record a new attempt, before anything that could kill it is done.
@@ -144,12 +144,12 @@ class Run:
 
     def shrink(self, tokens: int) -> None:
         """Record that micro-batches of more than so many tokens do not fit; any rank may."""
-        self.store.put(self.key(f"limits/tokens-{tokens:012d}"), b"")
+        self.store.put(layout.token_limit(self.prefix, tokens), b"")
 
     def fitting(self, tokens: int) -> int:
         """The smallest limit that was recorded, if it is below `tokens`."""
-        first = next(iter(self.store.list(self.key("limits/tokens-"))), None)
-        return tokens if first is None else min(tokens, int(first.key.rpartition("-")[2]))
+        first = next(iter(self.store.list(layout.token_limits(self.prefix))), None)
+        return tokens if first is None else min(tokens, layout.tokens_of(first.key))
 
     def stored(self, name: str) -> dict[str, Any] | None:
         """What an earlier attempt froze under `name`; None where there is nothing yet."""
@@ -168,9 +168,9 @@ class Run:
             state = replace(self.state, **changes, nonce=uuid.uuid4().hex)
             data = json.dumps(asdict(state), indent=1).encode()
             if first:
-                self._tag = self.store.put(self.key("state.json"), data, if_absent=True)
+                self._tag = self.store.put(self.key(layout.STATE), data, if_absent=True)
             else:
-                self._tag = self.store.put(self.key("state.json"), data, if_tag=self._tag)
+                self._tag = self.store.put(self.key(layout.STATE), data, if_tag=self._tag)
             self.state = state
 
 
@@ -185,8 +185,9 @@ def states(settings: Settings) -> list[dict[str, Any]]:
             "FINETUNE_OUTPUT is not set", hint="name the s3://bucket/prefix or folder of the run"
         )
     store = open_store(settings.output, single_writer=settings.store.single_writer)
-    prefix = f"{settings.name}/runs/{settings.run_id + '/' if settings.run_id else ''}"
-    keys = [item.key for item in store.list(prefix) if item.key.endswith("/state.json")]
+    whole, run_id = layout.runs(settings.name), settings.run_id
+    prefix = f"{layout.run(settings.name, run_id) if run_id else whole}/"
+    keys = [item.key for item in store.list(prefix) if item.key.endswith(f"/{layout.STATE}")]
     if not keys:
         raise InputMissing(
             f"{mask(store.uri)}/{prefix}: no run there",
@@ -223,13 +224,12 @@ def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any
 
 def runs_of(store: Store, model: str, base: str) -> set[str]:
     """The ids of a model's runs that begin with `base`."""
-    prefix = f"{model}/runs/"
-    return {item.key.removeprefix(prefix).partition("/")[0] for item in store.list(prefix + base)}
+    return {layout.run_id_of(model, o.key) for o in store.list(layout.run(model, base))}
 
 
 def state_of(store: Store, model: str, run_id: str) -> State | None:
     """A run's state; None before its first attempt."""
     try:
-        return State(**json.loads(store.get(f"{model}/runs/{run_id}/state.json")))
+        return State(**json.loads(store.get(f"{layout.run(model, run_id)}/{layout.STATE}")))
     except Absent:
         return None

@@ -19,7 +19,7 @@ from job.errors import SettingsError
 from job.monitors import reporting
 from job.monitors.cluster import InCluster, annotated
 from job.monitors.prometheus import Exporter
-from job.monitors.report import FILE, Milestone, Report
+from job.monitors.report import Milestone, Report
 from job.monitors.reporter import Reporter
 from job.runtime.stop import StopSignal
 from job.settings import Settings
@@ -104,7 +104,7 @@ def test_a_job_that_is_gone_and_rights_that_are_missing(api: Api, tmp_path: Path
             figures(step=step)
             time.sleep(0.02)
     assert api.asked.count("PATCH jobs") == 1, "what is forbidden stays so"
-    report = Report.read(store.get(f"m/runs/r/{FILE}"))
+    report = Report.read(store.get("m/runs/r/progress.json"))
     assert (report.attempt, report.figures["step"]) == (3, 19)
 
 

@@ -1,0 +1,123 @@
+"""The tree that the job leaves in a store: every key of it, spelled here and nowhere else.
+
+    {model}/
+      datasets/{fingerprint}/
+      runs/{run_id}/           settings.json  inputs.json  state.json  progress.json
+                               metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
+        checkpoints/step-{step}/
+      models/{version}/
+      evaluations/{fingerprint}/
+      predictions/{run_id or fingerprint}/
+      tokenizers/{fingerprint}/
+      launches/{namespace}.{release}.json
+
+A name that ends in a slash above is an artifact: its files count once its manifest is there
+(`job.store.commit`). Keys are relative to the store's root; `model` is FINETUNE_NAME.
+"""
+
+from __future__ import annotations
+
+import re
+
+SETTINGS = "settings.json"
+"""What a run was started with; a version and an evaluation carry the same."""
+INPUTS = "inputs.json"
+"""What the first attempt, or the first pod that predicts, found to read; all others read exactly that."""
+STATE = "state.json"
+PROGRESS = "progress.json"
+QUARANTINE = "quarantine.jsonl"
+PROFILE = "profile.json"
+SCORES = "eval_results.json"
+PREDICTIONS = "predictions.parquet"
+CARD = "README.md"
+HISTORY = "metrics.jsonl"
+"""The metrics of all attempts, merged, beside a published model."""
+
+_STEP = re.compile(r"/step-(\d+)/manifest\.json$")
+_METRICS = re.compile(r"/metrics-(\d+)\.jsonl$")
+
+
+def dataset(model: str, fingerprint: str) -> str:
+    """An encoded data set."""
+    return f"{model}/datasets/{fingerprint}"
+
+
+def runs(model: str) -> str:
+    """What all runs of a model lie below."""
+    return f"{model}/runs"
+
+
+def run(model: str, run_id: str) -> str:
+    """What a run leaves besides its data set and its version; the names above lie below it."""
+    return f"{runs(model)}/{run_id}"
+
+
+def run_id_of(model: str, key: str) -> str:
+    """The run that a key below `runs` belongs to."""
+    return key.removeprefix(f"{runs(model)}/").partition("/")[0]
+
+
+def metrics(run: str, attempt: int) -> str:
+    """The metrics of one attempt."""
+    return f"{run}/metrics-{attempt:04d}.jsonl"
+
+
+def is_metrics(key: str) -> bool:
+    """Whether a key below a run is some attempt's metrics."""
+    return _METRICS.search(key) is not None
+
+
+def token_limits(run: str) -> str:
+    """How the keys of the recorded micro-batch limits begin; the smallest comes first in a listing."""
+    return f"{run}/limits/tokens-"
+
+
+def token_limit(run: str, tokens: int) -> str:
+    """The record that micro-batches of more tokens do not fit."""
+    return f"{token_limits(run)}{tokens:012d}"
+
+
+def tokens_of(key: str) -> int:
+    """The number of tokens that a recorded limit names."""
+    return int(key.rpartition("-")[2])
+
+
+def checkpoints(run: str) -> str:
+    """What a run's checkpoints lie below."""
+    return f"{run}/checkpoints"
+
+
+def checkpoint(checkpoints: str, step: int) -> str:
+    """The checkpoint of a step."""
+    return f"{checkpoints}/step-{step:08d}"
+
+
+def step_of(key: str) -> int | None:
+    """The step whose checkpoint's manifest a key is; None for any other key."""
+    match = _STEP.search(key)
+    return int(match[1]) if match else None
+
+
+def version(model: str, name: str) -> str:
+    """A published model."""
+    return f"{model}/models/{name}"
+
+
+def evaluation(model: str, fingerprint: str) -> str:
+    """The scores of a published model on some rows."""
+    return f"{model}/evaluations/{fingerprint}"
+
+
+def predictions(model: str, name: str) -> str:
+    """What a published model predicts for some rows, by run id or fingerprint."""
+    return f"{model}/predictions/{name}"
+
+
+def tokenizer(model: str, fingerprint: str) -> str:
+    """A trained tokenizer."""
+    return f"{model}/tokenizers/{fingerprint}"
+
+
+def launch(model: str, namespace: str, release: str) -> str:
+    """What a Helm release has launched last."""
+    return f"{model}/launches/{namespace}.{release}.json"

@@ -1,0 +1,102 @@
+"""What makes two results the same: pinned, since a release that changed it would retrain the world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from job.data.artifacts import Input, Inputs
+from job.models import Place
+from job.models.base import Base
+from job.runs import identity
+from job.settings import Clean, Data, Encode, Evaluate, Model, Runtime, Settings, Train
+from tests.support.samples import settings_of
+
+INPUTS = Inputs(
+    (
+        Input("train", "s3://raw/a.csv", 100, '"etag":100'),
+        Input("test", "s3://raw/b.csv", 10, '"other":10', target=True),
+    )
+)
+TOKENIZER = SimpleNamespace(backend_tokenizer=SimpleNamespace(to_str=lambda: "words"))
+BASE = Base(
+    Place("base", Path("base"), "sha256:ab"),
+    Place("base", Path("base"), "sha256:ab"),
+    config=cast("Any", None),
+    tokenizer=cast("Any", TOKENIZER),
+    max_length=128,
+    labels=("ham", "spam"),
+)
+
+
+def settings(**sections: Any) -> Settings:
+    given: dict[str, Any] = {
+        "name": "spam",
+        "output": "s3://models",
+        "data": Data(train="s3://raw/a.csv"),
+        "clean": Clean(lowercase=True),
+        "encode": Encode(max_length=128),
+        "model": Model(name="base"),
+    }
+    return settings_of(**{**given, **sections})
+
+
+def all_of(chosen: Settings, inputs: Inputs = INPUTS) -> dict[str, str]:
+    return {
+        "run": identity.run_id(chosen, inputs),
+        "dataset": identity.dataset(chosen, inputs, BASE),
+        "tokenizer": identity.tokenizer(chosen, inputs),
+        "evaluation": identity.evaluation(chosen, inputs, BASE),
+        "predictions": identity.predictions(chosen, inputs, BASE),
+        "predictor": identity.predictor(chosen, BASE),
+        "launch": identity.launch(chosen, inputs, "image:1"),
+    }
+
+
+def test_pinned() -> None:
+    assert all_of(settings()) == {
+        "run": "1e8bfb8cc897",
+        "dataset": "3784d5c263cf6d4b",
+        "tokenizer": "f1189802aa98abc3",
+        "evaluation": "54dccdd485416d77",
+        "predictions": "2b6d4ee5f79fbcb2",
+        "predictor": "ab0cc8007a46b7d6",
+        "launch": "73a8cfa1051afc53",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ({"output": "s3://elsewhere", "runtime": Runtime(nodes=2)}, set()),
+        ({"train": Train(epochs=5)}, {"run", "launch"}),
+        (
+            {"evaluate": Evaluate(n_best=5)},
+            {"run", "launch", "evaluation", "predictions", "predictor"},
+        ),
+        (
+            {"clean": Clean(lowercase=True, deduplicate=True)},
+            {"run", "dataset", "tokenizer", "evaluation", "predictions", "predictor", "launch"},
+        ),
+        ({"seed": 7}, {"run", "launch"}),
+    ],
+)
+def test_each_is_over_what_decides_it_and_nothing_else(
+    change: dict[str, Any], changed: set[str]
+) -> None:
+    before, after = all_of(settings()), all_of(settings(**change))
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_the_seed_decides_rows_that_are_drawn() -> None:
+    drawn = {"clean": Clean(sample=0.5)}
+    one, other = settings(**drawn), settings(**drawn, seed=7)
+    assert identity.dataset(one, INPUTS, BASE) != identity.dataset(other, INPUTS, BASE)
+
+
+def test_other_data_is_another_everything_but_the_predictor() -> None:
+    before, after = all_of(settings()), all_of(settings(), Inputs(INPUTS.files[:1]))
+    assert {name for name in before if before[name] == after[name]} == {"predictor"}
