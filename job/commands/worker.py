@@ -1,4 +1,4 @@
-"""A worker process: does a command's work, and leaves its outcome for the supervisor."""
+"""A worker process: does a command's work, and writes its outcome for the supervisor."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def work(outcome_file: str, name: str, arguments: list[str]) -> NoReturn:
             result = command.resolve()(settings, stop)
         outcome = {"exit_code": 0, "result": result.facts, "lines": result.lines}
     except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
-        outcome = failure(error) | {"again": _again(error, stop)}
+        outcome = failure(error) | {"again": _rejoins(error, stop)}
     with suppress(OSError):  # on a full disk the exit code alone has to do
         Path(outcome_file).write_text(json.dumps(outcome))
     logging.shutdown()
@@ -53,9 +53,9 @@ def failure(error: Exception) -> dict[str, Any]:
     return {"exit_code": named.exit_code, "error": type(named).__name__, "message": str(named)}
 
 
-def _again(error: Exception, stop: StopSignal) -> bool:
+def _rejoins(error: Exception, stop: StopSignal) -> bool:
     """Whether this pod stays for the next attempt: another was lost, or told to stop."""
     named = known(error)
     if isinstance(named, PeerLost):
-        return named.again
+        return named.rejoins
     return isinstance(named, Stopped) and not stop.raised

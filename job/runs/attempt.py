@@ -119,9 +119,9 @@ def begin(
             hint="put the old files back, or give this run another FINETUNE_RUN_ID",
         )
     assert before is not None
-    world.tell("attempt", {"run_id": state.run_id, "attempt": state.attempt})
+    world.rendezvous.publish("attempt", {"run_id": state.run_id, "attempt": state.attempt})
     if world.processes > 1:
-        world.tell(f"base/{world.node}", _places(base))
+        world.rendezvous.publish(f"base/{world.node}", _places(base))
     return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
 
 
@@ -132,7 +132,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
         PeerLost: the first rank is gone, or was not found in time.
     """
     quiet_libraries()
-    told = world.hear("attempt")
+    told = world.rendezvous.wait_for("attempt")
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
     before = run.stored(INPUTS)
@@ -142,7 +142,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     def find() -> list[dict[str, Any]]:
         return _places(find_base(settings, scratch, _commit_of(before)))
 
-    places = [_place(found) for found in world.here("base", find)]
+    places = [_place(found) for found in world.rendezvous.once_per_node("base", find)]
     tokenizer = models.load_tokenizer(places[1], settings.model)
     config = models.load_config(places[0], settings.model)
     base = _base(places[0], places[1], config, tokenizer, settings)
