@@ -45,7 +45,8 @@ class Watchdog:
             time.sleep(min(1.0, self.seconds / 4))
             if time.monotonic() > self._until:
                 log.error(
-                    f"{self._doing} stands still since {self.seconds:g} s; the stacks of all threads follow"
+                    f"{self._doing} has made no progress for {self.seconds:g} s; "
+                    "the stacks of all threads follow"
                 )
                 faulthandler.dump_traceback(all_threads=True)
                 os._exit(PeerLost.exit_code)
