@@ -84,8 +84,8 @@ def test_the_image_is_part_of_what_is_launched(tmp_path: Path, backend: str) -> 
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", json.dumps({"kind": "Job"})])
-def test_what_is_no_manifest(tmp_path: Path, text: str | None) -> None:
+def test_what_is_not_a_manifest(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "train.json").write_text(text)
-    with pytest.raises(SettingsError, match="is no manifest"):
+    with pytest.raises(SettingsError, match="is not a manifest"):
         manifest.read(str(tmp_path), "train")
