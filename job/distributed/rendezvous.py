@@ -28,7 +28,7 @@ LOG_SECONDS = 15.0
 
 
 class Rendezvous:
-    """The notes of one attempt; a world of one needs no store, and publishes to nobody."""
+    """The notes of one attempt; a world of one needs no store, and publishing does nothing."""
 
     def __init__(self, membership: Membership, peer_wait: float) -> None:
         """
@@ -97,7 +97,7 @@ class Rendezvous:
             return json.loads(store.get(name))
 
     def has(self, name: str) -> bool:
-        """Whether the note is there already.
+        """Whether the note has been published.
 
         Raises:
             PeerLost: rank 0 is gone, or was not found in time.

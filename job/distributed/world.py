@@ -89,7 +89,7 @@ class World:
         dist.all_reduce(torch.zeros(1), group=self._group)
 
     def end_training(self) -> None:
-        """Give the group up; what this rank does from here on it does alone."""
+        """Leave the group; from here on this rank works alone."""
         if self._group is not None:
             import torch.distributed as dist
 

@@ -113,7 +113,7 @@ class _Launcher:
         return decide(last, state, base, wanted, settings.launch, existing), wanted
 
     def _last(self) -> Launched | None:
-        """The last launch; where its launcher was killed, how its run ended is found out now."""
+        """The last launch; where its launcher was killed, how its run ended is looked up now."""
         last = self.record.last
         if last is None or last.failure:
             return last

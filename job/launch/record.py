@@ -1,4 +1,4 @@
-"""What a release has launched last, kept in the store, and whether there is reason to train again."""
+"""What a release launched last, kept in the store, and whether there is reason to train again."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def precision_of(precision: str, runtime: Runtime) -> str:
     gpu = has_gpu(runtime)
     if precision == "fp16" and not gpu:
         raise SettingsError(
-            "FINETUNE_TRAIN__PRECISION=fp16 needs a GPU and there is none",
+            "FINETUNE_TRAIN__PRECISION=fp16 needs a GPU, and there is none",
             hint="use bf16 or no",
         )
     if precision == "auto":

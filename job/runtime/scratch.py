@@ -21,7 +21,7 @@ def scratch_folder(runtime: Runtime) -> Iterator[Path]:
     The Hub's models stay in the user's own cache, beside the token, where that can be written to.
 
     Raises:
-        SettingsError: it cannot be made.
+        SettingsError: it cannot be created.
         DiskFull: there is no space for it.
     """
     base = Path(runtime.scratch or tempfile.gettempdir())
@@ -46,7 +46,7 @@ def scratch_folder(runtime: Runtime) -> Iterator[Path]:
 
 
 def _can_cache() -> bool:
-    """Whether huggingface_hub's own folder can be written to, or made."""
+    """Whether huggingface_hub's own folder can be written to, or created."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - as the Hub's own, it fails for no user
     folder = Path(base, "huggingface").absolute()
     nearest = next(path for path in (folder, *folder.parents) if os.access(path, os.F_OK))

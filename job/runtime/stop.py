@@ -79,6 +79,6 @@ class StopSignal:
 
 
 def die_with_parent() -> None:
-    """Have Linux kill this process when its supervisor is killed: nobody else would."""
+    """Have Linux kill this process when its supervisor is killed; nothing else would end it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

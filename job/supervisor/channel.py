@@ -21,7 +21,7 @@ class Kind(StrEnum):
     """What a message says."""
 
     HELLO = "hello"
-    """To pod 0: this pod is there (`node`)."""
+    """To pod 0: this pod (`node`) is ready."""
     ENDED = "ended"
     """To pod 0: this pod's workers lost a peer in an attempt."""
     START = "start"

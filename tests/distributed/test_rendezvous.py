@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -51,13 +52,13 @@ def test_a_later_attempt_reads_nothing_of_an_earlier_one() -> None:
 def test_one_rank_of_each_pod_makes_what_all_of_the_pod_get() -> None:
     made: list[int] = []
     ranks = world_of(4, processes=2)
-    ranks[0].publish("open", True)  # the store is there
+    ranks[0].publish("open", True)  # opens the store
 
     def make(rank: int) -> int:
         made.append(rank)
         return rank
 
-    got = [each.once_per_node("a", lambda r=rank: make(r)) for rank, each in enumerate(ranks)]  # type: ignore[misc]  # mypy cannot infer a default's type here
+    got = [each.once_per_node("a", partial(make, rank)) for rank, each in enumerate(ranks)]
     assert got == [0, 0, 2, 2]
     assert made == [0, 2]
 

@@ -30,7 +30,7 @@ def chart(tmp_path: Path, **values: object) -> Path:
 
 def ids_in(value: object) -> list[str]:
     if isinstance(value, list):
-        return [found for item in value for found in ids_in(item)]
+        return [run_id for item in value for run_id in ids_in(item)]
     if not isinstance(value, dict):
         return []
     own = value.get("annotations", {}).get(manifest.RUN_ID)
@@ -41,9 +41,9 @@ def ids_in(value: object) -> list[str]:
 def test_a_run_s_id_stands_everywhere_that_pods_read_it(tmp_path: Path, backend: str) -> None:
     body = manifest.read(str(chart(tmp_path, backend=backend, nodes=2)), "train")
     made = manifest.named(body, "team-demo-0123abcd-2", CRONJOB)
-    found = ids_in(made)
-    assert len(found) == (3 if backend == "volcano" else 2)
-    assert set(found) == {"team-demo-0123abcd-2"}
+    run_ids = ids_in(made)
+    assert len(run_ids) == (3 if backend == "volcano" else 2)
+    assert set(run_ids) == {"team-demo-0123abcd-2"}
     assert made["metadata"]["name"].startswith("team-demo-0123abcd-2-")
     assert set(ids_in(body)) == {""}, "the manifest itself stays as it is"
 

@@ -25,8 +25,8 @@ def test_a_pod_killed_in_a_world_comes_back_and_the_others_stay(tmp_path: Path) 
     cluster.run(kill)
     assert cluster.pods[0].codes == []
     assert cluster.pods[1].codes == [-signal.SIGKILL]
-    found = left(str(tmp_path / "store"), "m", tmp_path)
-    assert found.attempts == 2
+    run = left(str(tmp_path / "store"), "m", tmp_path)
+    assert run.attempts == 2
     assert cluster.pods[0].said('"resumed"')
 
 

@@ -40,7 +40,7 @@ class Pod0:
         self.server.broadcast(Message(kind, attempt))
 
     async def started(self, serial: int) -> None:
-        """Wait until the pod's workers of an attempt are there."""
+        """Wait until the pod has started the workers of its attempt of that number."""
         while self.workers.marker.parent.name != f"{serial:04d}":
             await asyncio.sleep(0.01)
 
