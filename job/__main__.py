@@ -45,7 +45,7 @@ def _supervised(command: commands.Command, rest: list[str]) -> int:
     except JobError as error:
         print(f"finetune: {error}", file=sys.stderr)
         outcome = {"error": type(error).__name__, "message": str(error)}
-        return supervisor.finish(error.exit_code, outcome, log)[0]
+        return supervisor.record_outcome(error.exit_code, outcome, log)[0]
     for line in outcome.get("lines", []):
         print(line)
     return code

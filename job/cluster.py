@@ -1,4 +1,4 @@
-"""The cluster's API server, asked for little: objects of a few kinds, their annotations, Events."""
+"""The cluster's API server, as far as the job uses it: objects of a few kinds, their annotations, Events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from job.errors import ClusterError, ClusterForbidden, SettingsError, one_line
 
@@ -32,7 +32,7 @@ class Resource:
 
     @classmethod
     def of(cls, body: Object) -> Resource:
-        """An object's own: plurals of the kinds that runs are made as end in a plain s."""
+        """An object's own; the plurals of the kinds as which runs are created end in a plain s."""
         group, _, version = str(body["apiVersion"]).rpartition("/")
         return cls(group, version, f"{body['kind'].lower()}s")
 
@@ -41,12 +41,12 @@ class Resource:
         """`batch/v1/jobs/spam` as a resource and a name.
 
         Raises:
-            SettingsError: it has not these four parts.
+            SettingsError: it does not have these four parts.
         """
         parts = path.split("/")
         if len(parts) != 4 or not all(parts):
             raise SettingsError(
-                f"FINETUNE_PROGRESS__ANNOTATE={path} names no object",
+                f"FINETUNE_PROGRESS__ANNOTATE={path} does not name an object",
                 hint="write group/version/plural/name, such as batch/v1/jobs/spam",
             )
         return cls(*parts[:3]), parts[3]
@@ -108,7 +108,7 @@ class Cluster:
             attempts: how often a request is tried.
 
         Raises:
-            SettingsError: this process is in no pod with a token, and has no KUBECONFIG.
+            SettingsError: this process is not in a pod with a token, and KUBECONFIG is not set.
         """
         from kubernetes import client
 
@@ -124,45 +124,45 @@ class Cluster:
         from kubernetes.client import ApiException
 
         try:
-            found = self._objects.get_namespaced_custom_object(
+            body = self._objects.get_namespaced_custom_object(
                 **self._in(resource), name=name, _request_timeout=TIMEOUT
             )
         except ApiException as error:
             if error.status == 404:
                 return None
             raise
-        return dict(found)
+        return dict(body)
 
     @_asking
     def list(self, resource: Resource, labels: Mapping[str, str]) -> list[Object]:
         """The objects with these labels."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        found = self._objects.list_namespaced_custom_object(
+        listed = self._objects.list_namespaced_custom_object(
             **self._in(resource), label_selector=selector, _request_timeout=TIMEOUT
         )
-        return list(found["items"])
+        return list(listed["items"])
 
     @_asking
     def create(self, body: Object) -> Object:
-        """Create an object; one of that name that is there already is given back as it is."""
+        """Create an object; one of that name that exists already is returned as it is."""
         from kubernetes.client import ApiException
 
         resource = Resource.of(body)
         try:
-            made = self._objects.create_namespaced_custom_object(
+            created = self._objects.create_namespaced_custom_object(
                 **self._in(resource), body=body, _request_timeout=TIMEOUT
             )
         except ApiException as error:
             if error.status != 409:
                 raise
-            made = self._objects.get_namespaced_custom_object(
+            created = self._objects.get_namespaced_custom_object(
                 **self._in(resource), name=body["metadata"]["name"], _request_timeout=TIMEOUT
             )
-        return dict(made)
+        return dict(created)
 
     @_asking
     def annotate(self, resource: Resource, name: str, annotations: Mapping[str, str]) -> None:
-        """Set annotations of an object, leaving its others."""
+        """Set annotations of an object; its others stay."""
         self._objects.patch_namespaced_custom_object(
             **self._in(resource),
             name=name,
@@ -172,8 +172,8 @@ class Cluster:
         )
 
     @_asking
-    def tell(self, about: Object, reason: str, message: str) -> None:
-        """An Event about an object; a reason that ends in Failed is a warning."""
+    def add_event(self, about: Object, reason: str, message: str) -> None:
+        """Create an Event about an object; one whose reason ends in Failed is a warning."""
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         metadata = about["metadata"]
         event = {
@@ -235,19 +235,28 @@ def _said(error: Any) -> str:
         return str(error.reason)
 
 
-def ended(body: Object) -> tuple[bool, str] | None:
-    """Whether a Job, JobSet, TrainJob or Volcano Job has ended well, and what it says of its end;
-    None while it has not ended."""
+class Completion(NamedTuple):
+    """How an object that runs pods has ended."""
+
+    succeeded: bool
+    message: str
+    """What its controller says about it."""
+
+
+CONDITIONS = {"Complete": True, "Completed": True, "Failed": False}
+"""Conditions of a Job, JobSet or TrainJob that has ended, and whether well."""
+VOLCANO_PHASES = {"Completed": True, "Failed": False, "Aborted": False, "Terminated": False}
+
+
+def completion_of(body: Object) -> Completion | None:
+    """How a Job, JobSet, TrainJob or Volcano Job has ended; None while it has not."""
     status = body.get("status") or {}
     for condition in status.get("conditions") or ():
-        if condition.get("status") == "True" and condition["type"] in ENDS:
-            said = ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
-            return ENDS[condition["type"]], said
+        if condition.get("status") == "True" and condition["type"] in CONDITIONS:
+            parts = (condition.get("reason"), condition.get("message"))
+            return Completion(CONDITIONS[condition["type"]], ": ".join(filter(None, parts)))
     state = status.get("state") or {}  # Volcano's
-    if isinstance(state, dict) and state.get("phase") in PHASES:
-        return PHASES[state["phase"]], f"{state['phase']}: {state.get('message', '')}".rstrip(": ")
+    if isinstance(state, dict) and (phase := state.get("phase")) in VOLCANO_PHASES:
+        message = f"{phase}: {state.get('message', '')}".rstrip(": ")
+        return Completion(VOLCANO_PHASES[phase], message)
     return None
-
-
-ENDS = {"Complete": True, "Completed": True, "Failed": False}
-PHASES = {"Completed": True, "Failed": False, "Aborted": False, "Terminated": False}

@@ -208,14 +208,14 @@ class PeerLost(JobError):
     exit_code = 75
     hint = "its own log says why; the run resumes when all are there again"
 
-    def __init__(self, message: str, *, again: bool = True, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, rejoins: bool = True, hint: str | None = None) -> None:
         """
         Args:
-            again: whether this pod stays and joins the next attempt; false where it has waited long
+            rejoins: whether this pod stays for the next attempt; false where it has waited long
                 enough.
         """
         super().__init__(message, hint=hint)
-        self.again = again
+        self.rejoins = rejoins
 
 
 class NoProgress(JobError):

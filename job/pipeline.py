@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from job import prepare as preparation
 from job import tasks
 from job.data.artifacts import Dataset
+from job.distributed.membership import Membership
 from job.distributed.world import World
 from job.errors import (
     JobError,
@@ -62,7 +64,7 @@ def prepare(settings: Settings, stop: StopSignal) -> Result:
 
 def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], Result]) -> Result:
     """An attempt at the run: begun, reported, fenced, and its end recorded."""
-    world = World(settings.runtime)
+    world = World(settings.runtime, Membership.of(os.environ))
     with scratch_folder(settings.runtime) as scratch:
         if not world.first:
             return _follow(follow(settings, scratch, stop, world))
@@ -110,7 +112,7 @@ def _train_and_publish(attempt: Attempt) -> Result:
         event("published already", version=version.name)
         return _finished(attempt, read_back(run.store, version, attempt.scratch))
     task, dataset = preparation.dataset(attempt)
-    attempt.world.tell("dataset", dataset.fingerprint)
+    attempt.world.rendezvous.publish("dataset", dataset.fingerprint)
     _tell_folder(attempt, dataset)
     trained = train(_given(attempt, task, dataset))
     scores = _evaluated(attempt, task, dataset, trained)
@@ -135,20 +137,20 @@ def outcome(settings: Settings, stop: StopSignal) -> Result:
 
 def _tell_folder(attempt: Attempt, dataset: Dataset) -> None:
     if attempt.world.processes > 1:
-        attempt.world.tell(f"dataset/{attempt.world.node}", str(dataset.folder))
+        attempt.world.rendezvous.publish(f"dataset/{attempt.world.node}", str(dataset.folder))
 
 
 def _follow(attempt: Attempt) -> Result:
     """What ranks other than the first do: wait for the data set, train, and leave the rest to it."""
     settings, world = attempt.settings, attempt.world
-    fingerprint = world.hear("dataset")
+    fingerprint = world.rendezvous.wait_for("dataset")
     folder = attempt.scratch / "dataset"
 
     def fetch() -> str:
         fetch_artifact(attempt.run.store, layout.dataset(settings.name, fingerprint), folder)
         return str(folder)
 
-    dataset = encode.opened(Path(world.here("dataset", fetch)), fingerprint)
+    dataset = encode.opened(Path(world.rendezvous.once_per_node("dataset", fetch)), fingerprint)
     task: Task = tasks.create(settings).restored(dataset.profile["task"])
     train(_given(attempt, task, dataset))
     return Result({})

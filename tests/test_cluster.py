@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from job.cluster import Cluster, Resource, ended
+from job.cluster import Cluster, Resource, completion_of
 from job.errors import ClusterError, ClusterForbidden, SettingsError
 from tests.support.kubernetes_api import NAMESPACE, Api, Body, api_server
 
@@ -34,22 +34,24 @@ def job(name: str, **labels: str) -> Body:
 def test_objects_are_made_found_and_annotated(cluster: Cluster, api: Api) -> None:
     assert cluster.namespace == NAMESPACE
     assert cluster.get(JOBS, "a") is None
-    made = cluster.create(job("a", release="x"))
+    created = cluster.create(job("a", release="x"))
     cluster.create(job("b", release="y"))
-    assert cluster.create(job("a", release="other"))["metadata"]["uid"] == made["metadata"]["uid"]
+    assert (
+        cluster.create(job("a", release="other"))["metadata"]["uid"] == created["metadata"]["uid"]
+    )
     assert [item["metadata"]["name"] for item in cluster.list(JOBS, {"release": "x"})] == ["a"]
     cluster.annotate(JOBS, "a", {"finetune/step": "3"})
-    found = cluster.get(JOBS, "a")
-    assert found is not None
-    assert found["metadata"]["annotations"] == {"kept": "yes", "finetune/step": "3"}
+    patched = cluster.get(JOBS, "a")
+    assert patched is not None
+    assert patched["metadata"]["annotations"] == {"kept": "yes", "finetune/step": "3"}
 
 
 def test_an_event_is_about_the_object(cluster: Cluster, api: Api) -> None:
-    made = cluster.create(job("a"))
-    cluster.tell(made, "Published", "models/1")
-    cluster.tell(made, "RunFailed", "m" * 5000)
+    created = cluster.create(job("a"))
+    cluster.add_event(created, "Published", "models/1")
+    cluster.add_event(created, "RunFailed", "m" * 5000)
     good, bad = api.all("events")
-    assert good["involvedObject"]["uid"] == made["metadata"]["uid"]
+    assert good["involvedObject"]["uid"] == created["metadata"]["uid"]
     assert (good["type"], bad["type"], len(bad["message"])) == ("Normal", "Warning", 1024)
 
 
@@ -81,8 +83,8 @@ def test_outside_of_any_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.mark.parametrize("path", ["batch/v1/jobs", "batch/v1/jobs/", "a/b/c/d/e"])
-def test_an_object_that_is_none(path: str) -> None:
-    with pytest.raises(SettingsError, match="names no object"):
+def test_a_path_that_does_not_name_an_object(path: str) -> None:
+    with pytest.raises(SettingsError, match="does not name an object"):
         Resource.named(path)
     assert Resource.named("batch/v1/jobs/a") == (JOBS, "a")
 
@@ -112,4 +114,4 @@ def condition(kind: str, reason: str = "", message: str = "", status: str = "Tru
     ],
 )
 def test_how_each_kind_says_that_it_has_ended(status: Body, end: object) -> None:
-    assert ended({"status": status}) == end
+    assert completion_of({"status": status}) == end

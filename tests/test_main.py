@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from job.commands.failures import explained
 from job.commands.worker import failure
-from job.runtime.scratch import scratch_folder
-from job.settings import Runtime
 from tests.support.refusals import given, refused
 from tests.support.samples import finetune
 
@@ -127,18 +124,3 @@ def test_bugs_name_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     assert "https://***@host/a?***" in said
     assert "pw" not in said
     assert "sig" not in said
-
-
-@pytest.mark.parametrize("writable", [True, False])
-def test_the_hubs_cache_is_the_users_own_where_it_can_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
-) -> None:
-    for name in ("HF_HOME", "HF_METRICS_CACHE", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
-        monkeypatch.setenv(name, "")  # so that what the block sets is undone afterwards
-        monkeypatch.delenv(name)
-    if not writable:
-        (tmp_path / "cache").touch()  # below a file nobody can write, root included
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with scratch_folder(Runtime(scratch=str(tmp_path))) as scratch:
-        found = os.environ.get("HF_HOME")
-        assert found == (None if writable else str(scratch / "cache"))

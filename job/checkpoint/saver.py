@@ -112,10 +112,12 @@ class Saver:
         mine = upload(self._store, prefix, files, attempt=self._attempt, meta=meta)
         path.unlink()
         if not world.first:
-            world.tell(_note(step, world.rank), {n: asdict(f) for n, f in mine.files.items()})
+            world.rendezvous.publish(
+                _note(step, world.rank), {n: asdict(f) for n, f in mine.files.items()}
+            )
             return
         for rank in range(1, world.size):
-            others = world.hear(_note(step, rank))
+            others = world.rendezvous.wait_for(_note(step, rank))
             mine.files.update({name: File(**file) for name, file in others.items()})
         self._seal(prefix, mine)
         milestone(

@@ -1,4 +1,4 @@
-"""A worker process: does a command's work, and leaves its outcome for the supervisor."""
+"""A worker process: does a command's work, and writes its outcome for the supervisor."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _outcome(name: str, arguments: list[str]) -> dict[str, Any]:
         return {"exit_code": 0, "result": result.facts, "lines": result.lines}
     except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
         stopped = stop is not None and stop.raised
-        return failure(error) | {"again": _again(error, stopped=stopped)}
+        return failure(error) | {"again": _rejoins(error, stopped=stopped)}
 
 
 def failure(error: Exception) -> dict[str, Any]:
@@ -58,9 +58,9 @@ def failure(error: Exception) -> dict[str, Any]:
     return {"exit_code": named.exit_code, "error": type(named).__name__, "message": str(named)}
 
 
-def _again(error: Exception, *, stopped: bool) -> bool:
+def _rejoins(error: Exception, *, stopped: bool) -> bool:
     """Whether this pod stays for the next attempt: another was lost, or told to stop."""
     named = known(error)
     if isinstance(named, PeerLost):
-        return named.again
+        return named.rejoins
     return isinstance(named, Stopped) and not stopped

@@ -1,4 +1,4 @@
-"""What the loss of a peer looks like from here."""
+"""How the loss of a peer shows: gloo, NCCL and the store raise it as a RuntimeError."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from job.errors import PeerLost, one_line
 
 @contextmanager
 def naming_lost_peers(doing: str) -> Iterator[None]:
-    """Name what the loss of a peer looks like from here."""
+    """Let errors of gloo, NCCL and the store that mean a lost peer end as such.
+
+    Args:
+        doing: what was being done, for the message.
+
+    Raises:
+        PeerLost: in their place.
+    """
     try:
         yield
     except RuntimeError as error:
@@ -20,7 +27,7 @@ def naming_lost_peers(doing: str) -> Iterator[None]:
 
 
 def is_lost_peer(error: BaseException) -> bool:
-    """Whether an error comes from a process group or a store that lost somebody."""
+    """Whether an error comes from a process group, or its store, that lost a peer."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & {"DistError", "DistBackendError", "DistNetworkError", "DistStoreError"}:
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from job import pipeline
-from job.cluster import CRONJOBS, Cluster, Object, Resource, ended
+from job.cluster import CRONJOBS, Cluster, Object, Resource, completion_of
 from job.errors import (
     PERMANENT,
     ClusterError,
@@ -18,7 +18,7 @@ from job.errors import (
     before_recording,
 )
 from job.launch import manifest
-from job.launch.follow import Followed, report_of
+from job.launch.follow import Workload, report_of
 from job.launch.record import Decision, Launched, Record, decide
 from job.monitors.report import Report
 from job.runs import identity
@@ -36,7 +36,7 @@ __all__ = ["launch"]
 
 
 def launch(settings: Settings, stop: StopSignal) -> Result:
-    """Look, prepare, launch and follow, as far as there is reason to.
+    """Decide, prepare, launch and follow, as far as there is reason to.
 
     Raises:
         RunFailed: the run failed.
@@ -51,7 +51,7 @@ def launch(settings: Settings, stop: StopSignal) -> Result:
 
 
 class _Launcher:
-    """One launcher's life."""
+    """One launcher, from its look at the cluster to the end of the run that it follows."""
 
     def __init__(
         self, settings: Settings, stop: StopSignal, cluster: Cluster, store: Store, body: Object
@@ -63,24 +63,24 @@ class _Launcher:
         self.record = Record(store, settings.name, cluster.namespace, release)
 
     def launch(self) -> Result:
-        """Follow what is under way; or else decide, and do it."""
-        if under_way := self._under_way():
-            return self._take_over(under_way)
+        """Follow what is under way; otherwise decide, and act on it."""
+        if workload := self._under_way():
+            return self._take_over(workload)
         decision, wanted = self._decide()
-        event("looked", run_id=decision.run_id, why=decision.why, skip=decision.skip)
+        event("decided", run_id=decision.run_id, why=decision.why, skip=decision.skip)
         if decision.skip:
             return self._skip(decision)
-        before = self.record.last
-        if before is None or before.run_id != decision.run_id or before.failure:
+        last = self.record.last
+        if last is None or last.run_id != decision.run_id or last.failure:
             self.record.write(Launched(decision.run_id, wanted))
-        self._prepared(decision.run_id, wanted)
+        self._prepare(decision.run_id, wanted)
         self.stop.poll()
         self.record.check()  # preparing may have taken hours
-        if under_way := self._under_way():
-            return self._take_over(under_way)
-        made = self.cluster.create(manifest.named(self.body, decision.run_id, self.owner))
-        self._say("Launched", f"{made['metadata']['name']}: {decision.why}")
-        return self._follow(made, decision.run_id)
+        if workload := self._under_way():
+            return self._take_over(workload)
+        created = self.cluster.create(manifest.named(self.body, decision.run_id, self.owner))
+        self._add_event("Launched", f"{created['metadata']['name']}: {decision.why}")
+        return self._result_of(self._follow(created, decision.run_id), decision.run_id)
 
     def _under_way(self) -> Object | None:
         """The release's run that has not ended; of several the oldest."""
@@ -88,19 +88,20 @@ class _Launcher:
             "app.kubernetes.io/instance": str(self.settings.launch.release),
             "app.kubernetes.io/component": "train",
         }
-        found = self.cluster.list(Resource.of(self.body), labels)
-        going = [item for item in found if ended(item) is None]
-        for item in going:  # a list's items leave these out
+        listed = self.cluster.list(Resource.of(self.body), labels)
+        running = [item for item in listed if completion_of(item) is None]
+        for item in running:  # a list's items leave these out
             item.update({name: self.body[name] for name in ("apiVersion", "kind")})
-        return min(going, key=lambda item: item["metadata"]["creationTimestamp"], default=None)
+        return min(running, key=lambda item: item["metadata"]["creationTimestamp"], default=None)
 
-    def _take_over(self, body: Object) -> Result:
-        """Follow what another launcher has made."""
-        run_id = str(body["metadata"].get("annotations", {}).get(manifest.RUN_ID, ""))
-        told = report_of(self.store, self.settings.name, run_id)
-        return self._follow(body, run_id, told)
+    def _take_over(self, workload: Object) -> Result:
+        """Follow what another launcher has created."""
+        run_id = str(workload["metadata"].get("annotations", {}).get(manifest.RUN_ID, ""))
+        shown = report_of(self.store, self.settings.name, run_id)
+        return self._result_of(self._follow(workload, run_id, shown), run_id)
 
     def _decide(self) -> tuple[Decision, str]:
+        """What to do, and the identity of what would be trained now."""
         settings = self.settings
         inputs = resolve_inputs(settings.data)
         wanted = identity.launch(settings, inputs, manifest.image(self.body))
@@ -108,71 +109,66 @@ class _Launcher:
         base = manifest.base_id(self.cluster.namespace, release, wanted)
         last = self._last()
         state = state_of(self.store, settings.name, last.run_id) if last else None
-        there = runs_of(self.store, settings.name, base)
-        return decide(last, state, base, wanted, settings.launch, there), wanted
+        existing = runs_of(self.store, settings.name, base)
+        return decide(last, state, base, wanted, settings.launch, existing), wanted
 
     def _last(self) -> Launched | None:
-        """The last launch; where its launcher was killed, how its run ended is found out now."""
+        """The last launch; where its launcher was killed, how its run ended is looked up now."""
         last = self.record.last
         if last is None or last.failure:
             return last
         body = manifest.named(self.body, last.run_id, None)
-        found = self.cluster.get(Resource.of(body), body["metadata"]["name"])
-        end = ended(found) if found else None
-        if end is not None and not end[0]:
-            self.record.write(Launched(last.run_id, last.identity, failure=end[1]))
+        workload = self.cluster.get(Resource.of(body), body["metadata"]["name"])
+        completion = completion_of(workload) if workload else None
+        if completion is not None and not completion.succeeded:
+            self.record.write(Launched(last.run_id, last.identity, failure=completion.message))
         return self.record.last
 
     def _skip(self, decision: Decision) -> Result:
         settings = self.settings
         run = Run.open(self.store, settings.name, decision.run_id, settings)
         run.skipped()
-        self._say("Skipped", f"{decision.why}, {decision.run_id}")
+        self._add_event("Skipped", f"{decision.why}, {decision.run_id}")
         return Result({"skipped": decision.why, **run.state.result})
 
-    def _prepared(self, run_id: str, wanted: str) -> None:
-        """Prepare; where no retry would help, the next launcher begins another run."""
+    def _prepare(self, run_id: str, wanted: str) -> None:
+        """Encode the data set, so that no GPU waits for it; where no retry would help, the next
+        launcher begins another run."""
         try:
-            self._prepare(run_id)
+            if self.settings.launch.prepare == "in_place":
+                of_run = self.settings.model_copy(update={"run_id": run_id})
+                pipeline.prepare(of_run, self.stop)
+            elif self.settings.launch.prepare == "job":
+                body = manifest.read(self.settings.launch.manifests, "prepare")
+                created = self.cluster.create(manifest.named(body, run_id, self.owner))
+                self._follow(created, run_id)
         except RunFailed:
             raise  # recorded already
         except JobError as error:
             if error.exit_code in PERMANENT:
                 self.record.write(Launched(run_id, wanted, failure=mask(str(error))[:1000]))
-                self._say("RunFailed", f"preparing failed: {error}")
+                self._add_event("RunFailed", f"preparing failed: {error}")
             raise
 
-    def _prepare(self, run_id: str) -> None:
-        """Encode the data set, so that no GPU waits for it."""
+    def _follow(self, workload: Object, run_id: str, shown: Report | None = None) -> State | None:
+        """Wait for the end of a workload, and record a failure."""
         settings = self.settings
-        if settings.launch.prepare == "in_place":
-            of_run = settings.model_copy(update={"run_id": run_id})
-            pipeline.prepare(of_run, self.stop)
-        elif settings.launch.prepare == "job":
-            body = manifest.read(settings.launch.manifests, "prepare")
-            made = self.cluster.create(manifest.named(body, run_id, self.owner))
-            self._end_of(made, run_id)
-
-    def _follow(self, body: Object, run_id: str, told: Report | None = None) -> Result:
-        state = self._end_of(body, run_id, told)
-        return Result(state.result if state else {"run": run_id})
-
-    def _end_of(self, body: Object, run_id: str, told: Report | None = None) -> State | None:
-        settings = self.settings
-        followed = Followed(self.cluster, body, told)
         try:
-            return followed.to_the_end(
+            return Workload(self.cluster, workload, shown).follow(
                 self.store, settings.name, run_id, self.stop, settings.launch.poll_seconds
             )
         except RunFailed as error:
             last = self.record.last
             if last is not None and last.run_id == run_id and not error.deleted:
                 self.record.write(Launched(run_id, last.identity, failure=error.message))
-            self._say("RunFailed", error.message)
+            self._add_event("RunFailed", error.message)
             raise
 
-    def _say(self, reason: str, message: str) -> None:
-        """An Event at the CronJob; that it cannot be written is no reason to fail."""
+    def _result_of(self, state: State | None, run_id: str) -> Result:
+        return Result(state.result if state else {"run": run_id})
+
+    def _add_event(self, reason: str, message: str) -> None:
+        """An Event about the CronJob; that it cannot be written is no reason to fail."""
         if self.owner is not None:
             with suppress(ClusterError):
-                self.cluster.tell(self.owner, reason, message)
+                self.cluster.add_event(self.owner, reason, message)

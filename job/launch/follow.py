@@ -7,35 +7,41 @@ import re
 import time
 from contextlib import suppress
 
-from job.cluster import Cluster, Object, Resource, ended
+from job.cluster import Cluster, Object, Resource, completion_of
 from job.errors import Absent, ClusterError, RunFailed, StoreError
-from job.monitors.cluster import InCluster
+from job.monitors.cluster import ClusterSink
 from job.monitors.report import Report
 from job.runs.record import State, state_of
 from job.runtime.stop import StopSignal
 from job.store import Store, layout
 from job.telemetry import event, warn
 
+STOP_SECONDS = 0.2
+"""Between two looks at whether this process was told to stop."""
 
-class Followed:
-    """An object in the cluster that a run, or its preparation, was made as."""
 
-    def __init__(self, cluster: Cluster, body: Object, told: Report | None = None) -> None:
+class Workload:
+    """The object in the cluster as which a run trains, or is prepared."""
+
+    def __init__(self, cluster: Cluster, body: Object, shown: Report | None = None) -> None:
         """
         Args:
-            told: the progress that an earlier launcher has shown.
+            shown: the progress that an earlier launcher has shown.
         """
         self.cluster, self.resource = cluster, Resource.of(body)
         self.name = str(body["metadata"]["name"])
-        self._sink = InCluster(cluster, self.resource, self.name, told=told)
+        self._sink = ClusterSink(cluster, self.resource, self.name, shown=shown)
 
-    def to_the_end(
-        self, store: Store, model: str, run_id: str, stop: StopSignal, every: float
+    def __str__(self) -> str:
+        return f"{self.resource.plural}/{self.name}"
+
+    def follow(
+        self, store: Store, model: str, run_id: str, stop: StopSignal, poll_seconds: float
     ) -> State | None:
         """Wait until it ends.
 
         Args:
-            every: seconds between two looks.
+            poll_seconds: between two looks.
 
         Raises:
             RunFailed: it failed, or was deleted.
@@ -43,34 +49,35 @@ class Followed:
             ClusterError: the API server is gone for too long.
 
         Returns:
-            The run's state.
+            The run's state; None where it cannot be read.
         """
-        event("following", object=f"{self.resource.plural}/{self.name}", run_id=run_id)
+        event("following", object=str(self), run_id=run_id)
         while True:
             body = self.cluster.get(self.resource, self.name)
             if body is None:
-                state = _state(store, model, run_id)
-                if state is not None and state.outcome is not None:  # and tidied up since
-                    return state
-                raise RunFailed(f"{self.resource.plural}/{self.name} was deleted", deleted=True)
-            end = ended(body)
-            self._relay(store, f"{layout.run(model, run_id)}/{layout.PROGRESS}")
-            if end is None:
-                self._rest(stop, every)
+                return self._after_deletion(_state(store, model, run_id))
+            completion = completion_of(body)
+            self._show_progress(store, f"{layout.run(model, run_id)}/{layout.PROGRESS}")
+            if completion is None:
+                _sleep(poll_seconds, stop)
                 continue
             state = _state(store, model, run_id)
-            if end[0]:
+            if completion.succeeded:
                 return state
-            raise self._failure(end[1], state)
+            raise self._failure(completion.message, state)
 
-    def _rest(self, stop: StopSignal, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            stop.poll()
-            time.sleep(min(0.2, left))
+    def _after_deletion(self, state: State | None) -> State:
+        """The state of a run that ended well before its object was removed.
 
-    def _relay(self, store: Store, key: str) -> None:
-        """Show the run's progress at the object; what goes wrong with it is no matter."""
+        Raises:
+            RunFailed: the run had not ended.
+        """
+        if state is None or state.outcome is None:
+            raise RunFailed(f"{self} was deleted", deleted=True)
+        return state
+
+    def _show_progress(self, store: Store, key: str) -> None:
+        """Show the run's progress at the object; that it cannot be shown is no reason to fail."""
         try:
             self._sink(Report.read(store.get(key)))
         except Absent:
@@ -78,21 +85,21 @@ class Followed:
         except (StoreError, ClusterError, ValueError, KeyError, TypeError) as error:
             warn("progress could not be shown", reason=str(error)[:300])
 
-    def _failure(self, said: str, state: State | None) -> RunFailed:
+    def _failure(self, reason: str, state: State | None) -> RunFailed:
         """Why it failed: by what the run itself recorded, or else by what the controller says."""
-        failure = state.failure if state else {}
-        code = failure.get("exit_code") or _code_in(said)
-        message = f"{self.resource.plural}/{self.name} failed ({said})"
-        if failure:
-            message = f"{failure['message']} [{message}]"
+        recorded = state.failure if state else {}
+        code = recorded.get("exit_code") or _code_in(reason)
+        message = f"{self} failed ({reason})"
+        if recorded:
+            message = f"{recorded['message']} [{message}]"
         with suppress(ClusterError):
-            if about := self.cluster.get(self.resource, self.name):
-                self.cluster.tell(about, "RunFailed", message)
+            if body := self.cluster.get(self.resource, self.name):
+                self.cluster.add_event(body, "RunFailed", message)
         return RunFailed(message, code=code)
 
 
 def report_of(store: Store, model: str, run_id: str) -> Report | None:
-    """A run's progress as it is now; None where there is none to be read."""
+    """A run's progress as it is now; None where none can be read."""
     try:
         return Report.read(store.get(f"{layout.run(model, run_id)}/{layout.PROGRESS}"))
     except (StoreError, ValueError, KeyError, TypeError):
@@ -106,7 +113,18 @@ def _state(store: Store, model: str, run_id: str) -> State | None:
         return None
 
 
-def _code_in(said: str) -> int | None:
+def _sleep(seconds: float, stop: StopSignal) -> None:
+    """
+    Raises:
+        Stopped: this process was told to stop meanwhile.
+    """
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        stop.poll()
+        time.sleep(min(STOP_SECONDS, left))
+
+
+def _code_in(reason: str) -> int | None:
     """The exit code that a Job's condition names where its podFailurePolicy ended it."""
-    found = re.search(r"exit code (\d+)", said)
-    return int(found[1]) if found else None
+    match = re.search(r"exit code (\d+)", reason)
+    return int(match[1]) if match else None

@@ -1,4 +1,4 @@
-"""What a run is made as in the cluster: the chart's manifest, completed by a name and the run's id."""
+"""As what a run is created in the cluster: the chart's manifest, completed by a name and the run's id."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ IMAGE = "finetune/image"
 RUN_ID = "finetune/run-id"
 """The annotation that carries a run's id, on the object and in its pods' template."""
 PREFIX_LENGTH = 28
-"""Of NAMESPACE-RELEASE in a run's id: pods add to the names that are made of it, up to 63 characters."""
+"""Characters of NAMESPACE-RELEASE in a run's id: names made of it grow to at most 63 characters."""
 
 
 def read(folder: str | None, name: str) -> Object:
     """`train` or `prepare`, as the chart mounted it.
 
     Raises:
-        SettingsError: it is not there, or no manifest.
+        SettingsError: it does not exist, or is not a manifest.
     """
     path = Path(folder or "") / f"{name}.json"
     try:
@@ -34,14 +34,14 @@ def read(folder: str | None, name: str) -> Object:
             raise ValueError("it lacks apiVersion, kind, metadata or spec")
     except (OSError, ValueError, AttributeError) as error:
         raise SettingsError(
-            f"{path} is no manifest ({error})",
+            f"{path} is not a manifest ({error})",
             hint="FINETUNE_LAUNCH__MANIFESTS is the folder that the chart mounts",
         ) from None
     return dict(body)
 
 
 def image(body: Object) -> str:
-    """The image that a run of this manifest is made with: the code, as far as its identity goes."""
+    """The image of a run of this manifest: the code, as far as its identity goes."""
     return str(body["metadata"].get("annotations", {}).get(IMAGE, ""))
 
 
@@ -61,16 +61,16 @@ def named(body: Object, run_id: str, owner: Object | None) -> Object:
         owner: the CronJob; never the CronJob's Job, with which it would be deleted while it trains,
             and as whose child Kueue would give it no quota of its own.
     """
-    made = copy.deepcopy(body)
-    _fill(made, run_id)
-    spec = json.dumps(made["spec"], sort_keys=True).encode()
+    completed = copy.deepcopy(body)
+    _fill(completed, run_id)
+    spec = json.dumps(completed["spec"], sort_keys=True).encode()
     name = f"{run_id}-{hashlib.sha256(spec).hexdigest()[:5]}"
-    if made["metadata"]["labels"].get("app.kubernetes.io/component") == "prepare":
+    if completed["metadata"]["labels"].get("app.kubernetes.io/component") == "prepare":
         name += "-prepare"
-    made["metadata"]["name"] = name
+    completed["metadata"]["name"] = name
     if owner is not None:
-        made["metadata"]["ownerReferences"] = [_owner(owner)]
-    return made
+        completed["metadata"]["ownerReferences"] = [_owner(owner)]
+    return completed
 
 
 def _owner(owner: Object) -> dict[str, Any]:

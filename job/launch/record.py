@@ -1,4 +1,4 @@
-"""What a release has launched last, kept in the store, and whether there is reason to train again."""
+"""What a release launched last, kept in the store, and whether there is reason to train again."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Launched:
     identity: str
     """Of the settings, the data and the image that it was launched for."""
     failure: str = ""
-    """Why the object that it was made as has failed, if it has."""
+    """Why the object as which it was created has failed, if it has."""
     nonce: str = ""
 
 
 class Record:
-    """A release's record; written by compare-and-swap, so that of two launchers one goes on."""
+    """A release's record; written by compare-and-swap, so that of two launchers only one goes on."""
 
     def __init__(self, store: Store, model: str, namespace: str, release: str) -> None:
         """
         Raises:
-            Torn: it is no record.
+            Torn: what the store holds is not a record.
         """
         self._store, self._key = store, layout.launch(model, namespace, release)
         self._model, self._namespace, self._release = model, namespace, release
@@ -45,17 +45,17 @@ class Record:
         except Absent:
             pass
         except (ValueError, TypeError):
-            raise Torn(f"{store.uri}/{self._key} is no record of a launch") from None
+            raise Torn(f"{store.uri}/{self._key} is not a record of a launch") from None
 
     def check(self) -> None:
         """
         Raises:
             Conflict: another launcher has written since this one read or wrote.
         """
-        there = Record(self._store, self._model, self._namespace, self._release).last
-        if there != self.last:
+        current = Record(self._store, self._model, self._namespace, self._release).last
+        if current != self.last:
             raise Conflict(
-                f"{self._store.uri}/{self._key}: another launcher has begun a run meanwhile",
+                f"{self._store.uri}/{self._key}: another launcher has begun a run in the meantime",
                 hint="this one tries again, and follows that run",
             )
 
@@ -87,22 +87,22 @@ def decide(
     last: Launched | None,
     state: State | None,
     base: str,
-    wanted: str,
+    identity: str,
     settings: Launch,
-    there: Container[str],
+    existing: Container[str],
 ) -> Decision:
     """Train, go on, or skip.
 
     Args:
         state: of the last run.
-        base: the id of runs of the identity that is wanted, without a number.
-        wanted: the identity.
-        there: the ids of runs that there are.
+        base: the id of runs of this identity, without a number.
+        identity: of what would be trained now.
+        existing: the ids of all runs that begin with `base`.
     """
-    new = next(name for name in _numbered(base) if name not in there)
+    new = next(name for name in _numbered(base) if name not in existing)
     if last is None:
         return Decision(new, "nothing was launched before")
-    if last.identity != wanted:
+    if last.identity != identity:
         return Decision(new, "the data, the settings or the image have changed")
     if state is None or state.outcome is None:
         if last.failure:

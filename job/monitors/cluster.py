@@ -1,4 +1,4 @@
-"""Progress as annotations and Events of an object in the cluster."""
+"""Progress at an object in the cluster: its annotations hold the figures, Events about it the milestones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from job.cluster import Cluster, Object, Resource
 from job.monitors.report import Milestone, Report
 
 FIGURES = ("step", "total_steps", "epoch", "loss", "metric", "eta_seconds", "model")
-"""Figures that are shown as annotations, and the run's metric by its own name."""
+"""Figures that are shown as annotations, beside the run's metric under its own name."""
 
 
-def annotated(figures: Mapping[str, Any]) -> dict[str, str]:
+def annotations_of(figures: Mapping[str, Any]) -> dict[str, str]:
     """Figures as annotations of an object, under `finetune/`."""
     shown = {name: figures[name] for name in FIGURES if name in figures}
     metric = f"eval_{figures.get('metric')}"
@@ -24,36 +24,40 @@ def annotated(figures: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-class InCluster:
-    """Annotations and Events of one object."""
+class ClusterSink:
+    """Shows reports at one object; one that does not exist is shown nothing."""
 
     def __init__(
-        self, cluster: Cluster, resource: Resource, name: str, *, told: Report | None = None
+        self, cluster: Cluster, resource: Resource, name: str, *, shown: Report | None = None
     ) -> None:
         """
         Args:
-            told: what somebody else has shown already.
+            shown: the last report that another process has shown there.
         """
         self._cluster, self._resource, self._name = cluster, resource, name
-        self._about: Object | None = None
-        self._before = told
-        last = told.milestones[-1].number if told and told.milestones else 0
-        self._told = (told.attempt, last) if told else (0, 0)
+        self._object: Object | None = None
+        self._shown = shown
+        last = shown.milestones[-1].number if shown and shown.milestones else 0
+        self._last_event = (shown.attempt, last) if shown else (0, 0)
 
     def __call__(self, report: Report) -> None:
-        """Show what is new in a report."""
-        if report == self._before:
+        """Show what is new in a report.
+
+        Raises:
+            ClusterError: the API server did not do what it was asked.
+        """
+        if report == self._shown:
             return
-        self._about = self._about or self._cluster.get(self._resource, self._name)
-        if self._about is None:
+        self._object = self._object or self._cluster.get(self._resource, self._name)
+        if self._object is None:
             return
-        if found := annotated(report.figures):
-            self._cluster.annotate(self._resource, self._name, found)
+        if annotations := annotations_of(report.figures):
+            self._cluster.annotate(self._resource, self._name, annotations)
         latest: dict[str, Milestone] = {}
-        for item in report.milestones:
-            if (report.attempt, item.number) > self._told:
-                latest[item.reason] = item  # of several checkpoints the last one
-        for item in sorted(latest.values(), key=lambda item: item.number):
-            self._cluster.tell(self._about, item.reason, item.message)
-            self._told = (report.attempt, item.number)
-        self._before = report
+        for milestone in report.milestones:
+            if (report.attempt, milestone.number) > self._last_event:
+                latest[milestone.reason] = milestone  # of several checkpoints the last one
+        for milestone in sorted(latest.values(), key=lambda milestone: milestone.number):
+            self._cluster.add_event(self._object, milestone.reason, milestone.message)
+            self._last_event = (report.attempt, milestone.number)
+        self._shown = report

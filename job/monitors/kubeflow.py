@@ -1,8 +1,9 @@
-"""Progress for Kubeflow Trainer."""
+"""Progress in the status of a TrainJob, through the endpoint that Kubeflow Trainer has for it."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,50 @@ from typing import Any
 from job.monitors.report import Report
 
 
-def to_trainer(report: Report) -> None:
-    """Kubeflow Trainer's endpoint for a TrainJob's progress, where its variables are set."""
-    import httpx
+@dataclass(frozen=True)
+class KubeflowSink:
+    """The endpoint, as the trainer names it to its pods."""
 
-    figures = report.figures
+    url: str
+    token: Path
+    """A file, whose content changes with time."""
+    ca: str | None = None
+    """A file with the certificates to trust."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> KubeflowSink | None:
+        """By the trainer's variables; None where there are none."""
+        url = environment.get("KUBEFLOW_TRAINER_SERVER_URL")
+        if not url:
+            return None
+        token = Path(environment.get("KUBEFLOW_TRAINER_SERVER_TOKEN", ""))
+        return cls(url, token, environment.get("KUBEFLOW_TRAINER_SERVER_CA_CERT"))
+
+    def __call__(self, report: Report) -> None:
+        """Send a report.
+
+        Raises:
+            OSError: the token cannot be read.
+            httpx.HTTPError: the trainer does not take it.
+        """
+        import httpx
+
+        httpx.post(
+            self.url,
+            json={"trainerStatus": status_of(report.figures)},
+            headers={"Authorization": f"Bearer {self.token.read_text().strip()}"},
+            verify=self._trust(),
+            timeout=5,
+        ).raise_for_status()
+
+    def _trust(self) -> Any:
+        import ssl
+
+        return ssl.create_default_context(cafile=self.ca) if self.ca else True
+
+
+def status_of(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as the trainer's API has them."""
     status: dict[str, Any] = {"lastUpdatedTime": datetime.now(UTC).isoformat()}
     if figures.get("total_steps"):
         status["progressPercentage"] = int(100 * figures.get("step", 0) / figures["total_steps"])
@@ -22,17 +62,4 @@ def to_trainer(report: Report) -> None:
         status["estimatedRemainingSeconds"] = int(figures["eta_seconds"])
     numbers = {k: v for k, v in figures.items() if isinstance(v, (int, float))}
     status["metrics"] = [{"name": name, "value": str(value)} for name, value in numbers.items()]
-    token = Path(os.environ["KUBEFLOW_TRAINER_SERVER_TOKEN"]).read_text().strip()
-    httpx.post(
-        os.environ["KUBEFLOW_TRAINER_SERVER_URL"],
-        json={"trainerStatus": status},
-        headers={"Authorization": f"Bearer {token}"},
-        verify=_trusting(os.environ.get("KUBEFLOW_TRAINER_SERVER_CA_CERT")),
-        timeout=5,
-    ).raise_for_status()
-
-
-def _trusting(ca: str | None) -> Any:
-    import ssl
-
-    return ssl.create_default_context(cafile=ca) if ca else True
+    return status

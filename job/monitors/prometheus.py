@@ -1,4 +1,4 @@
-"""Figures for Prometheus, served by the run's first process."""
+"""Figures for Prometheus, served at a port by the run's first process."""
 
 from __future__ import annotations
 
@@ -18,37 +18,40 @@ GAUGES = {
 
 
 class Exporter:
-    """A watcher that keeps `finetune_…` metrics and serves them at a port."""
+    """A watcher of telemetry that keeps `finetune_…` metrics and serves them."""
 
     def __init__(self, port: int) -> None:
         """
         Raises:
-            SettingsError: nothing can listen there.
+            SettingsError: the port is taken, or not allowed.
         """
         from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
         registry = CollectorRegistry()
-        self._gauges = {n: Gauge(f"finetune_{n}", t, registry=registry) for n, t in GAUGES.items()}
+        self._gauges = {
+            name: Gauge(f"finetune_{name}", help_, registry=registry)
+            for name, help_ in GAUGES.items()
+        }
         self._scores = Gauge(
             "finetune_evaluation", "The last evaluation's scores", ["metric"], registry=registry
         )
-        self._reached = Counter(
+        self._milestones = Counter(
             "finetune_milestones", "Milestones of this process", ["reason"], registry=registry
         )
         try:
             self._server, _ = start_http_server(port, registry=registry)
         except OSError as error:
             raise SettingsError(
-                f"FINETUNE_METRICS__PORT={port} cannot be listened at ({error.strerror})",
+                f"cannot listen at FINETUNE_METRICS__PORT={port} ({error.strerror})",
                 hint="choose a port that is free and above 1023",
             ) from None
 
     def reached(self, reason: str, message: str) -> None:
         """Count a milestone."""
-        self._reached.labels(reason).inc()
+        self._milestones.labels(reason).inc()
 
     def figures(self, **figures: Any) -> None:
-        """Take over the latest figures."""
+        """Set the gauges to the latest figures."""
         for name, value in figures.items():
             if gauge := self._gauges.get(name):
                 gauge.set(value)

@@ -1,14 +1,14 @@
-"""What is known of a run's progress at some time."""
+"""A report: what is known of a run's progress at some time, and how the store holds it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-KEPT = 20
-"""Milestones that are kept; of many between two reports the last ones count."""
+KEPT_MILESTONES = 20
+"""Of many between two reports the last ones are kept."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,13 @@ class Milestone:
 
     number: int
     reason: str
+    """One word, such as Resumed."""
     message: str
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of a run's progress at some time."""
+    """The latest figures, and the milestones of an attempt so far."""
 
     attempt: int = 0
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -30,11 +31,19 @@ class Report:
 
     @classmethod
     def read(cls, data: bytes) -> Report:
-        """What the store holds."""
+        """What the store holds.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is not a report.
+        """
         value = json.loads(data)
         milestones = tuple(Milestone(**item) for item in value["milestones"])
         return cls(value["attempt"], value["figures"], milestones)
 
     def json(self) -> bytes:
-        """What the store is given."""
+        """As the store holds it."""
         return json.dumps(asdict(self), indent=1, default=str).encode()
+
+
+Sink = Callable[[Report], None]
+"""Shows a report somewhere; what it raises is logged."""

@@ -1,34 +1,37 @@
-"""Collects what telemetry tells, and hands it on now and then."""
+"""Collects milestones and figures as telemetry names them, and hands reports to the sinks."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from job.errors import ClusterError
-from job.monitors.report import KEPT, Milestone, Report
+from job.monitors.report import KEPT_MILESTONES, Milestone, Report, Sink
 from job.runtime.stop import StopSignal
 from job.telemetry import warn
 
+CLOSE_SECONDS = 5.0
+"""For the last report."""
+
 
 class Reporter:
-    """Collects what telemetry tells, and hands it on now and then."""
+    """A watcher of telemetry with a thread of its own, so that no sink holds up a step."""
 
     def __init__(
-        self,
-        sinks: list[Callable[[Report], None]],
-        every_seconds: float,
-        attempt: int,
-        stop: StopSignal,
+        self, sinks: Sequence[Sink], every_seconds: float, attempt: int, stop: StopSignal
     ) -> None:
-        self._sinks, self._every, self._stop = sinks, every_seconds, stop
+        """
+        Args:
+            every_seconds: between two reports at least.
+        """
+        self._sinks, self._every, self._stop = list(sinks), every_seconds, stop
         self._report = Report(attempt)
-        self._rate = _Rate()
+        self._estimate = _Estimate()
         self._lock = threading.Lock()
-        self._wake, self._closed, self._news = threading.Event(), False, False
+        self._wake, self._closed, self._changed = threading.Event(), False, False
         self._thread = threading.Thread(target=self._work, name="progress", daemon=True)
         self._thread.start()
 
@@ -37,23 +40,24 @@ class Reporter:
         with self._lock:
             before = self._report.milestones
             new = Milestone(before[-1].number + 1 if before else 1, reason, message)
-            self._report = replace(self._report, milestones=(*before, new)[-KEPT:])
-            self._news = True
+            milestones = (*before, new)[-KEPT_MILESTONES:]
+            self._report = replace(self._report, milestones=milestones)
+            self._changed = True
         self._wake.set()
 
     def figures(self, **figures: Any) -> None:
         """The latest figures, beside those that are known already."""
-        eta = self._rate.eta(figures)
+        eta = self._estimate.eta(figures)
         with self._lock:
             merged = {**self._report.figures, **figures, **eta}
             self._report = replace(self._report, figures=merged)
-            self._news = True
+            self._changed = True
 
     def close(self) -> None:
-        """Hand on what is left, for a few seconds at most; a stop leaves no more than its grace period."""
+        """Hand on what is left, for a few seconds at most, and no longer than a stop leaves time for."""
         self._closed = True
         self._wake.set()
-        self._thread.join(timeout=max(0.0, min(5.0, self._stop.seconds_left / 4)))
+        self._thread.join(timeout=max(0.0, min(CLOSE_SECONDS, self._stop.seconds_left / 4)))
 
     def _work(self) -> None:
         while not self._closed:
@@ -67,8 +71,8 @@ class Reporter:
 
     def _hand_on(self) -> None:
         with self._lock:
-            report, news, self._news = self._report, self._news, False
-        for sink in list(self._sinks) if news else ():
+            report, changed, self._changed = self._report, self._changed, False
+        for sink in list(self._sinks) if changed else ():
             try:
                 sink(report)
             except Exception as error:  # noqa: BLE001 - progress must never fail a run
@@ -77,11 +81,11 @@ class Reporter:
                     self._sinks.remove(sink)  # it will not be allowed later
 
 
-class _Rate:
-    """How long it will take, by the steps since this attempt began."""
+class _Estimate:
+    """How long the run will take, by its steps since this attempt began."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, float] | None = None
+        self._start: tuple[float, float] | None = None
 
     def eta(self, figures: Mapping[str, Any]) -> dict[str, int]:
         """`eta_seconds`, where steps and their total are known."""
@@ -89,9 +93,9 @@ class _Rate:
         if step is None or not total:
             return {}
         now = time.monotonic()
-        if self._first is None:
-            self._first = (now, step)
-        began, first = self._first
+        if self._start is None:
+            self._start = (now, step)
+        began, first = self._start
         if step <= first:
             return {}
         return {"eta_seconds": round((now - began) / (step - first) * (total - step))}

@@ -98,9 +98,9 @@ def begin(
         output=mask(settings.output),
     )
     base, frozen = _frozen(settings, run, inputs, scratch)
-    world.tell("attempt", {"run_id": state.run_id, "attempt": state.attempt})
+    world.rendezvous.publish("attempt", {"run_id": state.run_id, "attempt": state.attempt})
     if world.processes > 1:
-        world.tell(f"base/{world.node}", _places(base))
+        world.rendezvous.publish(f"base/{world.node}", _places(base))
     return Attempt(settings, run, frozen, base, scratch, stop, world)
 
 
@@ -141,7 +141,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
         PeerLost: the first rank is gone, or was not found in time.
     """
     quiet_libraries()
-    told = world.hear("attempt")
+    told = world.rendezvous.wait_for("attempt")
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
     before = run.stored(layout.INPUTS)
@@ -151,7 +151,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     def find() -> list[dict[str, Any]]:
         return _places(find_base(settings, scratch, _commit_of(before)))
 
-    places = [_place(found) for found in world.here("base", find)]
+    places = [_place(found) for found in world.rendezvous.once_per_node("base", find)]
     tokenizer = models.load_tokenizer(places[1], settings.model)
     config = models.load_config(places[0], settings.model)
     base = _base(places[0], places[1], config, tokenizer, settings)

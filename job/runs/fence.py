@@ -1,7 +1,7 @@
-"""The end of a process whose run another has begun an attempt of: one writer, and one world, is enough.
+"""Ends a process when another one has begun a later attempt of its run.
 
-Compare-and-swap keeps the older one from doing damage whenever it writes; this keeps it from holding
-its devices, and the pods that train with it, until it would.
+Compare-and-swap keeps the older one from doing damage whenever it writes; the fence keeps it from
+holding its devices, and the pods that train with it, until then.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ LOOK_SECONDS = 5.0
 
 @contextmanager
 def fenced(run: Run) -> Iterator[None]:
-    """Look now and then, within, whether this is still the run's last attempt, and end if it is not."""
-    over = threading.Event()
+    """Within, check now and then that this is still the run's last attempt; exit with 75 if it is not."""
+    released = threading.Event()
 
     def watch() -> None:
-        while not over.wait(LOOK_SECONDS):
-            with suppress(JobError):  # a store that does not answer is for those who need it
-                if (last := run.last_attempt()) != run.state.attempt and not over.is_set():
+        while not released.wait(LOOK_SECONDS):
+            with suppress(JobError):  # whoever needs the store notices
+                if (last := run.last_attempt()) != run.state.attempt and not released.is_set():
                     log.error(
                         f"attempt {last} of run {run.state.run_id} has begun and this is attempt "
                         f"{run.state.attempt}; {Conflict.hint}"
@@ -38,4 +38,4 @@ def fenced(run: Run) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        released.set()

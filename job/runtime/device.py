@@ -1,4 +1,4 @@
-"""The process a stage runs in: the stop signal, the device, the seeds, the scratch folder."""
+"""The device that a process computes on: whether it is a GPU, whether it works, its precision, its seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def has_gpu(runtime: Runtime) -> bool:
 
 
 def check_gpu() -> None:
-    """Compute something whose result is known, and time nothing.
+    """Compute something whose result is known.
 
     Raises:
         BrokenDevice: the GPU does not answer, or answers wrongly.
@@ -35,45 +35,45 @@ def check_gpu() -> None:
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     try:
         # small whole numbers: every product and sum is exact in any order and precision
-        one = torch.arange(1024 * 1024, device=device).reshape(1024, 1024) % 3
-        found = (one.float() @ one.float().T).double().sum().item()
-        wanted = (one.sum(dim=0).double() ** 2).sum().item()
+        numbers = torch.arange(1024 * 1024, device=device).reshape(1024, 1024) % 3
+        result = (numbers.float() @ numbers.float().T).double().sum().item()
+        expected = (numbers.sum(dim=0).double() ** 2).sum().item()
     except RuntimeError as error:
         reason = one_line(error)
         raise BrokenDevice(f"{device} on node {node_name()} does not work ({reason})") from error
-    if found != wanted:
+    if result != expected:
         raise BrokenDevice(f"{device} on node {node_name()} computes wrongly")
 
 
 def node_name() -> str:
-    """The node's name where the pod was told it, else the host's."""
+    """The node's name where the pod was given it as NODE_NAME, else the host's."""
     return os.environ.get("NODE_NAME") or socket.gethostname()
 
 
-def precision_of(wanted: str, runtime: Runtime) -> str:
-    """`auto` resolved: bf16 on a GPU that computes in it, else no.
+def precision_of(precision: str, runtime: Runtime) -> str:
+    """A setting with `auto` resolved: bf16 on a GPU that computes in it, else no.
 
     Raises:
         SettingsError: fp16 without a GPU, which accelerate would silently run in float32.
     """
     gpu = has_gpu(runtime)
-    if wanted == "fp16" and not gpu:
+    if precision == "fp16" and not gpu:
         raise SettingsError(
-            "FINETUNE_TRAIN__PRECISION=fp16 needs a GPU and there is none",
+            "FINETUNE_TRAIN__PRECISION=fp16 needs a GPU, and there is none",
             hint="use bf16 or no",
         )
-    if wanted == "auto":
+    if precision == "auto":
         import torch
 
         return "bf16" if gpu and torch.cuda.is_bf16_supported() else "no"
-    return wanted
+    return precision
 
 
 def accelerator(precision: str, runtime: Runtime) -> Accelerator:
     """Accelerate's handle on the device and the processes that train together."""
     from accelerate import Accelerator
 
-    # told nothing, accelerate takes several processes without a GPU for as many runs of one
+    # by itself accelerate takes several processes without a GPU for as many runs of one
     return Accelerator(mixed_precision=precision, cpu=not has_gpu(runtime))
 
 

@@ -1,4 +1,4 @@
-"""The folder for what is not kept."""
+"""The folder for what is not kept, and the caches of libraries that insist on one."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from job.errors import DiskFull, SettingsError, from_os_error
 from job.settings import Runtime
 
-if TYPE_CHECKING:
-    pass
-
 
 @contextmanager
 def scratch_folder(runtime: Runtime) -> Iterator[Path]:
-    """A folder of this process's own for what is not kept, removed at the end.
+    """A folder of this process's own, removed at the end.
 
     Libraries that insist on a cache get one below it, so that a read-only root file system is enough.
     The Hub's models stay in the user's own cache, beside the token, where that can be written to.
+
+    Raises:
+        SettingsError: it cannot be created.
+        DiskFull: there is no space for it.
     """
     base = Path(runtime.scratch or tempfile.gettempdir())
     try:
@@ -46,8 +46,8 @@ def scratch_folder(runtime: Runtime) -> Iterator[Path]:
 
 
 def _can_cache() -> bool:
-    """Whether huggingface_hub's own folder can be written to, or made."""
+    """Whether huggingface_hub's own folder can be written to, or created."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - as the Hub's own, it fails for no user
     folder = Path(base, "huggingface").absolute()
-    there = next(path for path in (folder, *folder.parents) if os.access(path, os.F_OK))
-    return os.access(there, os.W_OK | os.X_OK)
+    nearest = next(path for path in (folder, *folder.parents) if os.access(path, os.F_OK))
+    return os.access(nearest, os.W_OK | os.X_OK)

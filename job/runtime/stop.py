@@ -1,4 +1,4 @@
-"""Told to stop: SIGTERM and SIGINT as a flag, which every stage polls between two pieces of work.
+"""How a process is stopped: SIGTERM and SIGINT raise a flag, and the work polls it between two pieces.
 
 What `poll` asks is set once, around the work (`polling`), and not handed down through every
 function on the way. A thread that the work starts asks nothing, since it may not raise there.
@@ -17,7 +17,7 @@ from types import FrameType
 
 from job.errors import Stopped
 
-_asked: ContextVar[Callable[[], None] | None] = ContextVar("asked", default=None)
+_check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
 
 
 def poll() -> None:
@@ -26,29 +26,29 @@ def poll() -> None:
     Raises:
         Stopped: it is; or whatever else `polling` was given raises.
     """
-    if (ask := _asked.get()) is not None:
-        ask()
+    if (check := _check.get()) is not None:
+        check()
 
 
 @contextmanager
-def polling(ask: Callable[[], None]) -> Iterator[None]:
-    """Let `poll` call `ask`, within this block and this thread."""
-    token = _asked.set(ask)
+def polling(check: Callable[[], None]) -> Iterator[None]:
+    """Let `poll` call `check`, within this block and this thread."""
+    token = _check.set(check)
     try:
         yield
     finally:
-        _asked.reset(token)
+        _check.reset(token)
 
 
 class StopSignal:
-    """SIGTERM and SIGINT as a flag that every stage polls between two pieces of work."""
+    """The flag, and what is left of the grace period once it is raised."""
 
     def __init__(self, grace_seconds: float) -> None:
         self.grace_seconds = grace_seconds
         self._since: float | None = None
 
     def install(self) -> None:
-        """Take over SIGTERM and SIGINT; a second one ends the process at once."""
+        """Handle SIGTERM and SIGINT; a second one ends the process at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
@@ -59,7 +59,7 @@ class StopSignal:
 
     @property
     def raised(self) -> bool:
-        """Whether the run was told to stop."""
+        """Whether the process was told to stop."""
         return self._since is not None
 
     @property
@@ -70,14 +70,15 @@ class StopSignal:
         return self.grace_seconds - (time.monotonic() - self._since)
 
     def poll(self) -> None:
-        """Raises:
-        Stopped: the run was told to stop.
+        """
+        Raises:
+            Stopped: the process was told to stop.
         """
         if self.raised:
             raise Stopped("stopped by a signal")
 
 
 def die_with_parent() -> None:
-    """Linux ends this process when its supervisor is killed: nobody else would."""
+    """Have Linux kill this process when its supervisor is killed; nothing else would end it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,4 +1,4 @@
-"""PID 1: takes the signals, starts the workers, and turns their end into an exit code.
+"""PID 1: takes the signals, starts the workers, and turns how they ended into an exit code.
 
 Python as PID 1 without handlers of its own ignores SIGTERM and dies by SIGKILL after the whole
 grace period, so `take_signals` is called before anything heavy is imported. The work is done in
@@ -22,17 +22,19 @@ if TYPE_CHECKING:
     from job.settings import Runtime
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+TERMINATION_MESSAGE_BYTES = 4096
+"""What Kubernetes reads at most."""
 
 _signals = 0
 
 
 def take_signals() -> None:
-    """Handle SIGTERM and SIGINT from now on: remembered until workers run, then forwarded."""
+    """Handle SIGTERM and SIGINT from now on: counted until workers run, then forwarded to them."""
     for number in STOP_SIGNALS:
-        signal.signal(number, _remember)
+        signal.signal(number, _count)
 
 
-def _remember(number: int, frame: FrameType | None) -> None:
+def _count(number: int, frame: FrameType | None) -> None:
     global _signals
     _signals += 1
 
@@ -45,7 +47,7 @@ def signals() -> int:
 def supervise(
     command: str, arguments: list[str], runtime: Runtime, *, distributed: bool
 ) -> tuple[int, dict[str, Any]]:
-    """Run `command` in workers, with those of other pods where there are some, and wait for the end.
+    """Run `command` in workers, together with those of other pods if there are any, to the end.
 
     Args:
         distributed: whether several processes and pods take part in the command.
@@ -58,17 +60,17 @@ def supervise(
     """
     import asyncio  # the signals are taken before this is read from the disk
 
-    from job.supervisor.agent import attend
-    from job.supervisor.topology import Layout, layout_of
+    from job.supervisor.agent import run_attempts
+    from job.supervisor.topology import Topology, topology_of
 
-    layout = layout_of(runtime, os.environ) if distributed else Layout()
+    topology = topology_of(runtime, os.environ) if distributed else Topology()
     with _outcome_folder() as folder:
         if _signals:
             code, outcome = Stopped.exit_code, {"message": "stopped before the worker started"}
         else:
-            work = attend(command, arguments, layout, runtime, Path(folder), signals)
-            code, outcome = asyncio.run(work)
-    return finish(code, outcome, runtime.termination_log)
+            attempts = run_attempts(command, arguments, topology, runtime, Path(folder), signals)
+            code, outcome = asyncio.run(attempts)
+    return record_outcome(code, outcome, runtime.termination_log)
 
 
 def _outcome_folder() -> tempfile.TemporaryDirectory[str]:
@@ -81,20 +83,22 @@ def _outcome_folder() -> tempfile.TemporaryDirectory[str]:
         ) from None
 
 
-def finish(code: int, outcome: dict[str, Any], termination_log: str) -> tuple[int, dict[str, Any]]:
-    """Leave the outcome where Kubernetes looks for it (at most 4096 bytes)."""
+def record_outcome(
+    code: int, outcome: dict[str, Any], termination_log: str
+) -> tuple[int, dict[str, Any]]:
+    """Write the outcome where Kubernetes looks for it, and return it with its exit code."""
     if not outcome and code:
-        outcome = {"message": f"the worker ended with {code} and left no word; see the log"}
+        outcome = {"message": f"a worker exited with {code} and wrote no outcome; see the log"}
     outcome = {**outcome, "exit_code": code}
     if os.access(termination_log, os.W_OK):
         with suppress(OSError):  # the exit code matters more than the message
-            Path(termination_log).write_text(_short(outcome))
+            Path(termination_log).write_text(_termination_message(outcome))
     return code, outcome
 
 
-def _short(outcome: dict[str, Any]) -> str:
+def _termination_message(outcome: dict[str, Any]) -> str:
     text = json.dumps(outcome)
-    if len(text.encode()) > 4096:
+    if len(text.encode()) > TERMINATION_MESSAGE_BYTES:
         text = json.dumps(
             {**outcome, "message": str(outcome.get("message", ""))[:1000], "result": {}}
         )

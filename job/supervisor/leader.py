@@ -6,63 +6,68 @@ import asyncio
 import secrets
 
 from job.errors import PeerLost
-from job.supervisor.channel import Heard, Switchboard
-from job.supervisor.topology import Layout
-from job.supervisor.workers import Crew, Ended, _cancel, stays
+from job.supervisor.channel import ControlServer, Kind, Message
+from job.supervisor.topology import Topology
+from job.supervisor.workers import Exit, WorkerGroup, cancel
 
-FAREWELL = 5.0
-"""Seconds for the others to hear that the run is done."""
+FINISH_SECONDS = 5.0
+"""For the others to hear that the run is done."""
 
 
-async def _first(crew: Crew, layout: Layout) -> Ended:
-    """Pod 0: says when an attempt begins and ends."""
-    board = Switchboard()
+async def lead(workers: WorkerGroup, topology: Topology) -> Exit:
+    """Run attempts with the other pods until one ends the run, or this pod.
+
+    Raises:
+        PeerLost: the port, at which the others would report, is taken.
+    """
+    server = ControlServer()
     try:
-        await board.open(layout.port)
+        await server.listen(topology.port)
     except OSError as error:
         raise PeerLost(
-            f"nothing can listen at this pod's port {layout.port} ({error.strerror})",
-            hint="another run of this machine may have it; set FINETUNE_RUNTIME__PORT to a free one",
+            f"cannot listen at port {topology.port} of this pod ({error.strerror})",
+            hint="another run on this machine may use it; set FINETUNE_RUNTIME__PORT to a free one",
         ) from None
-    life, serial = secrets.token_hex(4), 0
     try:
-        while True:
-            serial += 1
-            name = f"{life}-{serial}"
-            crew.start(serial, name)
-            board.say("start", name=name)
-            ended = await _attempt(crew, board, name)
-            if ended is None:  # a pod was lost while all trained together
-                crew.kill()
-            elif ended[0] == 0:
-                board.say("finish")
-                await board.close(FAREWELL)
-                return ended
-            elif crew.signalled or not stays(*ended):
-                return ended
-            board.say("stop")
+        return await _run_attempts(workers, server)
     finally:
-        await board.close(0)
+        await server.close()
 
 
-async def _attempt(crew: Crew, board: Switchboard, name: str) -> Ended | None:
-    """How this pod's workers ended; None where another pod's loss ends the attempt."""
-    working = asyncio.create_task(crew.ended())
+async def _run_attempts(workers: WorkerGroup, server: ControlServer) -> Exit:
+    life, serial = secrets.token_hex(4), 0
     while True:
-        hearing = asyncio.create_task(board.heard.get())
-        await asyncio.wait({working, hearing}, return_when=asyncio.FIRST_COMPLETED)
+        serial += 1
+        attempt = f"{life}-{serial}"
+        workers.start(serial, attempt)
+        server.broadcast(Message(Kind.START, attempt))
+        ended = await _run_attempt(workers, server, attempt)
+        if ended is None:
+            workers.kill()
+        elif ended.code == 0:
+            server.broadcast(Message(Kind.FINISH))
+            await server.close(FINISH_SECONDS)
+            return ended
+        elif workers.stopping or not ended.rejoins:
+            return ended
+        server.broadcast(Message(Kind.STOP))
+
+
+async def _run_attempt(workers: WorkerGroup, server: ControlServer, attempt: str) -> Exit | None:
+    """How this pod's workers ended; None where another pod was lost while all trained together."""
+    working = asyncio.create_task(workers.wait())
+    while True:
+        receiving = asyncio.create_task(server.inbox.get())
+        await asyncio.wait({working, receiving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
-            hearing.cancel()
+            receiving.cancel()
             return working.result()
-        heard = hearing.result()
-        if _ends(heard, name) and crew.marker.exists() and not crew.signalled:
-            await _cancel(working)
+        node, message = receiving.result()
+        lost_a_peer = message.kind is Kind.ENDED and message.attempt == attempt
+        together = workers.marker.exists() and not workers.stopping
+        if together and (lost_a_peer or message.kind is Kind.GONE):
+            await cancel(working)
             return None
-        if heard.said == "hello" or (heard.said == "ended" and heard.message.get("name") == name):
+        if lost_a_peer or message.kind is Kind.HELLO:
             # before all train together a pod may come late, or a second time
-            board.say("start", heard.node, name=name)
-
-
-def _ends(heard: Heard, name: str) -> bool:
-    """Whether a world that trains together has lost this pod."""
-    return heard.said == "gone" or (heard.said == "ended" and heard.message.get("name") == name)
+            server.send(node, Message(Kind.START, attempt))

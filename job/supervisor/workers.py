@@ -1,4 +1,4 @@
-"""The worker processes of this pod: started, signalled, ended, and asked what they ended with."""
+"""The worker processes of this pod: started, signalled, ended, and what they ended with."""
 
 from __future__ import annotations
 
@@ -10,110 +10,125 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
+from job.distributed.membership import LAUNCHER_VARIABLES
 from job.errors import PeerLost, Stopped
 from job.runtime.container import cpus
-from job.supervisor.topology import Layout
+from job.supervisor.topology import Topology
 
-TICK = 0.02
-"""Seconds between two looks at the processes."""
-LAST_WORDS = 10.0
-"""Seconds for the others of a pod to end by themselves when one has failed."""
+POLL_SECONDS = 0.02
+"""Between two looks at the processes."""
+SETTLE_SECONDS = 10.0
+"""For the others of a pod to end by themselves when one has failed."""
 
-LAUNCHERS = (
-    "RANK",
-    "LOCAL_RANK",
-    "WORLD_SIZE",
-    "LOCAL_WORLD_SIZE",
-    "GROUP_RANK",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-)
-
-TOO_SLOW = (
-    "stopped by a signal, and ended when the grace period was nearly over; started again, it goes on "
+GRACE_EXCEEDED = (
+    "stopped by a signal, and killed when the grace period was nearly over; started again, it goes on "
     "from the last checkpoint"
 )
 
 Outcome = dict[str, Any]
+"""What a worker writes before it exits; see `job.commands.worker`."""
 
 
-class Crew:
+class Exit(NamedTuple):
+    """How a worker, or a pod, has ended."""
+
+    code: int
+    """A signal's number plus 128, as in a shell, where one ended it."""
+    outcome: Outcome
+
+    @property
+    def follows_a_loss(self) -> bool:
+        """Whether it ended only because another process was lost, or told to stop."""
+        return bool(self.outcome.get("again"))
+
+    @property
+    def rejoins(self) -> bool:
+        """Whether the pod stays for the next attempt: it did nothing wrong itself."""
+        return self.code in (PeerLost.exit_code, Stopped.exit_code) and self.follows_a_loss
+
+
+class WorkerGroup:
     """One process a device; together they end with one code, that of the one that failed first."""
 
     def __init__(
-        self, command: str, arguments: Sequence[str], layout: Layout, folder: Path
+        self, command: str, arguments: Sequence[str], topology: Topology, folder: Path
     ) -> None:
-        self._command, self._arguments, self._layout = command, list(arguments), layout
-        self._folder = folder
+        """
+        Args:
+            command: with `arguments`, what each of them runs.
+            folder: for their outcomes.
+        """
+        self._command, self._arguments, self._topology = command, list(arguments), topology
+        self._folder = self._attempt_folder = folder
         self._workers: list[subprocess.Popen[bytes]] = []
-        self._here = folder
-        self.signalled = self.expired = False
+        self.stopping = False
+        """Whether this pod was told to stop."""
+        self._expired = False
 
-    def start(self, serial: int, name: str) -> None:
+    def start(self, serial: int, attempt: str) -> None:
         """Start all of them for an attempt.
 
         Args:
             serial: the number of the attempt in this pod.
-            name: of the attempt, the same in all pods.
+            attempt: its name, the same in all pods.
         """
-        shutil.rmtree(self._here, ignore_errors=True)
-        self._here = self._folder / f"{serial:04d}"
-        self._here.mkdir(parents=True)
-        self._workers = [self._worker(local, name) for local in range(self._layout.processes)]
-        if self.signalled:
-            self.signal()
+        shutil.rmtree(self._attempt_folder, ignore_errors=True)
+        self._attempt_folder = self._folder / f"{serial:04d}"
+        self._attempt_folder.mkdir(parents=True)
+        self._workers = [self._start(local, attempt) for local in range(self._topology.processes)]
+        if self.stopping:
+            self.stop()
 
-    def _worker(self, local: int, name: str) -> subprocess.Popen[bytes]:
-        # on a CPU that is shared, threads that spin at a barrier keep the one they wait for from
-        # running: a step takes up to ten times as long; threads that sleep cost nothing measurable
-        quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # else stacks in the log of who waits for a peer
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **quiet, **os.environ}
-        for variable in LAUNCHERS:  # torch and accelerate read them too, and would count otherwise
-            environment.pop(variable, None)
-        if self._layout.world > 1:
-            environment |= self._layout.environment(local, name)
-            environment["WORLD_MARKER"] = str(self.marker)
-        if self._layout.world > 1 or cpus() < (os.cpu_count() or 1):
-            threads = max(1, cpus() // self._layout.processes)
-            environment.setdefault("OMP_NUM_THREADS", str(threads))
+    def _start(self, local: int, attempt: str) -> subprocess.Popen[bytes]:
         # a session of its own: Ctrl-C in a terminal reaches the supervisor alone, which forwards it once
         return subprocess.Popen(
             [
-                *(sys.executable, "-m", "job", "worker", str(self._outcome(local))),
+                *(sys.executable, "-m", "job", "worker", str(self._outcome_file(local))),
                 *(self._command, *self._arguments),
             ],
-            env=environment,
+            env=self._environment(local, attempt),
             start_new_session=True,
         )
 
-    def _outcome(self, local: int) -> Path:
-        return self._here / f"outcome-{local}.json"
+    def _environment(self, local: int, attempt: str) -> dict[str, str]:
+        topology = self._topology
+        # on a CPU that is shared, threads that spin at a barrier keep the one they wait for from
+        # running: a step takes up to ten times as long; threads that sleep cost nothing measurable
+        waiting = {"OMP_WAIT_POLICY": "PASSIVE"}
+        quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # else stacks in the log of who waits for a peer
+        environment = waiting | quiet | dict(os.environ)
+        for variable in LAUNCHER_VARIABLES:  # torch and accelerate would count by them
+            environment.pop(variable, None)
+        if topology.world > 1:
+            environment |= topology.membership(local, attempt, self.marker).environment()
+        if topology.world > 1 or cpus() < (os.cpu_count() or 1):
+            threads = max(1, cpus() // topology.processes)
+            environment.setdefault("OMP_NUM_THREADS", str(threads))
+        return environment
+
+    def _outcome_file(self, local: int) -> Path:
+        return self._attempt_folder / f"outcome-{local}.json"
 
     @property
     def marker(self) -> Path:
-        """Is there while all ranks of the world train together."""
-        return self._here / "together"
+        """A file that exists while all ranks of the world train together."""
+        return self._attempt_folder / "together"
 
-    @property
-    def running(self) -> bool:
-        """Whether there are workers."""
-        return bool(self._workers)
-
-    def signal(self) -> None:
+    def stop(self) -> None:
         """SIGTERM to all of them, now and to those that are started later."""
-        self.signalled = True
+        self.stopping = True
         for worker in self._workers:
             if worker.poll() is None:
                 worker.send_signal(signal.SIGTERM)
 
     def expire(self) -> None:
-        """End those that were told to stop and did not in time; it counts as the stop that it is."""
-        self.expired = True
+        """Kill those that were told to stop and did not in time; it counts as the stop that it is."""
+        self._expired = True
         for worker in self._workers:
             if worker.poll() is None:
                 worker.kill()
@@ -127,62 +142,46 @@ class Crew:
             worker.wait()
         self._workers = []
 
-    async def ended(self) -> tuple[int, Outcome]:
-        """Wait until all have ended, or one has failed and the others had time for their last words.
-
-        Returns:
-            The exit code, a signal's number plus 128 as a shell has it, and the outcome.
-        """
+    async def wait(self) -> Exit:
+        """Wait until all have ended, or one has failed and the others had time to end by themselves."""
         order: list[int] = []
-        until = float("inf")
-        while len(order) < len(self._workers) and time.monotonic() < until:
+        deadline = float("inf")
+        while len(order) < len(self._workers) and time.monotonic() < deadline:
             for local, worker in enumerate(self._workers):
                 if local not in order and worker.poll() is not None:
                     order.append(local)
                     if worker.returncode:
-                        until = min(until, time.monotonic() + LAST_WORDS)
-            await asyncio.sleep(TICK)
-        found = [self._read(local) for local in order]
+                        deadline = min(deadline, time.monotonic() + SETTLE_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
+        exits = [self._exit_of(local) for local in order]
         self.kill()
-        failed = [(code, outcome) for code, outcome in found if code]
+        failed = [each for each in exits if each.code]
         # who lost a peer only follows; who was lost says why
-        causes = [item for item in failed if not item[1].get("again")]
-        code, outcome = next(iter([*causes, *failed, *found]))
-        # told to stop, it was about to end together with whom it lost
-        return (Stopped.exit_code if self.signalled and outcome.get("again") else code), outcome
+        causes = [each for each in failed if not each.follows_a_loss]
+        cause = next(iter([*causes, *failed, *exits]))
+        if self.stopping and cause.follows_a_loss:
+            # told to stop, it was about to end together with whom it lost
+            return Exit(Stopped.exit_code, cause.outcome)
+        return cause
 
-    def _read(self, local: int) -> tuple[int, Outcome]:
+    def _exit_of(self, local: int) -> Exit:
         """A worker's code and outcome; no outcome if it was killed, or a full disk cut it short."""
         try:
-            outcome = dict(json.loads(self._outcome(local).read_text()))
+            outcome = dict(json.loads(self._outcome_file(local).read_text()))
         except (OSError, ValueError):
             outcome = {}
         code = self._workers[local].returncode
         if "exit_code" in outcome:
-            return int(outcome["exit_code"]), outcome
-        if self.expired and -code == signal.SIGKILL:
-            return Stopped.exit_code, {"error": "Stopped", "message": TOO_SLOW}
-        if self.signalled and (code == 0 or -code == signal.SIGTERM):
-            return Stopped.exit_code, outcome
-        return (code if code >= 0 else 128 - code), outcome
+            return Exit(int(outcome["exit_code"]), outcome)
+        if self._expired and -code == signal.SIGKILL:
+            return Exit(Stopped.exit_code, {"error": "Stopped", "message": GRACE_EXCEEDED})
+        if self.stopping and (code == 0 or -code == signal.SIGTERM):
+            return Exit(Stopped.exit_code, outcome)
+        return Exit(code if code >= 0 else 128 - code, outcome)
 
 
-def stays(code: int, outcome: Outcome) -> bool:
-    """Whether the pod stays for the next attempt: it did nothing wrong itself."""
-    return code in (PeerLost.exit_code, Stopped.exit_code) and bool(outcome.get("again"))
-
-
-TICK = 0.05
-
-
-Ended = tuple[int, Outcome]
-
-
-T = TypeVar("T")
-
-
-async def _cancel(task: asyncio.Task[Any] | Coroutine[Any, Any, Any]) -> None:
-    if isinstance(task, asyncio.Task):
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -46,6 +46,7 @@ def stalls(folder: Path, output: str) -> None:
     from job.checkpoint import tensors
     from job.checkpoint.catalog import TrainerState
     from job.checkpoint.saver import Checkpoint, Saver
+    from job.distributed.membership import Membership
     from job.distributed.world import World
     from job.settings import Checkpoint as CheckpointSettings
     from job.settings import Train
@@ -62,7 +63,9 @@ def stalls(folder: Path, output: str) -> None:
     found = tensors.model_tensors(session.model)
     found |= tensors.optimizer_tensors(session.model, session.optimizer)
     size = sum(t.nbytes for t in found.values())
-    saver = Saver(open_store(output), "m/stalls", 1, World(session.settings.runtime), made)
+    saver = Saver(
+        open_store(output), "m/stalls", 1, World(session.settings.runtime, Membership()), made
+    )
     stall, whole = [], []
     for step in range(8):
         began = time.monotonic()

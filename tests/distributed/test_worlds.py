@@ -18,12 +18,12 @@ STEPS = 100
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("worlds")
-    settings(made, "", "")
-    config = json.loads((made / "bert" / "config.json").read_text())
+    folder = tmp_path_factory.mktemp("worlds")
+    settings(folder, "", "")
+    config = json.loads((folder / "bert" / "config.json").read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (made / "bert" / "config.json").write_text(json.dumps(config))
-    return made
+    (folder / "bert" / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 def env(folder: Path, name: str, **more: str) -> dict[str, str]:
@@ -39,10 +39,10 @@ def losses(folder: Path, name: str) -> dict[int, float]:
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> dict[int, float]:
     Cluster(1, env(folder, "alone"), folder).run()
-    found = losses(folder, "alone")
-    assert len(found) == STEPS
-    assert found[STEPS] < 0.5 * found[1]
-    return found
+    by_step = losses(folder, "alone")
+    assert len(by_step) == STEPS
+    assert by_step[STEPS] < 0.5 * by_step[1]
+    return by_step
 
 
 def apart(one: dict[int, float], other: dict[int, float]) -> float:
@@ -54,7 +54,7 @@ def apart(one: dict[int, float], other: dict[int, float]) -> float:
 
 
 class Enough(Exception):
-    """The pods are told to stop and not made anew."""
+    """The pods were told to stop and are not recreated."""
 
 
 def until_step_40(cluster: Cluster) -> None:

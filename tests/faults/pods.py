@@ -1,4 +1,4 @@
-"""Pods as processes on this machine: started, killed at any moment, and made anew as a Job would.
+"""Pods as processes on this machine: started, killed at any moment, and recreated as a Job would.
 
 A pod is a supervisor in a session of its own with its workers; a killed one takes them with it.
 """
@@ -56,20 +56,20 @@ class Pod:
         """Send the supervisor a signal; SIGKILL ends its workers too, as their pod would.
 
         Returns:
-            Whether it was there to be killed.
+            Whether it was running.
         """
-        there = self.process is not None and self.process.poll() is None
-        if there and self.process is not None:
-            self.process.send_signal(number)
-        return there
+        if self.process is None or self.process.poll() is not None:
+            return False
+        self.process.send_signal(number)
+        return True
 
     def kill_worker(self, chance: random.Random) -> bool:
         """SIGKILL to one of its processes; returns whether there was one."""
         assert self.process is not None
         with suppress(OSError):
             children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-            if found := children.read_text().split():
-                os.kill(int(chance.choice(found)), signal.SIGKILL)
+            if pids := children.read_text().split():
+                os.kill(int(chance.choice(pids)), signal.SIGKILL)
                 return True
         return False
 
@@ -80,7 +80,7 @@ class Pod:
 
 @dataclass
 class Cluster:
-    """So many pods, each made anew until the first one has ended well."""
+    """So many pods, each recreated until the first one has ended well."""
 
     nodes: int
     env: Mapping[str, str]
@@ -145,7 +145,7 @@ class Cluster:
         return [pod.process.wait(120) for pod in self.pods if pod.process is not None]
 
     def _done(self) -> bool:
-        """Make anew what ended, unless the run is over."""
+        """Recreate what ended, unless the run is over."""
         for pod in self.pods:
             assert pod.process is not None
             code = pod.process.poll()
@@ -196,7 +196,7 @@ class Killer:
                 self.left -= 1
 
     def _kill(self, cluster: Cluster) -> str:
-        """Somebody, if he is there."""
+        """Kill something, if it is running; what was killed, for `done`."""
         pod, which = self._random.choice(cluster.pods), self._random.random()
         number = self._random.choice([signal.SIGKILL, signal.SIGTERM])
         if which < 0.2:

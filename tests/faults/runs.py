@@ -79,14 +79,14 @@ def differences(one: Left, other: Left) -> list[str]:
     """Where two runs are not the same to the last bit."""
     import torch
 
-    found = [
+    differing = [
         f"step {s}: {v} and {other.losses.get(s)}"
         for s, v in one.losses.items()
         if other.losses.get(s) != v
     ]
-    found += [f"only {s}" for s in other.losses.keys() - one.losses.keys()]
-    found += [
+    differing += [f"only {s}" for s in other.losses.keys() - one.losses.keys()]
+    differing += [
         name for name, value in one.weights.items() if not torch.equal(value, other.weights[name])
     ]
-    found += [name for name, value in one.scores.items() if other.scores.get(name) != value]
-    return found + ([] if one.predictions.equals(other.predictions) else ["predictions"])
+    differing += [name for name, value in one.scores.items() if other.scores.get(name) != value]
+    return differing + ([] if one.predictions.equals(other.predictions) else ["predictions"])

@@ -56,8 +56,8 @@ def soak(folder: Path, output: str, kills: int, seed: int, worlds: list[tuple[in
         killer = Killer(seed * 1000 + number, min(KILLS, kills - done))
         cluster = Cluster(world[0], settings(folder, output, name), folder, world[1])
         cluster.run(killer, seconds=900)
-        found = left(output, name, folder)
-        wrong = differences(whole[world], found)
+        killed = left(output, name, folder)
+        wrong = differences(whole[world], killed)
         assert not wrong, f"{name} {world} {killer.done}: {wrong[:5]}\n{cluster.tail()}"
         for pod in cluster.pods:
             assert not pod.said("damaged"), cluster.tail()
@@ -67,7 +67,7 @@ def soak(folder: Path, output: str, kills: int, seed: int, worlds: list[tuple[in
         kinds[f"{world[0]} pods of {world[1]}"] += len(killer.done)
         print(
             f"{name}: {world[0]} pods of {world[1]}, {len(killer.done)} kills ({done} of {kills}), "
-            f"{found.attempts} attempts, {time.monotonic() - began:.0f} s; every bit the same",
+            f"{killed.attempts} attempts, {time.monotonic() - began:.0f} s; every bit the same",
             flush=True,
         )
     print(

@@ -61,7 +61,7 @@ class Release:
         return dict(json.loads(path.read_text()))
 
     def jobs(self) -> list[str]:
-        """The names of the Jobs that there are."""
+        """The names of all Jobs."""
         return [body["metadata"]["name"] for body in self.api.all("jobs")]
 
 
@@ -131,9 +131,9 @@ def test_it_trains_skips_and_trains_again_when_data_has_come(release: Release) -
     assert f"store/m/models/{run_id}-a2" in out, (
         "prepared by the first attempt, trained by the second"
     )
-    made = release.api.one("jobs")["metadata"]
-    assert made["ownerReferences"][0]["uid"] == "cronjob-uid"
-    annotations = made["annotations"]
+    metadata = release.api.one("jobs")["metadata"]
+    assert metadata["ownerReferences"][0]["uid"] == "cronjob-uid"
+    annotations = metadata["annotations"]
     assert annotations["finetune/run-id"] == run_id
     assert int(annotations["finetune/step"]) == int(annotations["finetune/total-steps"]) > 0
     assert annotations["finetune/model"].endswith(f"models/{run_id}-a2")
@@ -157,7 +157,7 @@ def test_it_trains_skips_and_trains_again_when_data_has_come(release: Release) -
     assert release.record()["run_id"] != run_id
 
 
-def test_a_failed_run_fails_its_launcher_and_the_next_one_tries_anew(release: Release) -> None:
+def test_a_failed_run_fails_its_launcher_and_the_next_one_starts_again(release: Release) -> None:
     rows = release.folder / "data" / "1.csv"
     rows.write_text("text,label\nall of one class,a\n" * 2)
     code, _, err = release.launch(LAUNCH__PREPARE="none")
@@ -224,8 +224,8 @@ def test_preparing_in_a_job_of_its_own(model: Path, tmp_path: Path) -> None:
     assert code == 0, err
     prepare, train = controller.started
     assert prepare.endswith("-prepare")
-    made = api.objects[f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs", prepare]
-    assert "nvidia.com/gpu" not in json.dumps(made)
+    created = api.objects[f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs", prepare]
+    assert "nvidia.com/gpu" not in json.dumps(created)
     assert "data set found in the store" in (tmp_path / f"{train}.log").read_text()
 
 

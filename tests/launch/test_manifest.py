@@ -30,7 +30,7 @@ def chart(tmp_path: Path, **values: object) -> Path:
 
 def ids_in(value: object) -> list[str]:
     if isinstance(value, list):
-        return [found for item in value for found in ids_in(item)]
+        return [run_id for item in value for run_id in ids_in(item)]
     if not isinstance(value, dict):
         return []
     own = value.get("annotations", {}).get(manifest.RUN_ID)
@@ -41,9 +41,9 @@ def ids_in(value: object) -> list[str]:
 def test_a_run_s_id_stands_everywhere_that_pods_read_it(tmp_path: Path, backend: str) -> None:
     body = manifest.read(str(chart(tmp_path, backend=backend, nodes=2)), "train")
     made = manifest.named(body, "team-demo-0123abcd-2", CRONJOB)
-    found = ids_in(made)
-    assert len(found) == (3 if backend == "volcano" else 2)
-    assert set(found) == {"team-demo-0123abcd-2"}
+    run_ids = ids_in(made)
+    assert len(run_ids) == (3 if backend == "volcano" else 2)
+    assert set(run_ids) == {"team-demo-0123abcd-2"}
     assert made["metadata"]["name"].startswith("team-demo-0123abcd-2-")
     assert set(ids_in(body)) == {""}, "the manifest itself stays as it is"
 
@@ -84,8 +84,8 @@ def test_the_image_is_part_of_what_is_launched(tmp_path: Path, backend: str) -> 
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", json.dumps({"kind": "Job"})])
-def test_what_is_no_manifest(tmp_path: Path, text: str | None) -> None:
+def test_what_is_not_a_manifest(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "train.json").write_text(text)
-    with pytest.raises(SettingsError, match="is no manifest"):
+    with pytest.raises(SettingsError, match="is not a manifest"):
         manifest.read(str(tmp_path), "train")

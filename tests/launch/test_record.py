@@ -20,17 +20,17 @@ DONE = State(LAST.run_id, outcome="done", ended=time.time() - 100)
 def decided(
     last: Launched | None,
     state: State | None,
-    wanted: str = LAST.identity,
-    there: tuple[str, ...] = (LAST.run_id,),
+    identity: str = LAST.identity,
+    existing: tuple[str, ...] = (LAST.run_id,),
     **settings: object,
 ) -> tuple[str, bool]:
     launch = Launch.model_validate(settings)
-    found = decide(last, state, f"ns-r-{wanted[:8]}", wanted, launch, there)
-    return found.run_id, found.skip
+    decision = decide(last, state, f"ns-r-{identity[:8]}", identity, launch, existing)
+    return decision.run_id, decision.skip
 
 
 def test_the_first_time() -> None:
-    assert decided(None, None, there=()) == (LAST.run_id, False)
+    assert decided(None, None, existing=()) == (LAST.run_id, False)
 
 
 def test_nothing_changed_since_a_good_run() -> None:
@@ -38,12 +38,12 @@ def test_nothing_changed_since_a_good_run() -> None:
 
 
 def test_something_changed() -> None:
-    assert decided(LAST, DONE, wanted="c" * 16) == ("ns-r-cccccccc", False)
+    assert decided(LAST, DONE, identity="c" * 16) == ("ns-r-cccccccc", False)
 
 
 def test_changed_back_to_what_was_once_trained_on_is_a_change_too() -> None:
-    there = (LAST.run_id, "ns-r-cccccccc", "ns-r-cccccccc-1")
-    assert decided(LAST, DONE, wanted="c" * 16, there=there) == ("ns-r-cccccccc-2", False)
+    existing = (LAST.run_id, "ns-r-cccccccc", "ns-r-cccccccc-1")
+    assert decided(LAST, DONE, identity="c" * 16, existing=existing) == ("ns-r-cccccccc-2", False)
 
 
 @pytest.mark.parametrize("state", [None, State(LAST.run_id), State(LAST.run_id, failure={"a": 1})])

@@ -137,17 +137,17 @@ def _answer(api: Api, method: str, url: str, headers: Any, data: bytes) -> tuple
         return 200, _listed(api, where, parse_qs(parts.query))
     if method == "POST":
         return _create(api, where, json.loads(data))
-    found = api.objects.get((where, name))
-    if found is None:
+    body = api.objects.get((where, name))
+    if body is None:
         return _status(404, "NotFound", f'{path[depth - 1]} "{name}" not found')
     if method == "PATCH":
         if headers.get("Content-Type") != "application/merge-patch+json":
             return _status(415, "UnsupportedMediaType", "merge patches alone")
-        _merge(found, json.loads(data))
-        api.stamp(found)
+        _merge(body, json.loads(data))
+        api.stamp(body)
     elif method == "DELETE":
         del api.objects[where, name]
-    return 200, found
+    return 200, body
 
 
 def _listed(api: Api, where: str, query: dict[str, list[str]]) -> Body:

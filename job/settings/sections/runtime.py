@@ -21,13 +21,13 @@ class Runtime(Section):
     """Seconds between SIGTERM and SIGKILL (terminationGracePeriodSeconds)."""
 
     max_stalled_attempts: Annotated[int, Field(ge=0)] = 3
-    """Attempts in a row without progress before the run ends with 82; 0 is without bound."""
+    """Attempts in a row without progress before the run ends with 82; 0 sets no bound."""
 
     termination_log: str = "/dev/termination-log"
     """Where the outcome is left as JSON, if that file can be written (terminationMessagePath)."""
 
     device: Literal["auto", "cpu"] = "auto"
-    """`auto` takes a GPU where there is one."""
+    """`auto` takes a GPU if there is one."""
 
     env: Literal["auto", "pods", "processes", "none"] = "auto"
     """What RANK and WORLD_SIZE count where a launcher sets them: pods (Volcano), processes (torchrun), or nothing for this job. `auto` knows torchrun by its own variables."""
@@ -48,7 +48,7 @@ class Runtime(Section):
     """The port of pod 0 at which the others report; the next one is used as well."""
 
     peer_wait: Seconds = 900.0
-    """Seconds to wait for a pod that is missing before this one leaves with 75."""
+    """Seconds to wait for a pod that is missing before this one exits with 75."""
 
     step_timeout: Seconds = 600.0
-    """Seconds that a step, or an evaluation during training, may stand still before the process ends with 75, and its stacks are logged."""
+    """Seconds that a step, or an evaluation during training, may make no progress before the process ends with 75 and logs its stacks."""

@@ -24,7 +24,7 @@ def train(given: Given) -> Trained:
         Diverged: a loss or gradient norm is not finite.
         PeerLost: another rank is gone.
     """
-    if not given.world.first and given.world.over():
+    if not given.world.first and given.world.training_ended():
         return saved(given, TrainerState())
     found = _newest(given)
     if found is not None and found.state.finished:
@@ -43,9 +43,9 @@ def _newest(given: Given) -> Restored | None:
     if world.first:
         found = checkpoint.newest(home.store, home.checkpoints, scratch)
         step = found.state.step if found else None
-        world.tell("step", step)
+        world.rendezvous.publish("step", step)
     else:
-        step = world.hear("step")
+        step = world.rendezvous.wait_for("step")
     if step is None:
         return None
 
@@ -54,7 +54,7 @@ def _newest(given: Given) -> Restored | None:
         return {"folder": str(here.folder), "meta": dict(here.meta)}
 
     try:
-        place = world.here("checkpoint", fetch)
+        place = world.rendezvous.once_per_node("checkpoint", fetch)
     except (Torn, Absent) as error:  # the first rank has just verified it
         raise Torn(error.message, hint="the store gives its pods different answers") from error
     return found or Restored.opened(Path(place["folder"]), place["meta"])

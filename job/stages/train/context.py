@@ -12,6 +12,7 @@ from job.batching.limits import Limits
 from job.checkpoint.catalog import TrainerState
 from job.data.arrow import MappedTable
 from job.data.artifacts import Dataset
+from job.distributed.membership import Membership
 from job.distributed.world import World
 from job.models import Place
 from job.runtime.stop import StopSignal
@@ -72,7 +73,7 @@ class Given:
     limits: Limits
     home: Home
     stop: StopSignal
-    world: World = field(default_factory=lambda: World(Runtime()))
+    world: World = field(default_factory=lambda: World(Runtime(), Membership()))
 
     @property
     def metric(self) -> str:

@@ -279,14 +279,14 @@ class Session:
                     self._commit()
                 self.saver.wait()
                 # a rank that left earlier would end the uploads of the others with its world
-                self.world.part()
+                self.world.stop_together()
             except (StoreError, PeerLost) as error:
                 warn("the last checkpoint stays the one before", reason=str(error))
         raise Stopped(f"stopped by a signal at step {self.state.step} of {self.plan.total}")
 
     def finish(self) -> Trained:
         """The best weights, saved by the first rank; the others are done."""
-        self.world.leave()
+        self.world.end_training()
         return saved(self.given, self.state, model=None if self.stepper.split else self.model)
 
 
