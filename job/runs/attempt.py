@@ -120,8 +120,7 @@ def begin(
         )
     assert before is not None
     world.rendezvous.publish("attempt", {"run_id": state.run_id, "attempt": state.attempt})
-    if world.processes > 1:
-        world.rendezvous.publish(f"base/{world.node}", _places(base))
+    world.rendezvous.publish_to_node("base", _places(base))
     return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
 
 
