@@ -113,7 +113,7 @@ def _train_and_publish(attempt: Attempt) -> Result:
         return _finished(attempt, read_back(run.store, version, attempt.scratch))
     task, dataset = preparation.dataset(attempt)
     attempt.world.rendezvous.publish("dataset", dataset.fingerprint)
-    _tell_folder(attempt, dataset)
+    attempt.world.rendezvous.publish_to_node("dataset", str(dataset.folder))
     trained = train(_given(attempt, task, dataset))
     scores = _evaluated(attempt, task, dataset, trained)
     return _finished(attempt, _published(attempt, task, dataset, trained, scores))
@@ -133,11 +133,6 @@ def _finished(attempt: Attempt, published: Published) -> Result:
 def outcome(settings: Settings, stop: StopSignal) -> Result:
     """Whether the run has ended well: what a pod asks that comes when the others are gone."""
     return Result({"finished": find_run(settings)[0].finished})
-
-
-def _tell_folder(attempt: Attempt, dataset: Dataset) -> None:
-    if attempt.world.processes > 1:
-        attempt.world.rendezvous.publish(f"dataset/{attempt.world.node}", str(dataset.folder))
 
 
 def _follow(attempt: Attempt) -> Result:

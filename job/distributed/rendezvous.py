@@ -105,15 +105,25 @@ class Rendezvous:
         with naming_lost_peers("asking the first process"):
             return bool(self.store.check([name]))
 
+    def publish_to_node(self, name: str, value: Any) -> None:
+        """Leave a note for the other ranks of this pod, which get it by `once_per_node`.
+
+        Raises:
+            PeerLost: rank 0 is gone, or was not found in time.
+        """
+        if self._membership.processes > 1:
+            self.publish(f"{name}/{self._membership.node}", value)
+
     def once_per_node(self, name: str, make: Callable[[], Any]) -> Any:
-        """Let the first rank of each pod make something that all ranks of the pod get; as JSON holds it."""
-        membership = self._membership
-        if membership.size == 1 or membership.processes == 1:
-            return make()
-        if not membership.first_of_node:
-            return self.wait_for(f"{name}/{membership.node}")
+        """What the first rank of this pod makes, for all ranks of the pod; as JSON holds it.
+
+        Raises:
+            PeerLost: rank 0 is gone, or was not found in time.
+        """
+        if not self._membership.first_of_node:
+            return self.wait_for(f"{name}/{self._membership.node}")
         value = make()
-        self.publish(f"{name}/{membership.node}", value)
+        self.publish_to_node(name, value)
         return value
 
     def announce(self) -> None:

@@ -26,7 +26,6 @@ class World:
 
     def __init__(self, runtime: Runtime, membership: Membership) -> None:
         self.rank, self.size = membership.rank, membership.size
-        self.node, self.processes = membership.node, membership.processes
         self.rendezvous = Rendezvous(membership, runtime.peer_wait)
         self.formed = False
         """Whether all ranks were together once."""

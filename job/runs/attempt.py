@@ -99,8 +99,7 @@ def begin(
     )
     base, frozen = _frozen(settings, run, inputs, scratch)
     world.rendezvous.publish("attempt", {"run_id": state.run_id, "attempt": state.attempt})
-    if world.processes > 1:
-        world.rendezvous.publish(f"base/{world.node}", _places(base))
+    world.rendezvous.publish_to_node("base", _places(base))
     return Attempt(settings, run, frozen, base, scratch, stop, world)
 
 

@@ -63,6 +63,13 @@ def test_one_rank_of_each_pod_makes_what_all_of_the_pod_get() -> None:
     assert made == [0, 2]
 
 
+def test_what_rank_0_has_made_already_it_publishes_to_its_pod() -> None:
+    ranks = world_of(4, processes=2)
+    ranks[0].publish_to_node("a", "here")
+    assert ranks[1].once_per_node("a", lambda: "made again") == "here"
+    assert not ranks[2].has("a/1")
+
+
 def test_all_are_waited_for_and_the_missing_ones_named() -> None:
     first, second = world_of(2)
     first.announce()
