@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from job.batching.limits import Limits
-from job.batching.steps import evaluation_batches
 from job.data.arrow import MappedTable
 from job.distributed.world import World
 from job.runtime.stop import poll
@@ -51,9 +50,7 @@ def outputs_of(
     losses: Losses = {}
     was_training = model.training
     model.eval()
-    batches = evaluation_batches(
-        limits.lengths(table), tokens=limits.tokens, multiple=limits.padding.multiple
-    )
+    batches = limits.batches(table)
     rank, size, lockstep = (deal[0].rank, deal[0].size, deal[1]) if deal else (0, 1, False)
     try:
         with torch.inference_mode():

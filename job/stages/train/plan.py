@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from job.batching.steps import Rows, Share, epoch_steps, shares, steps_per_epoch
+from job.batching import Lengths, Rows
+from job.batching.steps import Share, epoch_steps, shares, steps_per_epoch
 from job.settings import Train
 from job.stages.train.optimizer import learning_rate
 from job.tasks.base import Floats
@@ -17,7 +18,7 @@ from job.tasks.base import Floats
 class Plan:
     """What step `n` is, for any `n`: a pure function of the data, the settings and the seed."""
 
-    lengths: Rows
+    lengths: Lengths
     """Tokens of each training row."""
     weigh: Callable[[Rows, int], Floats]
     """What rows add to their step's denominator, in an epoch."""
