@@ -24,7 +24,7 @@ from job.stages.train.export import saved
 from job.stages.train.history import History
 from job.stages.train.model import adapted, compiled
 from job.stages.train.optimizer import adamw
-from job.stages.train.sharding import sharded
+from job.stages.train.parallel import sharded
 from job.stages.train.step import Clock, Stepper
 from job.telemetry import event, figures, milestone, progress, warn
 
