@@ -29,6 +29,7 @@ from job.runs.record import Run
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
+from job.scoring.inference import Inference
 from job.settings import Settings
 from job.stages import encode
 from job.stages.evaluate import Scores, evaluate
@@ -189,17 +190,9 @@ def _given(attempt: Attempt, task: Task, dataset: Dataset) -> Given:
 
 
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: Trained) -> Scores:
-    settings = attempt.settings
-    scores = evaluate(
-        settings.model,
-        settings.runtime,
-        task,
-        attempt.base.tokenizer,
-        trained.place,
-        dataset,
-        attempt.limits,
-        attempt.scratch,
-    )
+    tokenizer, limits = attempt.base.tokenizer, attempt.limits
+    inference = Inference.load(attempt.settings, trained.place, task, tokenizer, limits)
+    scores = evaluate(inference, dataset, attempt.scratch)
     attempt.run.progressed("evaluate")
     return scores
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from job import models, prepare
 from job.data.artifacts import fingerprint
 from job.errors import Absent
-from job.models.reading import quiet_libraries
 from job.runs.attempt import probed
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
@@ -16,7 +16,7 @@ from job.runtime.stop import StopSignal
 from job.settings import Settings, relevant
 from job.stages.fetch import resolve_inputs
 from job.stages.tokenizer import train_tokenizer
-from job.stages.tokenizer.rules import Texts
+from job.stages.tokenizer.rules import TextRules
 from job.store.commit import commit, load
 from job.telemetry import event
 from job.uris import join, mask
@@ -38,15 +38,13 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         decides = [values.get(section) for section in ("data", "clean", "tokenizer")]
         key = f"{settings.name}/tokenizers/{fingerprint([inputs.identities(), *decides])}"
         facts = {"tokenizer": mask(join(store.uri, key))}
-        try:
+        with suppress(Absent):
             load(store, key)
             event("the tokenizer is published already", place=facts["tokenizer"])
             return Result(facts)
-        except Absent:
-            quiet_libraries()
         # every row is for training: nothing is scored on held-out ones
         data = settings.data.model_copy(update={"validation_fraction": 0.0, "test_fraction": 0.0})
-        rules = Texts({"text": settings.data.columns.text})
+        rules = TextRules({"text": settings.data.columns.text})
         rows = prepare.rows(settings.model_copy(update={"data": data}), rules, inputs, scratch)
         folder = scratch / "tokenizer"
         base = _base(settings, scratch)

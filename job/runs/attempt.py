@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from job import models
 from job.batching.limits import Limits
 from job.data.artifacts import Inputs, inputs_from_json, inputs_to_json
 from job.distributed.world import World
 from job.errors import InputMissing, Torn, before_recording
-from job.models.base import Base, _base, _place, _places, find_base
-from job.models.reading import quiet_libraries
+from job.models.base import Base, find_base, shared_base
+from job.models.libraries import transformers
 from job.runs.identity import default_run_id
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
@@ -23,10 +23,6 @@ from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.telemetry import milestone
 from job.uris import mask
-
-if TYPE_CHECKING:
-    pass
-
 
 INPUTS = "inputs.json"
 
@@ -103,7 +99,6 @@ def begin(
     before = run.stored(INPUTS)
     if before is None:
         inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing
-    quiet_libraries()
     base = find_base(settings, scratch, _commit_of(before))
     identity = {
         "name": mask(base.place.name),
@@ -120,8 +115,7 @@ def begin(
         )
     assert before is not None
     world.tell("attempt", {"run_id": state.run_id, "attempt": state.attempt})
-    if world.processes > 1:
-        world.tell(f"base/{world.node}", _places(base))
+    base.share(world)
     return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
 
 
@@ -131,21 +125,14 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     Raises:
         PeerLost: the first rank is gone, or was not found in time.
     """
-    quiet_libraries()
+    transformers()  # it takes seconds to import: now, while the first rank looks at its inputs
     told = world.hear("attempt")
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
     before = run.stored(INPUTS)
     if before is None:
         raise Torn(f"{mask(store.uri)}/{run.key(INPUTS)} is not there yet", hint="try again")
-
-    def find() -> list[dict[str, Any]]:
-        return _places(find_base(settings, scratch, _commit_of(before)))
-
-    places = [_place(found) for found in world.here("base", find)]
-    tokenizer = models.load_tokenizer(places[1], settings.model)
-    config = models.load_config(places[0], settings.model)
-    base = _base(places[0], places[1], config, tokenizer, settings)
+    base = shared_base(settings, scratch, _commit_of(before), world)
     return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from job.data.artifacts import Dataset
 from job.errors import JobError
 from job.models import Place
+from job.models.libraries import hub
 from job.registry.versions import Version
 from job.reporting.card import Facts, write_card
 from job.runtime.stop import poll
@@ -97,9 +98,7 @@ def push(repo: str, folder: Path) -> None:
     from job.store.hub import hub_errors
 
     with hub_errors(repo):
-        from huggingface_hub import HfApi
-
-        api = HfApi()
+        api = hub().HfApi()
         api.create_repo(repo, exist_ok=True, private=True)
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Fine-tuned model")
     event("pushed to the Hub", repo=repo)

@@ -19,6 +19,7 @@ from job.runtime.stop import polling
 from job.runtime.watchdog import Watchdog
 from job.scoring import better, score_together
 from job.scoring.held_out import HeldOut
+from job.scoring.inference import Inference
 from job.stages.train.context import Given, Trained
 from job.stages.train.export import saved
 from job.stages.train.history import History
@@ -210,12 +211,8 @@ class Session:
         assert self.validation is not None
         with polling(self._poll):
             metrics = score_together(
-                self.stepper.scored,
-                self.task,
+                Inference(self.stepper.scored, self.task, self.given.tokenizer, self.limits),
                 self.validation,
-                self.given.tokenizer,
-                self.limits,
-                self.handle.device,
                 self.world,
                 lockstep=self.stepper.split,
             )

@@ -19,8 +19,8 @@ from job.distributed.world import World
 from job.errors import Diverged, PeerLost, is_out_of_memory
 from job.runtime.device import seed_everything
 from job.stages.train.memory import fitting, free, halved
-from job.stages.train.plan import Plan
 from job.stages.train.parallel import dummy_loss, has_unused, settle
+from job.stages.train.plan import Plan
 from job.tasks.base import Task
 from job.telemetry import warn
 

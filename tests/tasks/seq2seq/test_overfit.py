@@ -16,13 +16,14 @@ from job.batching.padding import Padding
 from job.data.artifacts import Dataset
 from job.models import Place
 from job.runtime.stop import StopSignal
+from job.scoring.inference import Inference
 from job.settings import Checkpoint, Columns, Encode, Evaluate, Model, Runtime, Train
 from job.settings.tree import Log
 from job.stages.evaluate import evaluate
 from job.stages.train import Given, Home, TrainSettings, train
 from job.store import open_store
 from job.tasks.seq2seq import Seq2Seq, Summarization, Translation
-from tests.support.samples import SHARED, cleaned, encoded
+from tests.support.samples import SHARED, cleaned, encoded, settings_of
 from tests.support.seq2seq_samples import dialogsum, multi30k, tiny
 
 TRAIN = Train(max_steps=600, batch_size=16, learning_rate=2e-3, tokens_per_device=100_000)
@@ -53,9 +54,9 @@ def test_32_real_pairs_are_learned_by_heart(
     cleaned(rows, tmp_path / "test.rows.arrow")
     given = _given(task, tokenizer, model, tmp_path)
     folder = train(given).folder
-    scores = evaluate(
-        Model(), RUNTIME, task, tokenizer, Place("", folder, ""), given.dataset, given.limits, tmp_path
-    )  # fmt: skip
+    place, settings = Place("", folder, ""), settings_of(runtime=RUNTIME)
+    inference = Inference.load(settings, place, task, tokenizer, given.limits)
+    scores = evaluate(inference, given.dataset, tmp_path)
     print(task.name, kind, scores.results)
     assert scores.results[metric] >= 95
 
