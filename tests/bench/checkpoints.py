@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def stalls(folder: Path, output: str) -> None:
-    """A checkpoint of the model and its optimizer: in line, and copied aside."""
+    """A checkpoint of the model and its optimizer: in line, and staged."""
     from job.checkpoint import tensors
     from job.checkpoint.catalog import TrainerState
     from job.checkpoint.saver import Checkpoint, Saver
