@@ -1,4 +1,4 @@
-"""The metrics of every step, kept in parts, one an attempt, since an object cannot be appended to."""
+"""The metrics of every step, in one object for each attempt, since none can be appended to."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ class History:
         self.lines: list[dict[str, Any]] = [{"resumed_at": resumed_at}]
 
     def add(self, line: dict[str, Any]) -> None:
-        """Append one line; it must have a `step`."""
+        """Append a line; it must have a `step`."""
         self.lines.append(line)
 
     def commit(self) -> None:
-        """Write the part as it is now."""
+        """Write this attempt's part as it is now."""
         text = "".join(json.dumps(line) + "\n" for line in self.lines)
         self.store.put(self.key, text.encode())
 
 
-def merged(store: Store, prefix: str) -> list[dict[str, Any]]:
-    """All parts as one history: what an attempt did after the step that the next one resumed at
-    was lost with it, and is cut."""
+def merged_history(store: Store, prefix: str) -> list[dict[str, Any]]:
+    """The parts of all attempts as one history: what an attempt did after the step that the next one
+    resumed at was lost with it, and is cut.
+
+    Args:
+        prefix: the run's.
+    """
     lines: list[dict[str, Any]] = []
     parts = sorted(item.key for item in store.list(f"{prefix}/metrics-") if _PART.search(item.key))
     for key in parts:

@@ -1,4 +1,4 @@
-"""The run's steps, known before the first one: which rows, which learning rate, what denominator."""
+"""The run's steps, known before the first one: the rows, the learning rate, the loss's denominator."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class Plan:
     lengths: Lengths
     """Tokens of each training row."""
     weigh: Callable[[Rows, int], Floats]
-    """What rows add to their step's denominator, in an epoch."""
+    """What each of these rows adds to its step's denominator, in an epoch."""
     settings: Train
     seed: int
     multiple: int = 1
+    """Padded lengths are rounded up to it."""
     _epoch: tuple[int, list[Rows]] = field(default=(-1, []), repr=False)
 
     @property
@@ -52,7 +53,7 @@ class Plan:
         return self._epoch[1][index]
 
     def shares(self, rows: Rows, world: int, tokens: int) -> list[Share]:
-        """How the step's rows are dealt out to the ranks."""
+        """The ranks' shares of a step's rows, in micro-batches of at most so many tokens."""
         return shares(rows, self.lengths[rows], world=world, tokens=tokens, multiple=self.multiple)
 
     def epoch(self, step: int) -> int:
@@ -69,5 +70,5 @@ class Plan:
         return learning_rate(self.settings, step, self.total)
 
     def ends_epoch(self, done: int) -> bool:
-        """Whether `done` steps are a whole number of epochs."""
+        """Whether an epoch is over after `done` steps."""
         return done % self.per_epoch == 0
