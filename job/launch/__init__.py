@@ -147,7 +147,7 @@ class _Launcher:
         settings = self.settings
         if settings.launch.prepare == "in_place":
             of_run = settings.model_copy(update={"run_id": run_id})
-            pipeline.prepare(of_run, self.stop)
+            pipeline.prepare_only(of_run, self.stop)
         elif settings.launch.prepare == "job":
             body = manifest.read(settings.launch.manifests, "prepare")
             made = self.cluster.create(manifest.named(body, run_id, self.owner))

@@ -1,7 +1,7 @@
-"""The end of a process whose run another has begun an attempt of: one writer, and one world, is enough.
+"""Ends a process once another one has begun a later attempt at the same run.
 
-Compare-and-swap keeps the older one from doing damage whenever it writes; this keeps it from holding
-its devices, and the pods that train with it, until it would.
+Compare-and-swap keeps the older attempt from doing damage when it writes; the fence keeps it from
+holding its devices, and the pods that train with it, until then.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from job.runs.record import Run
 from job.telemetry import log
 
 LOOK_SECONDS = 5.0
-"""Between two looks at the run's state."""
+"""Between two reads of the run's state."""
 
 
 @contextmanager
 def fenced(run: Run) -> Iterator[None]:
-    """Look now and then, within, whether this is still the run's last attempt, and end if it is not."""
+    """Within, look regularly whether this is still the run's last attempt, and exit if it is not."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(LOOK_SECONDS):
-            with suppress(JobError):  # a store that does not answer is for those who need it
+            with suppress(
+                JobError
+            ):  # a store that does not answer is reported by those who need it
                 if (last := run.last_attempt()) != run.state.attempt and not over.is_set():
                     log.error(
                         f"attempt {last} of run {run.state.run_id} has begun and this is attempt "
