@@ -8,8 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from job import prepare as preparation
-from job import tasks
+from job import prepare, tasks
 from job.data.artifacts import Dataset
 from job.distributed.membership import Membership
 from job.distributed.world import World
@@ -31,12 +30,13 @@ from job.runs.record import Run
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
+from job.scoring.inference import Inference
 from job.settings import Settings
 from job.stages import encode
 from job.stages.evaluate import Scores, evaluate
-from job.stages.publish import Published, publish, push, read_back
-from job.stages.train import Given, Home, Trained, TrainSettings, train
-from job.stages.train.history import merged
+from job.stages.publish import PublishedVersion, Release, publish, push_to_hub, read_back
+from job.stages.train import TrainContext, TrainOutput, Workspace, train
+from job.stages.train.history import merged_history
 from job.store import layout
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
@@ -53,7 +53,7 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     return _attempted(settings, stop, _train_and_publish)
 
 
-def prepare(settings: Settings, stop: StopSignal) -> Result:
+def prepare_only(settings: Settings, stop: StopSignal) -> Result:
     """The run up to its encoded data set, for a pod without a GPU.
 
     Raises:
@@ -62,44 +62,49 @@ def prepare(settings: Settings, stop: StopSignal) -> Result:
     return _attempted(settings, stop, _prepare)
 
 
+def outcome(settings: Settings, stop: StopSignal) -> Result:
+    """Whether the run has ended well; asked by a pod that comes when the others are gone."""
+    return Result({"finished": find_run(settings)[0].finished})
+
+
 def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], Result]) -> Result:
     """An attempt at the run: begun, reported, fenced, and its end recorded."""
     world = World(settings.runtime, Membership.of(os.environ))
     with scratch_folder(settings.runtime) as scratch:
         if not world.first:
             return _follow(follow(settings, scratch, stop, world))
-        held, inputs = find_run(settings)
-        if held.finished:
-            event("the run is finished already", run_id=held.state.run_id)
-            return Result(held.state.result)
-        number = held.state.attempt + 1
-        with reporting(settings, held.store, held.prefix, number, stop):
+        record, inputs = find_run(settings)
+        if record.finished:
+            event("the run is finished already", run_id=record.state.run_id)
+            return Result(record.state.result)
+        number = record.state.attempt + 1
+        with reporting(settings, record.store, record.prefix, number, stop):
             try:
-                attempt = begin(settings, held, inputs, scratch, stop, world)
-                with fenced(held):
+                attempt = begin(settings, record, inputs, scratch, stop, world)
+                with fenced(record):
                     return work(attempt)
             except JobError as error:
                 with suppress(StoreError):  # how it ended is what matters
-                    _record(held, world, error)
+                    _record_end(record, world, error)
                 raise
 
 
-def _record(run: Run, world: World, error: JobError) -> None:
-    """Leave in the run's state how an attempt ended, unless it was the store that did not answer."""
+def _record_end(record: Run, world: World, error: JobError) -> None:
+    """Write into the run's state how an attempt ended, unless it was the store that did not answer."""
     if isinstance(error, (Unreachable, StoreUnreachable)):
         return
     if isinstance(error, Stopped):
-        run.stopped()
+        record.stopped()
     elif isinstance(error, PeerLost):
         if not world.formed:
-            run.unformed()
+            record.unformed()
     else:
         milestone("RunFailed", "failed", error=str(error), exit_code=error.exit_code)
-        run.failed(error)
+        record.failed(error)
 
 
 def _prepare(attempt: Attempt) -> Result:
-    _, dataset = preparation.dataset(attempt)
+    _, dataset = prepare.dataset(attempt)
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
     return Result({"dataset": mask(join(store.uri, key))})
@@ -107,32 +112,16 @@ def _prepare(attempt: Attempt) -> Result:
 
 def _train_and_publish(attempt: Attempt) -> Result:
     """The stages in their order."""
-    run = attempt.run
-    if version := versions.find(run.store, attempt.settings.name, run.state.run_id):
+    store, run_id = attempt.run.store, attempt.run.state.run_id
+    if version := versions.find(store, attempt.settings.name, run_id):
         event("published already", version=version.name)
-        return _finished(attempt, read_back(run.store, version, attempt.scratch))
-    task, dataset = preparation.dataset(attempt)
+        return _finished(attempt, read_back(store, version, attempt.scratch))
+    task, dataset = prepare.dataset(attempt)
     attempt.world.rendezvous.publish("dataset", dataset.fingerprint)
     attempt.world.rendezvous.publish_to_node("dataset", str(dataset.folder))
-    trained = train(_given(attempt, task, dataset))
+    trained = train(_train_context(attempt, task, dataset))
     scores = _evaluated(attempt, task, dataset, trained)
     return _finished(attempt, _published(attempt, task, dataset, trained, scores))
-
-
-def _finished(attempt: Attempt, published: Published) -> Result:
-    """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
-    scores = json.loads((published.folder / "eval_results.json").read_text())
-    result = Result(results.summary(attempt.run.store, published.version.key, scores))
-    figures(**result.facts)
-    attempt.run.finish("done", result.facts)
-    if repo := attempt.settings.publish.hub_repo:
-        push(repo, published.folder)
-    return result
-
-
-def outcome(settings: Settings, stop: StopSignal) -> Result:
-    """Whether the run has ended well: what a pod asks that comes when the others are gone."""
-    return Result({"finished": find_run(settings)[0].finished})
 
 
 def _follow(attempt: Attempt) -> Result:
@@ -147,74 +136,64 @@ def _follow(attempt: Attempt) -> Result:
 
     dataset = encode.opened(Path(world.rendezvous.once_per_node("dataset", fetch)), fingerprint)
     task: Task = tasks.create(settings).restored(dataset.profile["task"])
-    train(_given(attempt, task, dataset))
+    train(_train_context(attempt, task, dataset))
     return Result({})
 
 
-def _given(attempt: Attempt, task: Task, dataset: Dataset) -> Given:
-    settings, run = attempt.settings, attempt.run
-    sections = TrainSettings(
-        settings.train,
-        settings.model,
-        settings.checkpoint,
-        settings.evaluate,
-        settings.runtime,
-        settings.log,
-        settings.seed,
-        settings.publish.merge,
-    )
-    home = Home(
-        run.store,
-        run.prefix,
-        run.state.attempt,
+def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainContext:
+    record, base = attempt.run, attempt.base
+    workspace = Workspace(
+        record.store,
+        record.prefix,
+        record.state.attempt,
         attempt.scratch,
-        committed=lambda step: run.progressed("train", step),
-        shrunk=run.shrink,
+        on_commit=lambda step: record.progressed("train", step),
+        on_shrink=record.shrink,
     )
-    base = attempt.base
-    return Given(
-        sections,
+    return TrainContext(
+        attempt.settings,
         task,
         base.place,
         base.tokenizer,
         dataset,
         attempt.limits,
-        home,
+        workspace,
         attempt.stop,
         attempt.world,
     )
 
 
-def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: Trained) -> Scores:
-    settings = attempt.settings
-    scores = evaluate(
-        settings.model,
-        settings.runtime,
-        task,
-        attempt.base.tokenizer,
-        trained.place,
-        dataset,
-        attempt.limits,
-        attempt.scratch,
-    )
+def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:
+    """The scores of the model as it will be published, loaded back from its files."""
+    tokenizer, limits = attempt.base.tokenizer, attempt.limits
+    inference = Inference.load(attempt.settings, trained.place, task, tokenizer, limits)
+    scores = evaluate(inference, dataset, attempt.scratch)
     attempt.run.progressed("evaluate")
     return scores
 
 
 def _published(
-    attempt: Attempt, task: Task, dataset: Dataset, trained: Trained, scores: Scores
-) -> Published:
-    run = attempt.run
-    version = Version.of(attempt.settings.name, run.state.run_id, run.state.attempt)
-    return publish(
-        task,
-        run.store,
+    attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput, scores: Scores
+) -> PublishedVersion:
+    record = attempt.run
+    version = Version.of(attempt.settings.name, record.state.run_id, record.state.attempt)
+    release = Release(
         version,
         trained.place,
         scores.predictions,
-        dataset,
-        results.figures(scores.results, trained, run) | task.signatures,
-        results.facts(attempt, task, dataset, trained, version.name, version.key),
-        merged(run.store, run.prefix),
-        attempt.scratch,
+        results.eval_results(scores.results, trained, record) | task.signatures,
+        results.card_facts(attempt, task, dataset, trained, version),
+        merged_history(record.store, record.prefix),
     )
+    return publish(release, task, dataset, record.store, attempt.scratch)
+
+
+def _finished(attempt: Attempt, published: PublishedVersion) -> Result:
+    """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
+    scores = json.loads((published.folder / layout.SCORES).read_text())
+    result = Result(results.summary(attempt.run.store, published.version.key, scores))
+    figures(**result.facts)
+    attempt.run.finish("done", result.facts)
+    if repo := attempt.settings.publish.hub_repo:
+        push_to_hub(repo, published.folder)
+    return result

@@ -28,7 +28,7 @@ class Padding:
         return self.fixed or -(-max(lengths) // self.multiple) * self.multiple
 
     def fill(self, values: Sequence[npt.NDArray[Any]], filler: int) -> npt.NDArray[np.int64]:
-        """Rows of different length as one (rows, width) array."""
+        """Rows of different lengths as one array, shape (rows, width)."""
         lengths = [len(value) for value in values]
         width = self.width(lengths)
         filled = np.full((len(values), width), filler, dtype=np.int64)

@@ -1,7 +1,7 @@
 """Which rows make up each step, and which of them each rank takes: pure functions, no torch.
 
 A step's rows depend on the seed, the epoch and the step alone, so that the number of processes is
-no hyperparameter and a position in the data is just (epoch, step).
+not a hyperparameter and a position in the data is just (epoch, step).
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Rows = npt.NDArray[np.int64]
+from job.batching import Lengths, Rows
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:
@@ -21,7 +20,7 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
 
 
 def epoch_steps(
-    lengths: Rows, *, seed: int, epoch: int, batch_size: int, window: int
+    lengths: Lengths, *, seed: int, epoch: int, batch_size: int, window: int
 ) -> list[Rows]:
     """The rows of every step of an epoch.
 
@@ -57,12 +56,14 @@ def epoch_steps(
 
 @dataclass(frozen=True)
 class Share:
-    """What one rank runs of a step: row numbers a micro-batch; an empty one is a dummy of weight 0."""
+    """One rank's part of a step: the rows of each micro-batch; an empty one is a dummy of weight 0."""
 
     micro_batches: tuple[Rows, ...]
 
 
-def shares(rows: Rows, lengths: Rows, *, world: int, tokens: int, multiple: int = 1) -> list[Share]:
+def shares(
+    rows: Rows, lengths: Lengths, *, world: int, tokens: int, multiple: int = 1
+) -> list[Share]:
     """A step's rows dealt out to the ranks.
 
     Every rank gets the same number of micro-batches, the smallest that keeps each within `tokens`
@@ -73,7 +74,7 @@ def shares(rows: Rows, lengths: Rows, *, world: int, tokens: int, multiple: int 
         rows: row numbers of the step, shape (n,).
         lengths: their padded-to-nothing lengths in tokens, shape (n,).
         world: ranks.
-        tokens: padded tokens a micro-batch may hold.
+        tokens: padded tokens that a micro-batch may hold.
         multiple: padded lengths are rounded up to it.
     """
     order = np.argsort(-lengths, kind="stable")
@@ -89,11 +90,11 @@ def shares(rows: Rows, lengths: Rows, *, world: int, tokens: int, multiple: int 
         rank = place if turn % 2 == 0 else world - 1 - place
         dealt[rank].append(np.sort(rows[order[group]]))
     nothing = np.empty(0, dtype=np.int64)
-    return [Share(tuple(mine + [nothing] * (rounds - len(mine)))) for mine in dealt]
+    return [Share(tuple(part + [nothing] * (rounds - len(part)))) for part in dealt]
 
 
-def _cut(padded: Rows, limit: int) -> list[slice]:
-    """Rows in falling length, cut greedily where a group would hold more than `limit` tokens."""
+def _cut(padded: Lengths, limit: int) -> list[slice]:
+    """Rows in order of falling length, cut greedily where a group would exceed `limit` tokens."""
     groups: list[slice] = []
     start = 0
     while start < len(padded):
@@ -103,7 +104,7 @@ def _cut(padded: Rows, limit: int) -> list[slice]:
     return groups
 
 
-def _smallest_limit(padded: Rows, groups: int) -> int:
+def _smallest_limit(padded: Lengths, groups: int) -> int:
     """The smallest token limit under which the rows fit in so many groups, by bisection."""
     if not len(padded):
         return 1
@@ -117,7 +118,7 @@ def _smallest_limit(padded: Rows, groups: int) -> int:
     return low
 
 
-def evaluation_batches(lengths: Rows, *, tokens: int, multiple: int = 1) -> list[Rows]:
+def evaluation_batches(lengths: Lengths, *, tokens: int, multiple: int = 1) -> list[Rows]:
     """All rows in batches of at most `tokens` padded tokens, longest first, so that an
     out-of-memory error comes at once."""
     order = np.argsort(-lengths, kind="stable").astype(np.int64)

@@ -1,1 +1,1 @@
-"""checkpoint."""
+"""Checkpoints: staged in memory, uploaded in the background, found again, restored."""

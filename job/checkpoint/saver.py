@@ -1,4 +1,4 @@
-"""Checkpoints on their way to the store: copied aside between two steps, uploaded while training goes on."""
+"""Checkpoints on their way to the store: staged between two steps, uploaded while training goes on."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job.checkpoint.catalog import TrainerState, key_of
-from job.checkpoint.staging import Aside
+from job.checkpoint.catalog import TrainerState
+from job.checkpoint.staging import Staging
 from job.distributed.world import World
 from job.errors import Conflict
-from job.store import Store
+from job.store import Store, layout
 from job.store.commit import File, Manifest, load, seal, upload
 from job.telemetry import milestone
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is saved besides the tensors."""
+    """What belongs to a checkpoint besides the tensors."""
 
     state: TrainerState
     facts: Mapping[str, Any]
@@ -36,10 +36,10 @@ class Checkpoint:
 
 
 class Saver:
-    """Commits one checkpoint at a time; what goes wrong is raised at the next call.
+    """Commits one checkpoint at a time, in the background; what goes wrong is raised at the next call.
 
-    Every rank uploads its own file; the first rank waits for word of all of them and writes the
-    manifest. Nothing of this is collective but the copy, which all ranks make between two steps.
+    Every rank uploads its own file; the first rank hears of all of them and writes the manifest.
+    Only the copy is collective; all ranks make it between the same two steps.
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class Saver:
     ) -> None:
         self._store, self._prefix, self._attempt = store, prefix, attempt
         self._world, self._scratch = world, scratch / "checkpoint"
-        self._aside = Aside()
+        self._staging = Staging()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self.seconds = 0.0
-        """What the last checkpoint took from the copy to the manifest."""
+        """How long the last checkpoint took, from the copy to the manifest."""
 
     def save(self, tensors: Mapping[str, torch.Tensor], checkpoint: Checkpoint) -> None:
-        """Wait for the checkpoint before this one, copy the tensors, and return.
+        """Wait for the previous checkpoint, copy the tensors, and return; the rest is done by a thread.
 
         Raises:
-            JobError: the one before could not be committed.
+            JobError: the previous one could not be committed.
         """
         self.wait()
         began = time.monotonic()
-        self._aside.copy(tensors, self._world.group)
+        self._staging.copy(tensors, self._world.group)
         stall = time.monotonic() - began
 
         def work() -> None:
@@ -76,16 +76,20 @@ class Saver:
 
     @property
     def busy(self) -> bool:
-        """Whether a checkpoint is on its way."""
+        """Whether a checkpoint is being uploaded."""
         return self._thread is not None and self._thread.is_alive()
 
     def check(self) -> None:
-        """Raise what went wrong with the checkpoint that was on its way, if it has ended."""
+        """Raise what went wrong with the last checkpoint, unless it is still being uploaded.
+
+        Raises:
+            JobError: it could not be committed.
+        """
         if not self.busy:
             self.wait()
 
     def wait(self) -> None:
-        """Wait for the checkpoint that is on its way.
+        """Wait for the checkpoint that is being uploaded, if any.
 
         Raises:
             JobError: it could not be committed.
@@ -99,27 +103,26 @@ class Saver:
 
     def _commit(self, checkpoint: Checkpoint, stall: float) -> None:
         began, step, world = time.monotonic(), checkpoint.state.step, self._world
-        prefix = key_of(self._prefix, step)
+        prefix = layout.checkpoint(self._prefix, step)
         self._scratch.mkdir(parents=True, exist_ok=True)
         path = self._scratch / f"rank-{world.rank:05d}.safetensors"
-        self._aside.write(path)
+        self._staging.write(path)
         files = {path.name: path}
         if world.first:
             checkpoint.before()
             files["trainer_state.json"] = self._scratch / "trainer_state.json"
             files["trainer_state.json"].write_text(json.dumps(asdict(checkpoint.state), indent=1))
         meta = {"step": step, "best_step": checkpoint.state.best_step, **checkpoint.facts}
-        mine = upload(self._store, prefix, files, attempt=self._attempt, meta=meta)
+        manifest = upload(self._store, prefix, files, attempt=self._attempt, meta=meta)
         path.unlink()
         if not world.first:
-            world.rendezvous.publish(
-                _note(step, world.rank), {n: asdict(f) for n, f in mine.files.items()}
-            )
+            uploaded = {name: asdict(file) for name, file in manifest.files.items()}
+            world.rendezvous.publish(_note(step, world.rank), uploaded)
             return
         for rank in range(1, world.size):
-            others = world.rendezvous.wait_for(_note(step, rank))
-            mine.files.update({name: File(**file) for name, file in others.items()})
-        self._seal(prefix, mine)
+            uploaded = world.rendezvous.wait_for(_note(step, rank))
+            manifest.files.update({name: File(**file) for name, file in uploaded.items()})
+        self._seal(prefix, manifest)
         milestone(
             "Checkpointed",
             "checkpoint committed",
@@ -131,7 +134,7 @@ class Saver:
         checkpoint.after()
 
     def _seal(self, prefix: str, manifest: Manifest) -> None:
-        """One that another attempt committed for the same step is left as it is."""
+        """Write the manifest, unless another attempt has committed the same step."""
         try:
             seal(self._store, prefix, manifest)
         except Conflict:

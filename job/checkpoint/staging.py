@@ -1,8 +1,8 @@
-"""Tensors copied aside fast, as torch.distributed.checkpoint plans them, and read back.
+"""Tensors copied into host memory fast, as torch.distributed.checkpoint plans them, and read back.
 
-Each rank writes one safetensors file with its part of every tensor; the offsets stand in the file's
-header, as torch's own reader of sharded safetensors wants them. So a checkpoint of any world is
-loaded into any other, and nothing is ever unpickled.
+Each rank writes one safetensors file with its part of every tensor; the offsets are in the file's
+header, where torch's own reader of sharded safetensors looks for them. So a checkpoint of any world
+is loaded into any other, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -30,21 +30,22 @@ OFFSETS = "DCP_SHARDING_INFO"
 """The header's entry that HuggingFaceStorageReader reads."""
 
 
-class Aside(StorageWriter):
-    """Copies this rank's part of the tensors into memory that is kept for the next time.
+class Staging(StorageWriter):
+    """Copies this rank's part of the tensors into host buffers, which are kept for the next time.
 
-    The copy is all that training waits for; `write` makes a file of it at leisure.
+    The copy is all that training waits for; `write` makes a file of it afterwards.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, torch.Tensor] = {}
+        self._buffers: dict[str, torch.Tensor] = {}
         self._offsets: dict[str, list[int]] = {}
 
     def copy(self, tensors: Mapping[str, torch.Tensor], group: ProcessGroup | None) -> None:
-        """Copy the tensors as they are now; every rank of the group calls it.
+        """Copy the tensors as they are now; a collective over the group.
 
         Args:
-            tensors: by name, the same names on every rank; plain ones are the same on every rank too.
+            tensors: by name, the same names on every rank; ones that are not sharded are the same on
+                every rank too.
             group: None in a world of one.
         """
         with _alone():
@@ -56,9 +57,9 @@ class Aside(StorageWriter):
         """Write what was copied as a safetensors file."""
         from safetensors.torch import save_file
 
-        header = {name: {"saved_offsets": at} for name, at in self._offsets.items()}
+        header = {name: {"saved_offsets": offsets} for name, offsets in self._offsets.items()}
         metadata = {"format": "pt", OFFSETS: json.dumps(header)}
-        save_file({name: self._kept[name] for name in self._offsets}, path, metadata)
+        save_file({name: self._buffers[name] for name in self._offsets}, path, metadata)
 
     # -- what torch calls ------------------------------------------------------------------------
 
@@ -67,14 +68,14 @@ class Aside(StorageWriter):
         self._offsets = {}
 
     def set_up_storage_writer(self, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
-        """Nothing to set up."""
+        """There is nothing to set up."""
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
-        """As planned."""
+        """The plan as it is."""
         return plan
 
     def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
-        """As planned."""
+        """The plans as they are."""
         return plans
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
@@ -85,16 +86,16 @@ class Aside(StorageWriter):
             data = planner.resolve_data(item)
             assert isinstance(data, torch.Tensor)
             data = data.detach()
-            kept = self._kept.get(name)
-            if kept is None or kept.shape != data.shape or kept.dtype != data.dtype:
-                kept = self._kept[name] = torch.empty_like(
+            buffer = self._buffers.get(name)
+            if buffer is None or buffer.shape != data.shape or buffer.dtype != data.dtype:
+                buffer = self._buffers[name] = torch.empty_like(
                     data, device="cpu", memory_format=torch.contiguous_format
                 )
-            _copy(data, kept)
+            _copy(data, buffer)
             assert item.tensor_data is not None
             self._offsets[name] = list(item.tensor_data.chunk.offsets)
             index = MetadataIndex(name, item.tensor_data.chunk.offsets)
-            results.append(WriteResult(index, kept.nbytes, None))
+            results.append(WriteResult(index, buffer.nbytes, None))
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         done: Future[list[WriteResult]] = Future()
@@ -102,26 +103,26 @@ class Aside(StorageWriter):
         return done
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
-        """Nothing: the checkpoint's manifest comes when all files are in the store."""
+        """Nothing is left to do: the manifest is written when all files are in the store."""
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
-        """There is none."""
+        """Any is valid, since none is used."""
         return True
 
 
-def _copy(data: torch.Tensor, kept: torch.Tensor) -> None:
-    """As bytes by one thread on a CPU: several threads wait for each other, tensor by tensor, where
-    the other cores are busy."""
+def _copy(data: torch.Tensor, buffer: torch.Tensor) -> None:
+    """Copy a tensor; on a CPU as bytes and in one thread, since where the other cores are busy
+    several threads wait for each other, tensor by tensor."""
     if data.device.type != "cpu" or not data.is_contiguous():
-        kept.copy_(data, non_blocking=True)
+        buffer.copy_(data, non_blocking=True)
         return
-    source, target = (t.reshape(-1).view(torch.uint8).numpy() for t in (data, kept))
+    source, target = (t.reshape(-1).view(torch.uint8).numpy() for t in (data, buffer))
     target[:] = source
 
 
 def names(folder: Path) -> set[str]:
-    """The tensors in a folder of such files."""
+    """The names of the tensors in a folder of such files."""
     return set(HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata)
 
 
@@ -134,7 +135,7 @@ def load(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Without torch's warning that a process is alone where it is meant to be."""
+    """Silence torch's warning that it runs in a single process: that is meant."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.distributed is disabled.*")
         yield

@@ -1,4 +1,4 @@
-"""The tensors of training by name, out of the model and the optimizer and back into them."""
+"""The tensors that training changes: by name out of the model and the optimizer, and back into them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ MODEL, OPTIMIZER = "model/", "optimizer/"
 
 
 def model_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """What training changes: the parameters that learn, and buffers that are saved."""
-    kept = model.state_dict(keep_vars=True).keys()
+    """The parameters that are trained, and the persistent buffers."""
+    persistent = model.state_dict(keep_vars=True).keys()
     tensors: dict[str, torch.Tensor] = {
         MODEL + name: p for name, p in model.named_parameters() if p.requires_grad
     }
-    tensors.update({MODEL + name: b for name, b in model.named_buffers() if name in kept})
+    tensors.update({MODEL + name: b for name, b in model.named_buffers() if name in persistent})
     return tensors
 
 
 def optimizer_tensors(
     model: torch.nn.Module, optimizer: torch.optim.Optimizer
 ) -> dict[str, torch.Tensor]:
-    """Every parameter's optimizer state, as `name/exp_avg` and so on; a single number as one row,
-    since files know no other."""
+    """Every parameter's optimizer state, as `optimizer/name/exp_avg` and so on; a scalar has shape (1,),
+    since the files hold nothing without a dimension."""
     return {
         f"{OPTIMIZER}{name}/{key}": value if value.dim() else value.view(1)
         for name, parameter in model.named_parameters()
@@ -38,46 +38,47 @@ def optimizer_tensors(
     }
 
 
-def load_model(model: torch.nn.Module, found: Restored) -> None:
-    """Copy saved values into the model.
+def load_model(model: torch.nn.Module, restored: Restored) -> None:
+    """Copy a checkpoint's values into the model.
 
     Raises:
-        DataError: the names are not this model's.
+        DataError: the checkpoint holds other tensors than this model has.
     """
     import torch
 
     own = model_tensors(model)
-    saved = {name for name in found.names() if name.startswith(MODEL)}
+    saved = {name for name in restored.names() if name.startswith(MODEL)}
     if own.keys() != saved:
         raise DataError(
-            f"the checkpoint is another model's ({len(own.keys() ^ saved)} tensors differ)",
+            f"the checkpoint is of another model ({len(own.keys() ^ saved)} tensors differ)",
             hint="give this run another FINETUNE_RUN_ID",
         )
     with torch.no_grad():
-        found.load(own)
+        restored.load(own)
 
 
 def load_optimizer(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, found: Restored
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, restored: Restored
 ) -> None:
-    """Put saved optimizer state in place, on each parameter's own device, or this rank's part of it."""
+    """Copy a checkpoint's optimizer state, or this rank's part of it, to each parameter's device."""
     parameters = dict(model.named_parameters())
-    for name, part in _parts(found.names()):
+    for name, key in _state_keys(restored.names()):
         parameter = parameters[name]
-        optimizer.state[parameter][part] = _like(parameter, part)
-    found.load(optimizer_tensors(model, optimizer))
+        optimizer.state[parameter][key] = _empty_state(parameter, key)
+    restored.load(optimizer_tensors(model, optimizer))
 
 
-def _parts(names: set[str]) -> Iterator[tuple[str, str]]:
+def _state_keys(names: set[str]) -> Iterator[tuple[str, str]]:
+    """The name of a parameter, and a key of its state."""
     for name in sorted(names):
         if name.startswith(OPTIMIZER):
-            parameter, _, part = name.removeprefix(OPTIMIZER).rpartition("/")
-            yield parameter, part
+            parameter, _, key = name.removeprefix(OPTIMIZER).rpartition("/")
+            yield parameter, key
 
 
-def _like(parameter: torch.Tensor, part: str) -> torch.Tensor:
+def _empty_state(parameter: torch.Tensor, key: str) -> torch.Tensor:
     import torch
 
-    if part == "step":  # one number, on the parameter's own device since AdamW is fused
+    if key == "step":  # one number, on the parameter's own device since AdamW is fused
         return torch.zeros((), dtype=torch.float32, device=parameter.device)
     return torch.zeros_like(parameter, memory_format=torch.preserve_format)

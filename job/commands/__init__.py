@@ -48,7 +48,7 @@ _TABLE = (
         TRAINING,
         distributed=True,
     ),
-    Command("prepare", "fetch, clean and encode only", "job.pipeline:prepare", TRAINING),
+    Command("prepare", "fetch, clean and encode only", "job.pipeline:prepare_only", TRAINING),
     Command(
         "evaluate",
         "score a published model, ours or the Hub's, on any rows",

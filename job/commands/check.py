@@ -17,7 +17,6 @@ from job.commands import TRAINING
 from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs
 from job.models.base import Base, find_base
-from job.models.reading import quiet_libraries
 from job.runtime.container import memory
 from job.runtime.device import has_gpu
 from job.runtime.scratch import scratch_folder
@@ -58,7 +57,7 @@ def plan(settings: Settings) -> Iterator[str]:
         rows = prepare.rows(settings, task, inputs, scratch, limit=ROWS)
         yield from _rows(rows, task)
         yield from _held_out(settings, rows)
-        quiet_libraries()  # imports torch: not before the rows have been looked at
+        # the model's files are read last, since that imports torch
         yield from _model(settings, find_base(settings, scratch), task, rows, store, scratch)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from job import prepare
+from job.data.artifacts import CleanRows
 from job.errors import Absent
-from job.models.trained import find_learned
+from job.models.trained import TrainedModel, find_trained
 from job.runs import identity
 from job.runs.attempt import probed
 from job.runs.results import Result, headline
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
+from job.scoring.inference import Inference
 from job.settings import Settings, recorded
 from job.stages.encode import Encoder, held_out
 from job.stages.evaluate import evaluate
@@ -34,41 +37,44 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     with scratch_folder(settings.runtime) as scratch:
         store = probed(settings)
         inputs = resolve_inputs(settings.data)
-        learned = find_learned(settings, scratch)
-        settings, base = learned.settings, learned.base
-        key = layout.evaluation(settings.name, identity.evaluation(settings, inputs, base))
-        place = mask(join(store.uri, key))
-        try:
-            scores = load(store, key).meta["results"]
-            event("scored already", place=place)
-            return _result(place, base.place.name, scores)
-        except Absent:
-            pass
-        rows = prepare.rows(settings, learned.task, inputs, scratch)
-        counts = {str(s): rows.profile["splits"][s]["labels"] for s in rows.tables if s != "train"}
-        task = learned.task.learned(base.config, counts, base.tokenizer)
-        encoder = Encoder(base.tokenizer, base.max_length, base.labels)
-        dataset = held_out(rows, task, encoder, scratch / "dataset")
-        scored = evaluate(
-            *(settings.model, settings.runtime, task, base.tokenizer, base.place),
-            *(dataset, base.limits(settings), scratch),
-        )
-        results = scored.results | task.signatures
-        written = {
-            "eval_results.json": results,
-            "settings.json": recorded(settings),
-            "profile.json": dataset.profile,
-        }
-        files = {"predictions.parquet": scored.predictions, "quarantine.jsonl": rows.quarantine}
-        for name, value in written.items():
-            files[name] = scratch / name
-            files[name].write_text(json.dumps(value, indent=1, ensure_ascii=False))
-        meta = {"task": task.name, "model": mask(base.place.name), "results": results}
+        trained = find_trained(settings, scratch)
+        settings, model = trained.settings, mask(trained.base.place.name)
+        key = layout.evaluation(settings.name, identity.evaluation(settings, inputs, trained.base))
+        facts = {"model": model, "scores": mask(join(store.uri, key))}
+        with suppress(Absent):
+            results = load(store, key).meta["results"]
+            event("scored already", place=facts["scores"])
+            return Result({**facts, **headline(results)})
+        rows = prepare.rows(settings, trained.task, inputs, scratch)
+        results, files = _scored(trained, rows, scratch)
+        meta = {"task": settings.task, "model": model, "results": results}
         # a writer's own number, so that two who score the same do not write the same files
         attempt = secrets.randbelow(10**9)
-        found = commit(store, key, files, attempt=attempt, meta=meta, exists_ok=True)
-        return _result(place, base.place.name, found.meta["results"])
+        manifest = commit(store, key, files, attempt=attempt, meta=meta, exists_ok=True)
+        return Result({**facts, **headline(manifest.meta["results"])})
 
 
-def _result(place: str, model: str, scores: Mapping[str, Any]) -> Result:
-    return Result({"model": mask(model), "scores": place, **headline(scores)})
+def _scored(
+    trained: TrainedModel, rows: CleanRows, scratch: Path
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """What eval_results.json holds, and the files to commit by name."""
+    settings, base = trained.settings, trained.base
+    splits = rows.profile["splits"]
+    counts = {str(split): splits[split]["labels"] for split in rows.tables if split != "train"}
+    task = trained.task.learned(base.config, counts, base.tokenizer)
+    encoder = Encoder(base.tokenizer, base.max_length, base.labels)
+    dataset = held_out(rows, task, encoder, scratch / "dataset")
+    limits = base.limits(settings)
+    inference = Inference.load(settings, base.place, task, base.tokenizer, limits)
+    scores = evaluate(inference, dataset, scratch)
+    results = scores.results | task.signatures
+    documents = {
+        layout.SCORES: results,
+        layout.SETTINGS: recorded(settings),
+        layout.PROFILE: dataset.profile,
+    }
+    files = {layout.PREDICTIONS: scores.predictions, layout.QUARANTINE: rows.quarantine}
+    for name, value in documents.items():
+        files[name] = scratch / name
+        files[name].write_text(json.dumps(value, indent=1, ensure_ascii=False))
+    return results, files

@@ -1,7 +1,7 @@
 """`finetune predict`: rows from the store, in files of predictions, each written whole or not at all.
 
-Pods share the work without a word between them: pod i of n takes every n-th file. A file that is
-there is never made again, so that a run goes on where it was stopped.
+Pods share the work without talking to each other: pod i of n takes every n-th file. A file that is
+in the store is never written again, so that a run goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from job import models, prepare, tasks
+from job import prepare, tasks
 from job.data.arrow import MappedTable
 from job.data.artifacts import (
     FILE,
@@ -25,16 +25,16 @@ from job.data.artifacts import (
     inputs_to_json,
 )
 from job.errors import Absent, Conflict, SettingsError
-from job.models.trained import Learned, find_learned
+from job.models.trained import TrainedModel, find_trained
 from job.runs import identity
 from job.runs.attempt import probed
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
+from job.scoring.inference import Inference
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
-from job.stages.predict import Parts, Predictor
-from job.stages.predict.rules import Questions
+from job.stages.predict import Predictor, PredictRules, Shards
 from job.store import Store, layout
 from job.tasks.base import KEPT
 from job.telemetry import progress
@@ -51,47 +51,48 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     """
     with scratch_folder(settings.runtime) as scratch:
         store = probed(settings)
-        learned = find_learned(settings, scratch)
-        base, task = learned.base, tasks.predicting(learned.task)
-        task = task.learned(base.config, {}, base.tokenizer)
-        asked = _every_row(learned.settings)
-        key, inputs = _frozen(store, learned, resolve_inputs(asked.data))
-        rows = prepare.rows(asked, Questions(task, asked.predict.keep), inputs, scratch)
+        trained = find_trained(settings, scratch)
+        base, settings = trained.base, _every_row(trained.settings)
+        task = tasks.predicting(trained.task).learned(base.config, {}, base.tokenizer)
+        key, inputs = _frozen(store, trained, resolve_inputs(settings.data))
+        rows = prepare.rows(settings, PredictRules(task, settings.predict.keep), inputs, scratch)
         with suppress(Conflict):  # another pod's is the same
             store.put(f"{key}/{layout.QUARANTINE}", rows.quarantine.read_bytes(), if_absent=True)
-        parts = Parts(store, key, asked.predict, rows.rows["test"])
-        todo = parts.todo()
-        _write(parts, todo, replace(learned, task=task), rows)
-        done = parts.finish({"model": mask(base.place.name), "task": task.name})
+        shards = Shards(store, key, settings.predict, rows.rows["test"])
+        missing = shards.missing()
+        _write(shards, missing, replace(trained, task=task), rows)
+        complete = shards.finish({"model": mask(base.place.name), "task": task.name})
+        count = len(shards.names)
         return Result(
             {
                 "predictions": mask(join(store.uri, key)),
                 "rows": rows.rows["test"],
                 "bad": rows.profile["splits"]["test"]["bad"],
-                "files": f"{len(parts.names)}" if done else f"{len(todo)} of {len(parts.names)}",
+                "files": f"{count}" if complete else f"{len(missing)} of {count}",
             }
         )
 
 
-def _write(parts: Parts, todo: list[int], learned: Learned, rows: CleanRows) -> None:
+def _write(shards: Shards, missing: list[int], trained: TrainedModel, rows: CleanRows) -> None:
     """Predict for the rows of each file that is missing, and write it."""
-    if not todo:
+    if not missing:
         return  # the model need not be loaded
-    settings, base, task = learned.settings, learned.base, learned.task
-    model = models.load_learned(base.place, task, settings.model, base.tokenizer, settings.runtime)
-    limits = base.limits(settings)
-    predictor = Predictor(model, task, base.tokenizer, base.max_length, limits)
+    settings, base = trained.settings, trained.base
+    inference = Inference.load(
+        settings, base.place, trained.task, base.tokenizer, base.limits(settings)
+    )
+    predictor = Predictor(inference, base.max_length)
     table = MappedTable(rows.tables["test"])
-    with progress(settings.log, "predict", sum(parts.rows(n) for n in todo)) as bar:
-        for number in todo:
-            part = table.slice(number * parts.size, parts.size)
-            parts.write(number, _joined(predictor.predict(part), part, rows.files))
-            bar.advance(parts.rows(number), file=parts.name(number))
+    with progress(settings.log, "predict", sum(shards.rows(n) for n in missing)) as bar:
+        for number in missing:
+            part = table.slice(number * shards.size, shards.size)
+            shards.write(number, _joined(predictor.predict(part), part, rows.files))
+            bar.advance(shards.rows(number), file=shards.names[number])
 
 
 def _every_row(settings: Settings) -> Settings:
-    """The settings with the rows to predict for as the only ones, and nothing that drops one of them
-    or moves it: each has its prediction, in order."""
+    """The settings for which every row to predict for is a test row, and none is dropped or moved:
+    each gets its prediction, in order."""
     others = ("train", "validation", "train_target", "validation_target", "test_target")
     data: dict[str, Any] = {**dict.fromkeys(others, ()), "split_by": None}
     clean: dict[str, Any] = {"drop_empty": False, "deduplicate": False, "sample": None}
@@ -104,39 +105,43 @@ def _every_row(settings: Settings) -> Settings:
     )
 
 
-def _frozen(store: Store, learned: Learned, inputs: Inputs) -> tuple[str, Inputs]:
-    """Where the predictions go, and the rows that the first pod found: all pods read the same.
+def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, Inputs]:
+    """Where the predictions go, and the inputs that the first pod found: all pods read the same.
 
     Raises:
         SettingsError: they were begun with other rows, settings or another model.
     """
-    settings = learned.settings
-    wanted = {"model": learned.base.place.identity, "shard_rows": str(settings.predict.shard_rows)}
-    wanted |= {"format": settings.predict.format, "keep": json.dumps(settings.predict.keep)}
-    wanted["identity"] = identity.predictor(settings, learned.base)
-    name = settings.run_id or identity.predictions(settings, inputs, learned.base)
+    settings = trained.settings
+    model = {
+        "model": trained.base.place.identity,
+        "shard_rows": str(settings.predict.shard_rows),
+        "format": settings.predict.format,
+        "keep": json.dumps(settings.predict.keep),
+        "identity": identity.predictor(settings, trained.base),
+    }
+    name = settings.run_id or identity.predictions(settings, inputs, trained.base)
     key = layout.predictions(settings.name, name)
-    mine = inputs_to_json(inputs, wanted)
     try:
-        before = json.loads(store.get(f"{key}/{layout.INPUTS}"))
+        frozen = json.loads(store.get(f"{key}/{layout.INPUTS}"))
     except Absent:
         with suppress(Conflict):
-            store.put(f"{key}/{layout.INPUTS}", canonical_json(mine), if_absent=True)
-        before = json.loads(store.get(f"{key}/{layout.INPUTS}"))
-    if before["model"] != mine["model"]:
-        changed = [name for name, value in mine["model"].items() if before["model"][name] != value]
+            own = canonical_json(inputs_to_json(inputs, model))
+            store.put(f"{key}/{layout.INPUTS}", own, if_absent=True)
+        frozen = json.loads(store.get(f"{key}/{layout.INPUTS}"))
+    if frozen["model"] != model:
+        changed = [name for name, value in model.items() if frozen["model"][name] != value]
         raise SettingsError(
             f"the predictions {name} were begun with other settings ({', '.join(changed)})",
             hint="set them back, or give these predictions another FINETUNE_RUN_ID",
         )
-    return key, inputs_from_json(before)
+    return key, inputs_from_json(frozen)
 
 
 def _joined(predictions: pa.Table, rows: MappedTable, names: tuple[str, ...]) -> pa.Table:
-    """The predictions behind what tells their rows: file, line, and the columns that are kept."""
+    """The predictions, after the columns that identify their rows: file, line, and those to keep."""
     files = [names[number] for number in rows.column(FILE).tolist()]
     origin: dict[str, Any] = {"file": files, "line": pa.array(rows.column(LINE))}
     kept = {name: rows.table[name] for name in rows.names if name.startswith(KEPT)}
     origin |= {name.removeprefix(KEPT): column for name, column in kept.items()}
-    own = {name: predictions[name] for name in predictions.column_names}
-    return pa.table({**{k: v for k, v in origin.items() if k not in own}, **own})
+    predicted = {name: predictions[name] for name in predictions.column_names}
+    return pa.table({**{k: v for k, v in origin.items() if k not in predicted}, **predicted})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from job import models, prepare
 from job.errors import Absent
-from job.models.reading import quiet_libraries
 from job.runs import identity
 from job.runs.attempt import probed
 from job.runs.results import Result
@@ -16,7 +16,7 @@ from job.runtime.stop import StopSignal
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.stages.tokenizer import train_tokenizer
-from job.stages.tokenizer.rules import Texts
+from job.stages.tokenizer.rules import TextRules
 from job.store import layout
 from job.store.commit import commit, load
 from job.telemetry import event
@@ -37,15 +37,13 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         inputs = resolve_inputs(settings.data)
         key = layout.tokenizer(settings.name, identity.tokenizer(settings, inputs))
         facts = {"tokenizer": mask(join(store.uri, key))}
-        try:
+        with suppress(Absent):
             load(store, key)
             event("the tokenizer is published already", place=facts["tokenizer"])
             return Result(facts)
-        except Absent:
-            quiet_libraries()
         # every row is for training: nothing is scored on held-out ones
         data = settings.data.model_copy(update={"validation_fraction": 0.0, "test_fraction": 0.0})
-        rules = Texts({"text": settings.data.columns.text})
+        rules = TextRules({"text": settings.data.columns.text})
         rows = prepare.rows(settings.model_copy(update={"data": data}), rules, inputs, scratch)
         folder = scratch / "tokenizer"
         base = _base(settings, scratch)

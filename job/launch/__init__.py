@@ -137,7 +137,7 @@ class _Launcher:
         try:
             if self.settings.launch.prepare == "in_place":
                 of_run = self.settings.model_copy(update={"run_id": run_id})
-                pipeline.prepare(of_run, self.stop)
+                pipeline.prepare_only(of_run, self.stop)
             elif self.settings.launch.prepare == "job":
                 body = manifest.read(self.settings.launch.manifests, "prepare")
                 created = self.cluster.create(manifest.named(body, run_id, self.owner))

@@ -1,6 +1,6 @@
 """Models: their files found, their configs and tokenizers read, their weights loaded and saved.
 
-The only importer of transformers' Auto classes.
+Nothing else in the job uses transformers' Auto classes.
 """
 
 from job.models.adapters import save_adapter
@@ -15,7 +15,7 @@ from job.models.reading import (
     tokenizer_sha256,
     vocabulary_of,
 )
-from job.models.weights import load, load_learned, parameter_count, save
+from job.models.weights import load, parameter_count, save
 
 __all__ = [
     "Place",
@@ -27,7 +27,6 @@ __all__ = [
     "label_names",
     "load",
     "load_config",
-    "load_learned",
     "load_tokenizer",
     "max_length_of",
     "parameter_count",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError
+from job.models.libraries import transformers
 from job.models.places import Place
 from job.models.reading import load_config, readable
 from job.settings import Model
@@ -19,14 +20,14 @@ def save_adapter(
     model: Any, tokenizer: PreTrainedTokenizerFast, base: Place, settings: Model, folder: Path
 ) -> None:
     """Write adapter_config.json, which names the base model, adapter_model.safetensors, config.json
-    and the tokenizer. New rows of the embeddings are part of it, with all others.
+    and the tokenizer. Embeddings that were given new rows are saved whole.
 
     Args:
         model: peft's.
         base: the model that the adapters were trained on.
     """
-    before = load_config(base, settings).get_text_config().vocab_size
-    grown = model.get_input_embeddings().weight.shape[0] != before
+    vocabulary = load_config(base, settings).get_text_config().vocab_size
+    grown = model.get_input_embeddings().weight.shape[0] != vocabulary
     model.peft_config["default"].base_model_name_or_path = mask(base.name)
     model.save_pretrained(folder, save_embedding_layers=grown)
     plain = model.get_base_model()
@@ -39,7 +40,7 @@ def save_adapter(
 
 
 def with_adapter(
-    model: PreTrainedModel, place: Place, missing: set[str], words: int
+    model: PreTrainedModel, place: Place, missing: set[str], vocabulary: int
 ) -> PreTrainedModel:
     """The base model with a place's adapters added into its weights.
 
@@ -47,18 +48,17 @@ def with_adapter(
         model: the base, with the task's head.
         place: holds the adapters.
         missing: the weights that the base does not hold; the adapters must.
-        words: rows that the embeddings must have.
+        vocabulary: rows that the embeddings must have.
 
     Raises:
         DataError: the adapters do not fit the model.
     """
+    library = transformers()
     from peft import PeftModel
     from safetensors import safe_open
-    from transformers import GenerationConfig
-    from transformers.utils import GENERATION_CONFIG_NAME
 
-    if model.get_input_embeddings().weight.shape[0] != words:
-        model.resize_token_embeddings(words)
+    if model.get_input_embeddings().weight.shape[0] != vocabulary:
+        model.resize_token_embeddings(vocabulary)
     with readable("adapter", place):
         with safe_open(place.folder / "adapter_model.safetensors", framework="numpy") as file:
             held = {name.removeprefix("base_model.model.") for name in file.keys()}  # noqa: SIM118
@@ -70,7 +70,8 @@ def with_adapter(
         merged: PreTrainedModel = PeftModel.from_pretrained(
             model, str(place.folder)
         ).merge_and_unload()
-        if merged.can_generate() and (place.folder / GENERATION_CONFIG_NAME).is_file():
+        generation = place.folder / library.utils.GENERATION_CONFIG_NAME
+        if merged.can_generate() and generation.is_file():
             # training may have changed how the base ends a text
-            merged.generation_config = GenerationConfig.from_pretrained(place.folder)
+            merged.generation_config = library.GenerationConfig.from_pretrained(place.folder)
         return merged

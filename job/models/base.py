@@ -1,4 +1,4 @@
-"""The model to fine-tune, as far as preparation needs it: its files, its tokenizer, its limits."""
+"""The model that a command starts from, read but for its weights: files, config, tokenizer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job import models, tasks
+from job import tasks
 from job.batching.limits import Limits
 from job.batching.padding import Padding
-from job.models import Place
+from job.distributed.world import World
+from job.models.fitting import check_fits
+from job.models.places import Place, find, from_config
+from job.models.reading import (
+    check_weights,
+    label_names,
+    load_config,
+    load_tokenizer,
+    max_length_of,
+    vocabulary_of,
+)
 from job.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,15 +28,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Base:
-    """The model to fine-tune, as far as preparation needs it."""
+    """The model that a command starts from, read but for its weights.
+
+    It fits the task, and its tokenizer is configured for it. To a run it is the model to fine-tune;
+    to `evaluate` and `predict` it is the one that has learned the task already.
+    """
 
     place: Place
-    words: Place
-    """Where the tokenizer is."""
+    tokenizer_place: Place
     config: PreTrainedConfig
     tokenizer: PreTrainedTokenizerFast
     max_length: int
+    """Tokens that a row may have."""
     labels: tuple[str, ...]
+    """The model's own, in order; empty where it has none."""
+
+    @classmethod
+    def read(
+        cls,
+        place: Place,
+        tokenizer_place: Place,
+        settings: Settings,
+        tokenizer: PreTrainedTokenizerFast | None = None,
+    ) -> Base:
+        """Read what lies in two places.
+
+        Args:
+            tokenizer: where it has been read already.
+
+        Raises:
+            DataError: config or tokenizer cannot be read.
+            SettingsError: the model does not fit the task, or takes fewer tokens than were asked for.
+        """
+        config = load_config(place, settings.model)
+        tokenizer = tokenizer or load_tokenizer(tokenizer_place, settings.model)
+        task, encode = tasks.create(settings), settings.encode
+        check_fits(config, task, place)
+        task.configure_tokenizer(tokenizer)
+        length = max_length_of(config, tokenizer, encode.max_length, task.longest)
+        if encode.max_target_length:
+            setting = "FINETUNE_ENCODE__MAX_TARGET_LENGTH"
+            max_length_of(config, tokenizer, encode.max_target_length, setting=setting)
+        return cls(place, tokenizer_place, config, tokenizer, length, label_names(config))
 
     def limits(self, settings: Settings) -> Limits:
         """How large a micro-batch is and how it is padded."""
@@ -39,59 +82,71 @@ class Base:
         )
         return Limits(settings.train.tokens_per_device, padding)
 
+    def share(self, world: World) -> None:
+        """As the first rank of a pod, tell its other ranks where the files lie; see `shared_base`."""
+        world.rendezvous.publish_to_node(_NOTE, self._places())
 
-def _places(base: Base) -> list[dict[str, Any]]:
-    """Where the model and the tokenizer lie on this pod's disk, as JSON."""
-    return [
-        {k: str(v) if isinstance(v, Path) else v for k, v in vars(place).items()}
-        for place in (base.place, base.words)
-    ]
-
-
-def _place(value: dict[str, Any]) -> Place:
-    folders = {name: Path(value[name]) for name in ("folder", "base") if value[name]}
-    return Place(**{**value, **folders})
+    def _places(self) -> list[dict[str, Any]]:
+        return [_as_json(place) for place in (self.place, self.tokenizer_place)]
 
 
 def find_base(settings: Settings, scratch: Path, commit: str | None = None) -> Base:
-    """The model's files, its tokenizer and its limits; or a config to make one from.
+    """The model that the settings name, fetched where it is not on this disk; or a config for a new one.
 
     Args:
         commit: of the Hub, in place of the revision in the settings.
+
+    Raises:
+        InputMissing: the model or the tokenizer does not exist.
+        DataError, SettingsError: see `Base.read`.
     """
     model = settings.model
     if model.config is None:
-        place = models.find(
-            model.name, commit or model.revision, scratch, code=model.trust_remote_code
-        )
-        return base_in(place, settings, scratch)
-    words = models.find(str(model.tokenizer), None, scratch)
-    tokenizer = models.load_tokenizer(words, model)
-    place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
-    return _base(place, words, models.load_config(place, model), tokenizer, settings)
+        revision, code = commit or model.revision, model.trust_remote_code
+        return open_base(find(model.name, revision, scratch, code=code), settings, scratch)
+    tokenizer_place = find(str(model.tokenizer), None, scratch)
+    tokenizer = load_tokenizer(tokenizer_place, model)
+    place = from_config(model.config, vocabulary_of(tokenizer), scratch)
+    return Base.read(place, tokenizer_place, settings, tokenizer)
 
 
-def base_in(place: Place, settings: Settings, scratch: Path) -> Base:
-    """The model in a place, with its own tokenizer or the one that the settings name."""
-    model = settings.model
-    other = models.find(model.tokenizer, None, scratch) if model.tokenizer else place
-    models.check_weights(place)
-    config = models.load_config(place, model)
-    return _base(place, other, config, models.load_tokenizer(other, model), settings)
+def open_base(place: Place, settings: Settings, scratch: Path) -> Base:
+    """The model in a place, with its own tokenizer or the one that the settings name.
+
+    Raises:
+        DataError, SettingsError: see `Base.read`; or the weights are damaged.
+    """
+    name = settings.model.tokenizer
+    tokenizer_place = find(name, None, scratch) if name else place
+    check_weights(place)
+    return Base.read(place, tokenizer_place, settings)
 
 
-def _base(
-    place: Place,
-    words: Place,
-    config: PreTrainedConfig,
-    tokenizer: PreTrainedTokenizerFast,
-    settings: Settings,
-) -> Base:
-    task, encode = tasks.create(settings), settings.encode
-    models.check_fits(config, task, place)
-    task.configure_tokenizer(tokenizer)
-    length = models.max_length_of(config, tokenizer, encode.max_length, task.longest)
-    if encode.max_target_length:
-        setting = "FINETUNE_ENCODE__MAX_TARGET_LENGTH"
-        models.max_length_of(config, tokenizer, encode.max_target_length, setting=setting)
-    return Base(place, words, config, tokenizer, length, models.label_names(config))
+# -- between the ranks of a pod, which share a disk ------------------------------------------------
+
+_NOTE = "base"
+
+
+def shared_base(settings: Settings, scratch: Path, commit: str | None, world: World) -> Base:
+    """`find_base` where several ranks share a pod: its first rank fetches the files for all of them.
+
+    Raises:
+        PeerLost: the first rank is gone.
+    """
+
+    def fetch() -> list[dict[str, Any]]:
+        return find_base(settings, scratch, commit)._places()
+
+    place, tokenizer_place = (
+        _from_json(value) for value in world.rendezvous.once_per_node(_NOTE, fetch)
+    )
+    return Base.read(place, tokenizer_place, settings)
+
+
+def _as_json(place: Place) -> dict[str, Any]:
+    return {k: str(v) if isinstance(v, Path) else v for k, v in vars(place).items()}
+
+
+def _from_json(value: dict[str, Any]) -> Place:
+    paths = {name: Path(value[name]) for name in ("folder", "base") if value[name]}
+    return Place(**{**value, **paths})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from job.errors import SettingsError
+from job.models.libraries import transformers
 from job.models.places import Place
 from job.tasks.base import Task
 from job.uris import mask
@@ -27,21 +28,20 @@ FITTING = {
         "an encoder-decoder such as T5, BART or mBART",
     ),
 }
-"""For each Auto class transformers' list of the model types that it takes, and what to say of them."""
+"""For each Auto class, transformers' list of the model types that it takes, and how to describe them."""
 
 
 def check_fits(config: Any, task: Task, place: Place) -> None:
     """Refuse an architecture that transformers has no head for, or that would see what it predicts.
 
-    A model that brings its own code is left to that code.
+    A model that brings its own code is not checked.
 
     Raises:
         SettingsError: naming the models that fit.
     """
-    from transformers.models.auto import modeling_auto
-
     if getattr(config, "auto_map", None):
         return
+    modeling_auto = transformers().models.auto.modeling_auto
     names, fitting = FITTING[task.auto_class]
     kind = config.model_type
     fits = kind in getattr(modeling_auto, names)

@@ -12,6 +12,7 @@ from typing import Any
 
 from job.data.artifacts import file_sha256, fingerprint
 from job.errors import Absent, DataError, InputMissing
+from job.models.libraries import hub
 from job.store import open_reader, resolve
 from job.store.commit import MANIFEST
 from job.store.keys import safe_path
@@ -104,9 +105,8 @@ def _from_hub(name: str, revision: str | None, files: tuple[str, ...]) -> Place:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputMissing(f"the model folder {name} does not exist")
     with hub_errors(name):
-        from huggingface_hub import snapshot_download
-
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(files)))
+        download = hub().snapshot_download
+        folder = Path(download(name, revision=revision, allow_patterns=list(files)))
     return Place(name, folder, f"hub:{folder.name}")
 
 

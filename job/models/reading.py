@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError, JobError, SettingsError, one_line
+from job.models.libraries import transformers
 from job.models.places import Place
 from job.settings import Model
 from job.telemetry import event
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 COMPLETE = "download it again; a model needs config.json, model.safetensors and tokenizer.json"
 
 VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model")
-"""What a tokenizer's words stand in, one of them at least."""
+"""The files that may hold a tokenizer's vocabulary; at least one must be there."""
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def readable(what: str, place: Place) -> Iterator[None]:
 
 
 def check_weights(place: Place) -> None:
-    """Look at the weights' headers, so that a damaged model ends the run before its data is prepared.
+    """Read the weights' headers, so that a damaged model ends the run before its data is prepared.
 
     Raises:
         DataError: there are none, or a file was cut short.
@@ -53,7 +54,7 @@ def check_weights(place: Place) -> None:
         raise DataError(
             f"{mask(place.name)} holds no .safetensors file",
             hint="save it with transformers' save_pretrained; weights in a pickle (pytorch_model.bin) "
-            "are not read: whoever wrote it can run any program in this job",
+            "are not read, since unpickling can run any code in this job",
         )
     for path in files:
         with readable(path.name, place), safe_open(path, framework="numpy"):
@@ -61,20 +62,22 @@ def check_weights(place: Place) -> None:
 
 
 def load_config(place: Place, settings: Model) -> PreTrainedConfig:
-    """The model's config.json."""
-    from transformers import AutoConfig
+    """The model's config.json.
 
+    Raises:
+        DataError: it is missing, or cannot be read.
+    """
     if not (place.folder / "config.json").is_file():
         raise DataError(f"{mask(place.name)} holds no config.json", hint=COMPLETE)
 
     with readable("config", place):
-        return AutoConfig.from_pretrained(
+        return transformers().AutoConfig.from_pretrained(
             place.folder, trust_remote_code=settings.trust_remote_code, local_files_only=True
         )
 
 
 def label_names(config: Any) -> tuple[str, ...]:
-    """The model's own labels in order; none where they are transformers' LABEL_0, LABEL_1 …"""
+    """The model's own labels in order; empty where they are transformers' LABEL_0, LABEL_1 …"""
     names = tuple(str(config.id2label[i]) for i in sorted(config.id2label or ()))
     return () if all(name == f"LABEL_{i}" for i, name in enumerate(names)) else names
 
@@ -85,16 +88,14 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
     Raises:
         DataError: it cannot be read, or there is only a slow one.
     """
-    from transformers import AutoTokenizer
-
-    # without its files transformers makes one that knows no words
+    # without its files transformers makes one with an empty vocabulary
     if not any(file for pattern in VOCABULARIES for file in place.folder.glob(pattern)):
         raise DataError(
             f"{mask(place.name)} holds no tokenizer",
             hint="add its tokenizer.json, or name another in FINETUNE_MODEL__TOKENIZER",
         )
     with readable("tokenizer", place):
-        tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer = transformers().AutoTokenizer.from_pretrained(
             place.folder, trust_remote_code=settings.trust_remote_code, local_files_only=True
         )
     if not getattr(tokenizer, "is_fast", False):
@@ -108,7 +109,7 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
     if tokenizer.pad_token is None:
         raise SettingsError(
             f"the tokenizer in {mask(place.name)} has no padding token and none that could serve as one; "
-            "every task needs it",
+            "every task needs one",
             hint="add pad_token to its tokenizer_config.json",
         )
     return tokenizer
@@ -126,7 +127,7 @@ def max_length_of(
     most: int = 512,
     setting: str = "FINETUNE_ENCODE__MAX_LENGTH",
 ) -> int:
-    """Tokens a row may have: the setting, or the model's own limit, at most `most`.
+    """How many tokens a row may have: the setting, or else the model's own limit, but at most `most`.
 
     Raises:
         SettingsError: the setting is above what the model takes.
@@ -144,7 +145,7 @@ def max_length_of(
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:
-    """What a tokenizer decides of a new model's config; the id of a token that there is may be 0."""
+    """The fields of a new model's config that its tokenizer decides; a token's id may be 0."""
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     return {
         "vocab_size": len(tokenizer),
@@ -153,13 +154,3 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:
         "eos_token_id": tokenizer.sep_token_id if eos is None else eos,
         "decoder_start_token_id": tokenizer.pad_token_id,
     }
-
-
-def quiet_libraries() -> None:
-    """Turn off transformers' advice and every library's progress bars; called once torch is needed."""
-    import transformers
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    disable_progress_bars()

@@ -1,4 +1,4 @@
-"""A model that has learned its task: a version of ours or the Hub's, to be scored or to predict."""
+"""A model that has learned its task, ours or the Hub's, to be scored or to predict with."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from job import models, tasks
 from job.errors import SettingsError
 from job.models import Place
-from job.models.base import Base, base_in
-from job.models.reading import quiet_libraries
+from job.models.base import Base, open_base
 from job.settings import Settings
+from job.store import layout
 from job.tasks.base import Task
 from job.uris import mask
 
@@ -28,40 +28,39 @@ INHERITED = {
     "model": ("problem_type",),
     "evaluate": ("n_best", "max_answer_tokens", "no_answer_threshold", "generation"),
 }
-"""Settings that a version of ours was trained with and that hold for it unless others are given."""
+"""Settings that a version of ours was trained with; they apply to it unless others are given."""
 
 
 @dataclass(frozen=True)
-class Learned:
-    """The model, and how texts are put to it."""
+class TrainedModel:
+    """A model that has learned its task, and the settings by which rows are put to it."""
 
     settings: Settings
     base: Base
     task: Task
-    """Not fitted: `Task.learned` does that."""
+    """Not fitted yet: `Task.learned` does that."""
 
 
-def find_learned(settings: Settings, scratch: Path) -> Learned:
-    """The model that FINETUNE_MODEL__NAME names.
+def find_trained(settings: Settings, scratch: Path) -> TrainedModel:
+    """The model that FINETUNE_MODEL__NAME names, fetched where it is not on this disk.
 
     Raises:
         InputMissing: it does not exist.
         SettingsError: it was trained for another task.
     """
-    quiet_libraries()
     model = settings.model
     place = models.find(model.name, model.revision, scratch, code=model.trust_remote_code)
-    settings = as_trained(settings, place)
-    return Learned(settings, base_in(place, settings, scratch), tasks.create(settings))
+    settings = _inherited(settings, place)
+    return TrainedModel(settings, open_base(place, settings, scratch), tasks.create(settings))
 
 
-def as_trained(settings: Settings, place: Place) -> Settings:
+def _inherited(settings: Settings, place: Place) -> Settings:
     """The settings, completed by those that a version of ours carries in its settings.json.
 
     Raises:
         SettingsError: the version was trained for another task.
     """
-    recorded = _recorded(place.folder / "settings.json")
+    recorded = _recorded(place.folder / layout.SETTINGS)
     if (task := recorded.get("task", settings.task)) != settings.task:
         raise SettingsError(
             f"{mask(place.name)} was trained for {task}, and FINETUNE_TASK is {settings.task}",
@@ -70,17 +69,17 @@ def as_trained(settings: Settings, place: Place) -> Settings:
     sections = {}
     for name, fields in INHERITED.items():
         section = getattr(settings, name)
-        there = {k: v for k, v in dict(recorded.get(name, {})).items() if k in fields}
-        theirs = type(section).model_validate(there)
-        taken = {k: getattr(theirs, k) for k in there if k not in section.model_fields_set}
-        sections[name] = section.model_copy(update=taken)
+        values = {k: v for k, v in dict(recorded.get(name, {})).items() if k in fields}
+        original = type(section).model_validate(values)
+        unset = {k: getattr(original, k) for k in values if k not in section.model_fields_set}
+        sections[name] = section.model_copy(update=unset)
     return settings.model_copy(update=sections)
 
 
 def _recorded(path: Path) -> Mapping[str, Any]:
-    """A run's settings; a file of somebody else's that has this name says nothing."""
+    """A run's settings; none where there is no such file, or it is somebody else's."""
     with suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
-        if isinstance(found, dict) and {"task", "encode", "clean"} <= found.keys():
-            return found
+        settings = json.loads(path.read_text())
+        if isinstance(settings, dict) and {"task", "encode", "clean"} <= settings.keys():
+            return settings
     return {}

@@ -12,88 +12,92 @@ from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError, SettingsError
 from job.models.adapters import with_adapter
+from job.models.libraries import transformers
 from job.models.places import Place
 from job.models.reading import COMPLETE, load_config, readable
-from job.runtime.device import has_gpu
-from job.settings import Model, Runtime
+from job.settings import Model
 from job.tasks.base import Task
 from job.uris import mask
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
-def load(place: Place, task: Task, settings: Model, *, own: bool = False) -> PreTrainedModel:
+def load(place: Place, task: Task, settings: Model, *, trained: bool = False) -> PreTrainedModel:
     """The model with the task's head, in float32, on the CPU.
 
-    A head that does not fit the task's labels is made anew; with `own` (a model that this job
-    saved) every weight must fit.
+    A head that does not fit the task's labels is initialized at random; one of a model that is
+    `trained` for the task must fit, as all its weights must.
 
     Raises:
         DataError: the files are damaged or not this architecture's.
+        SettingsError: `trained`, and there is no head for the task among the weights.
     """
-    import transformers
-
-    auto = getattr(transformers, task.auto_class)
     config = load_config(place, settings)
-    words = config.get_text_config().vocab_size
+    vocabulary = config.get_text_config().vocab_size
     if place.base:
         config = load_config(Place(place.name, place.base, ""), settings)
     task.configure(config)
-    options: dict[str, Any] = {}
-    if settings.attention != "auto":
-        options["attn_implementation"] = settings.attention
+    if place.blank:
+        model = _initialized(place, task, config, settings)
+    else:
+        strict = trained and place.base is None
+        model, missing = _pretrained(place, task, config, settings, strict=strict)
+        if place.base:
+            model = with_adapter(model, place, missing, vocabulary)
+        elif trained:
+            _check_head(place, task, missing)
+    if getattr(model, "generation_config", None) is not None:
+        task.configure_generation(model.generation_config, model.config)
+    return model
+
+
+def _initialized(
+    place: Place, task: Task, config: PreTrainedConfig, settings: Model
+) -> PreTrainedModel:
+    """A new model of this config, its weights drawn from torch's random state."""
     import torch
 
-    loaded: PreTrainedModel
-    if place.blank:
-        with readable("config", place):
-            loaded = auto.from_config(config, dtype=torch.float32, **options)
-        _configure_generation(loaded, task)
-        return loaded
+    auto = getattr(transformers(), task.auto_class)
+    with readable("config", place):
+        return auto.from_config(config, dtype=torch.float32, **_attention(settings))
+
+
+def _pretrained(
+    place: Place, task: Task, config: PreTrainedConfig, settings: Model, *, strict: bool
+) -> tuple[PreTrainedModel, set[str]]:
+    """The model with its weights, and the names of those that the files do not hold.
+
+    Args:
+        strict: whether every weight must have the shape that the config says; else a head that has
+            another one is initialized at random.
+    """
+    import torch
+
+    auto = getattr(transformers(), task.auto_class)
     with readable("model", place):
-        loaded, report = auto.from_pretrained(
+        model, report = auto.from_pretrained(
             place.weights,
             config=config,
             dtype=torch.float32,
-            ignore_mismatched_sizes=not own or place.base is not None,
+            ignore_mismatched_sizes=not strict,
             trust_remote_code=settings.trust_remote_code,
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
-            **options,
+            **_attention(settings),
         )
-    _check_body(place, loaded, report)
-    if place.base:
-        loaded = with_adapter(loaded, place, set(report["missing_keys"]), words)
-    elif own:
-        _check_head(place, task, report)
-    _configure_generation(loaded, task)
-    return loaded
+    _check_body(place, model, report)
+    return model, set(report["missing_keys"])
 
 
-def load_learned(
-    place: Place, task: Task, settings: Model, tokenizer: PreTrainedTokenizerFast, runtime: Runtime
-) -> Any:
-    """A model that has learned the task, on the device, to be scored or to predict.
-
-    Raises:
-        DataError: the files are damaged.
-        SettingsError: there is no head for the task among the weights.
-    """
-    model: Any = load(place, task, settings, own=True)
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
-    return model.to("cuda" if has_gpu(runtime) else "cpu").eval()
-
-
-def _configure_generation(model: PreTrainedModel, task: Task) -> None:
-    if getattr(model, "generation_config", None) is not None:
-        task.configure_generation(model.generation_config, model.config)
+def _attention(settings: Model) -> dict[str, str]:
+    auto = settings.attention == "auto"
+    return {} if auto else {"attn_implementation": settings.attention}
 
 
 def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
-    """Refuse all but a head, or a pooler that another head did not need, to begin at random."""
+    """Let nothing start at random but a head, or a pooler that another head did not need."""
     body = f"{model.base_model_prefix}."
     shapes = [name for name, *_ in report["mismatched_keys"] if name.startswith(body)]
     missing = sorted(
@@ -108,15 +112,14 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
     else:
         return
     raise DataError(
-        f"the model in {mask(place.name)} does not fit itself: {problem}", hint=COMPLETE
+        f"the model in {mask(place.name)} contradicts its own config: {problem}", hint=COMPLETE
     )
 
 
-def _check_head(place: Place, task: Task, report: Mapping[str, Any]) -> None:
-    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
-    if missing:
+def _check_head(place: Place, task: Task, missing: set[str]) -> None:
+    if lacking := sorted(name for name in missing if "pooler" not in name):
         raise SettingsError(
-            f"the model in {mask(place.name)} has not learned {task.name}: its weights lack {missing[0]}",
+            f"the model in {mask(place.name)} has not learned {task.name}: its weights lack {lacking[0]}",
             hint="fine-tune it first, or name a model of this task in FINETUNE_MODEL__NAME",
         )
 
@@ -125,17 +128,17 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write config, safetensors and tokenizer in Hugging Face format."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
-    # how rows were cut and padded here is no part of the tokenizer
+    # how rows were cut and padded here is not part of the tokenizer
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
 
 
 def parameter_count(config: Any, task: Task) -> int:
-    """Parameters of the model that a config describes, without making any of them."""
+    """How many parameters the model that a config describes has; none is allocated."""
+    auto = getattr(transformers(), task.auto_class)
     import torch
-    import transformers
 
     with torch.device("meta"):
-        model = getattr(transformers, task.auto_class).from_config(config)
+        model = auto.from_config(config)
     return sum(p.numel() for p in model.parameters())

@@ -1,7 +1,7 @@
 """Prepare: files become clean rows, and clean rows the data set that a run trains on.
 
-Fetching and cleaning are one thing to every command that reads rows; `dataset` goes on to encode
-them, for a run, and commits what comes of it.
+Every command that reads rows fetches and cleans them the same way; for a run, `dataset` also encodes
+them and commits the result.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from job.telemetry import event
 def rows(
     settings: Settings, rules: RowRules, inputs: Inputs, scratch: Path, *, limit: int | None = None
 ) -> CleanRows:
-    """The inputs' rows as the settings want them: read, checked, cleaned and split.
+    """The inputs' rows: read, checked, cleaned and split as the settings say.
 
     Args:
         rules: the task's, or those of a command that asks less of a row.
-        scratch: its folders `fetched` and `cleaned` are written to.
-        limit: rows of each split that are read at most.
+        scratch: the folders `fetched` and `cleaned` are written below it.
+        limit: how many rows of each split are read at most.
 
     Raises:
         DataError: the files or too many of their rows cannot be used.
@@ -44,31 +44,36 @@ def rows(
 
 
 def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
-    """The run's data set: as it stands in the store already, or made and committed."""
+    """The run's data set, as it is in the store already, or made and committed; and its fitted task.
+
+    Raises:
+        DataError, InputMissing: see `rows`; or there is nothing to learn.
+    """
     settings, run = attempt.settings, attempt.run
     task: Task = tasks.create(settings)
     fingerprint = identity.dataset(settings, attempt.inputs, attempt.base)
     key = layout.dataset(settings.name, fingerprint)
     folder = attempt.scratch / "dataset"
-    found = encode.find(run.store, key, folder)
-    if found is not None:
+    existing = encode.find(run.store, key, folder)
+    if existing is not None:
         event("data set found in the store", fingerprint=fingerprint)
         run.progressed("encode")
-        return task.restored(found.profile["task"]), found
+        return task.restored(existing.profile["task"]), existing
 
     base = attempt.base
     encoder = encode.Encoder(base.tokenizer, base.max_length, base.labels)
     cleaned = _rows_or_quarantine(attempt, task)
     task, profile, files = encode.encode(cleaned, task, encoder, folder)
-    made = encode.publish(run.store, key, run.state.attempt, fingerprint, files, profile, folder)
-    for done in ("fetched", "cleaned"):
-        shutil.rmtree(attempt.scratch / done, ignore_errors=True)
+    encoded = Dataset(fingerprint, folder, profile)
+    encode.commit_dataset(run.store, key, run.state.attempt, encoded, files)
+    for name in ("fetched", "cleaned"):
+        shutil.rmtree(attempt.scratch / name, ignore_errors=True)
     run.progressed("encode")
-    return task, made
+    return task, encoded
 
 
 def _rows_or_quarantine(attempt: Attempt, task: Task) -> CleanRows:
-    """The rows; where too many of them are bad, these are kept with the run for somebody to see."""
+    """The rows; where too many of them are bad, the quarantine is kept with the run to be looked at."""
     try:
         return rows(attempt.settings, task, attempt.inputs, attempt.scratch)
     except DataError as error:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATES = Path(__file__).parent
-"""`card.md.jinja`, and for a task that needs other words a template that extends it."""
+"""Of `card.md.jinja`, and of a template that extends it for each task that needs other words."""
 SPLIT_NAMES = {"eval": "validation", "test": "test"}
+"""The split whose metrics have a prefix."""
 
 
 @dataclass(frozen=True)
-class Facts:
+class CardFacts:
     """What a card says about how a model came about."""
 
     name: str
@@ -31,7 +32,7 @@ class Facts:
     labels: tuple[str, ...]
     """In the order of the model's outputs."""
     classes: tuple[str, ...]
-    """What is scored one by one: labels, or types of entities."""
+    """What has scores of its own: labels, or types of entities."""
     regression: bool
     pairs: bool
     profile: Mapping[str, Any]
@@ -44,7 +45,7 @@ class Facts:
     best_step: int | None
     metric: str
     versions: Mapping[str, str]
-    """Of the packages that made the model."""
+    """Of the packages that the model was made with."""
     adapters_for: str | None = None
     """The Auto class of the base model, where the files are adapters alone."""
 
@@ -55,11 +56,34 @@ def escape(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]#|!~])", r"\\\1", shown)
 
 
-def write_card(path: Path, facts: Facts, results: Mapping[str, Any]) -> None:
-    """Write README.md with its YAML metadata and the model-index."""
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
-    from jinja2 import Environment, FileSystemLoader
+def write_card(path: Path, facts: CardFacts, results: Mapping[str, Any]) -> None:
+    """Write README.md with its YAML metadata and the model-index.
 
+    Args:
+        results: what eval_results.json holds.
+    """
+    from huggingface_hub import ModelCard
+
+    text = f"---\n{_metadata(facts, results)}\n---\n\n{_body(facts, results)}"
+    path.write_text(str(ModelCard(text)), encoding="utf-8")
+
+
+def _metadata(facts: CardFacts, results: Mapping[str, Any]) -> str:
+    """The card's head, in YAML."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    scores = [
+        EvalResult(
+            task_type=facts.task,
+            dataset_type="private",
+            dataset_name=facts.fingerprint,
+            dataset_split=split,
+            metric_type=metric,
+            metric_value=round(value, 6),
+        )
+        for prefix, split in SPLIT_NAMES.items()
+        for metric, value in _overall(results, prefix).items()
+    ]
     data = ModelCardData(
         model_name=facts.name,
         base_model=facts.base_model if facts.base_is_hub_id else None,
@@ -68,20 +92,15 @@ def write_card(path: Path, facts: Facts, results: Mapping[str, Any]) -> None:
         pipeline_tag=facts.task,
         tags=["finetune-job", facts.task],
         metrics=sorted(_overall(results, "test") or _overall(results, "eval")),
-        eval_results=[
-            EvalResult(
-                task_type=facts.task,
-                dataset_type="private",
-                dataset_name=facts.fingerprint,
-                dataset_split=SPLIT_NAMES[prefix],
-                metric_type=metric,
-                metric_value=round(value, 6),
-            )
-            for prefix in SPLIT_NAMES
-            for metric, value in _overall(results, prefix).items()
-        ]
-        or None,
+        eval_results=scores or None,
     )
+    return data.to_yaml()
+
+
+def _body(facts: CardFacts, results: Mapping[str, Any]) -> str:
+    """The card's text, in Markdown."""
+    from jinja2 import Environment, FileSystemLoader
+
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=False,  # noqa: S701 - Markdown; `escape` below
@@ -89,15 +108,15 @@ def write_card(path: Path, facts: Facts, results: Mapping[str, Any]) -> None:
         lstrip_blocks=True,
     )
     environment.filters["md"] = escape
+    overall = {split: _overall(results, prefix) for prefix, split in SPLIT_NAMES.items()}
     names = [f"card.{facts.task}.md.jinja", "card.md.jinja"]
-    body = environment.select_template(names).render(
+    return environment.select_template(names).render(
         facts=facts,
         results=results,
-        overall={SPLIT_NAMES[p]: _overall(results, p) for p in SPLIT_NAMES if _overall(results, p)},
+        overall={split: scores for split, scores in overall.items() if scores},
         per_class=_per_class(results, facts.classes),
         train=facts.settings["train"],
     )
-    path.write_text(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")), encoding="utf-8")
 
 
 _CLASS_METRICS = ("precision", "recall", "f1", "support")
@@ -105,18 +124,18 @@ _CLASS_METRICS = ("precision", "recall", "f1", "support")
 
 def _overall(results: Mapping[str, Any], prefix: str) -> dict[str, float]:
     """A split's metrics over all classes, by name without prefix."""
-    whole = ("precision_weighted", "recall_weighted", "f1_weighted", "f1_micro", "f1_samples")
-    found = {}
+    averages = ("precision_weighted", "recall_weighted", "f1_weighted", "f1_micro", "f1_samples")
+    metrics = {}
     for key, value in results.items():
         name = key.removeprefix(f"{prefix}_")
-        of_class = name.startswith(tuple(f"{m}_" for m in _CLASS_METRICS)) and name not in whole
+        of_class = name.startswith(tuple(f"{m}_" for m in _CLASS_METRICS)) and name not in averages
         if key.startswith(f"{prefix}_") and not of_class and name != "samples":
-            found[name] = value
-    return found
+            metrics[name] = value
+    return metrics
 
 
 def _per_class(results: Mapping[str, Any], labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One row a class, from the test scores or else the validation scores."""
+    """A row for each class, from the test scores or else the validation scores."""
     for prefix in ("test", "eval"):
         if labels and f"{prefix}_f1_{labels[0]}" in results:
             return [

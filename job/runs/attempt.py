@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from job import models
 from job.batching.limits import Limits
 from job.data.artifacts import Inputs, inputs_from_json, inputs_to_json
 from job.distributed.world import World
 from job.errors import InputMissing, Torn, before_recording
-from job.models.base import Base, _base, _place, _places, find_base
-from job.models.reading import quiet_libraries
+from job.models.base import Base, find_base, shared_base
+from job.models.libraries import transformers
 from job.runs import identity
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
@@ -23,9 +23,6 @@ from job.store import Store, layout, open_store
 from job.store.probe import probe_conditional_writes
 from job.telemetry import milestone
 from job.uris import mask
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ def begin(
     )
     base, frozen = _frozen(settings, run, inputs, scratch)
     world.rendezvous.publish("attempt", {"run_id": state.run_id, "attempt": state.attempt})
-    world.rendezvous.publish_to_node("base", _places(base))
+    base.share(world)
     return Attempt(settings, run, frozen, base, scratch, stop, world)
 
 
@@ -114,7 +111,6 @@ def _frozen(
     before = run.stored(layout.INPUTS)
     if before is None:
         inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing
-    quiet_libraries()
     base = find_base(settings, scratch, _commit_of(before))
     model = {
         "name": mask(base.place.name),
@@ -139,21 +135,14 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     Raises:
         PeerLost: the first rank is gone, or was not found in time.
     """
-    quiet_libraries()
+    transformers()  # it takes seconds to import: now, while the first rank looks at its inputs
     told = world.rendezvous.wait_for("attempt")
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
     before = run.stored(layout.INPUTS)
     if before is None:
         raise Torn(f"{mask(store.uri)}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
-
-    def find() -> list[dict[str, Any]]:
-        return _places(find_base(settings, scratch, _commit_of(before)))
-
-    places = [_place(found) for found in world.rendezvous.once_per_node("base", find)]
-    tokenizer = models.load_tokenizer(places[1], settings.model)
-    config = models.load_config(places[0], settings.model)
-    base = _base(places[0], places[1], config, tokenizer, settings)
+    base = shared_base(settings, scratch, _commit_of(before), world)
     return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
 
 

@@ -1,4 +1,4 @@
-"""What a run says of itself: its data set's fingerprint, its figures, the facts of its card."""
+"""What a run says of itself: its scores and figures, the facts of its card, its result."""
 
 from __future__ import annotations
 
@@ -10,33 +10,36 @@ from typing import Any
 
 from job import models
 from job.data.artifacts import Dataset
-from job.reporting.card import Facts
+from job.registry.versions import Version
+from job.reporting.card import CardFacts
 from job.runs.attempt import Attempt
 from job.runs.record import Run
 from job.settings import recorded
-from job.stages.train import Trained
-from job.store import Store
+from job.stages.train import TrainOutput
+from job.store import Store, layout
 from job.tasks.base import Task
 from job.uris import join, mask
 
 PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
+"""Whose versions the card names."""
 SHOWN = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf", "perplexity")
+"""The metrics that are shown at the end, where the task has them."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: facts for machines, lines for the person who started it."""
+    """How a command ended: facts for machines, lines for the person who started it."""
 
     facts: Mapping[str, Any]
 
     @property
     def lines(self) -> list[str]:
-        """Where the model, the card and the scores are."""
+        """The facts, one a line."""
         return [f"{name:<14} {value}" for name, value in self.facts.items()]
 
 
-def figures(scores: Mapping[str, float], trained: Trained, run: Run) -> dict[str, Any]:
-    """eval_results.json: flat, by transformers' own names.
+def eval_results(scores: Mapping[str, float], trained: TrainOutput, run: Run) -> dict[str, Any]:
+    """What eval_results.json holds: flat, by transformers' own names.
 
     `goodput` is the part of the run's time, over all attempts, that was spent in training steps.
     """
@@ -52,23 +55,23 @@ def figures(scores: Mapping[str, float], trained: Trained, run: Run) -> dict[str
     }
 
 
-def facts(
-    attempt: Attempt, task: Task, dataset: Dataset, trained: Trained, version: str, key: str
-) -> Facts:
+def card_facts(
+    attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput, version: Version
+) -> CardFacts:
     """What the card says."""
-    settings, found = attempt.settings, task.facts
-    return Facts(
+    settings, fitted = attempt.settings, task.facts
+    return CardFacts(
         name=settings.name,
         task=task.name,
         run_id=attempt.run.state.run_id,
-        version=version,
-        uri=mask(join(attempt.run.store.uri, key)),
+        version=version.name,
+        uri=mask(join(attempt.run.store.uri, version.key)),
         base_model=mask(settings.model.name) or "a config, from scratch",
         base_is_hub_id=bool(settings.model.name) and models.is_hub_id(settings.model.name),
         license=settings.publish.license,
-        labels=tuple(found.get("labels", ())),
-        classes=tuple(found.get("types", found.get("labels", ()))),
-        regression=found.get("problem_type") == "regression",
+        labels=tuple(fitted.get("labels", ())),
+        classes=tuple(fitted.get("types", fitted.get("labels", ()))),
+        regression=fitted.get("problem_type") == "regression",
         pairs="text_pair" in task.columns,
         profile=dataset.profile,
         files=tuple((i.split, mask(i.uri)) for i in attempt.inputs.files),
@@ -88,8 +91,8 @@ def summary(store: Store, key: str, scores: Mapping[str, Any]) -> dict[str, Any]
     place = mask(join(store.uri, key))
     return {
         "model": place,
-        "card": f"{place}/README.md",
-        "scores": f"{place}/eval_results.json",
+        "card": f"{place}/{layout.CARD}",
+        "scores": f"{place}/{layout.SCORES}",
         **headline(scores),
     }
 

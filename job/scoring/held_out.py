@@ -1,17 +1,13 @@
-"""A split that is scored."""
+"""Held-out rows: a split that is scored."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from job.data.arrow import MappedTable
 from job.data.artifacts import ROW, Dataset, Split
-
-if TYPE_CHECKING:
-    pass
 
 
 class HeldOut:
@@ -22,7 +18,7 @@ class HeldOut:
 
     @property
     def packed(self) -> bool:
-        """Whether the encoded rows are blocks across rows, and belong to none of them."""
+        """Whether the encoded rows are blocks of several rows joined, and belong to none of them."""
         return ROW not in self.encoded.names
 
     @classmethod
@@ -32,8 +28,8 @@ class HeldOut:
         return cls(MappedTable(path), MappedTable(dataset.rows(split))) if path.exists() else None
 
     def spread(self, rows: int | None) -> HeldOut:
-        """At most so many rows, evenly spaced, with all encoded rows of each; so many blocks where
-        the encoded rows are packed."""
+        """At most so many rows, evenly spaced, with all encoded rows of each; where these are packed,
+        at most so many blocks."""
         count = len(self.encoded if self.packed else self.rows)
         if rows is None or rows >= count:
             return self

@@ -1,6 +1,6 @@
 """Encode: cleaned rows become token rows, committed to the store as Arrow.
 
-A data set that stands in the store under the same fingerprint is fetched, not made again.
+A data set that is in the store under the same fingerprint is fetched, not encoded again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from job.data.arrow import Writer, stream
 from job.data.artifacts import FILE, LINE, ROW, CleanRows, Dataset, Split
 from job.errors import Absent, DataError, Torn
 from job.runtime.stop import poll
-from job.store import Store
+from job.store import Store, layout
 from job.store.commit import commit, fetch, withdraw
 from job.tasks.base import Columns, Features, Task
 from job.telemetry import event, warn
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 ENCODE_VERSION = 2
-"""Raised by hand when the same rows and settings come to mean other tokens."""
+"""Raised by hand when the same rows and settings begin to give other tokens."""
 
 BATCH_ROWS = 2000
 FIRST_ROWS = 100
@@ -34,21 +34,22 @@ FIRST_ROWS = 100
 
 @dataclass(frozen=True)
 class Encoder:
-    """How this run turns rows into tokens."""
+    """What of the model decides how rows become tokens."""
 
     tokenizer: PreTrainedTokenizerFast
     max_length: int
     model_labels: tuple[str, ...]
+    """The model's own, in order; empty where it has none."""
 
 
 def find(store: Store, prefix: str, folder: Path) -> Dataset | None:
-    """The data set if it stands in the store, fetched and verified; None to make it."""
+    """The data set if it is in the store, fetched and verified; None where it must be encoded."""
     try:
         manifest = fetch(store, prefix, folder)
     except Absent:
         return None
     except Torn as error:
-        warn("data set in the store is damaged and made again", reason=str(error))
+        warn("the data set in the store is damaged and is encoded again", reason=str(error))
         withdraw(store, prefix)
         return None
     return opened(folder, str(manifest.meta["fingerprint"]))
@@ -56,7 +57,7 @@ def find(store: Store, prefix: str, folder: Path) -> Dataset | None:
 
 def opened(folder: Path, fingerprint: str) -> Dataset:
     """A data set that was fetched."""
-    profile = json.loads((folder / "profile.json").read_text())
+    profile = json.loads((folder / layout.PROFILE).read_text())
     return Dataset(fingerprint, folder, profile, fetched=True)
 
 
@@ -69,7 +70,7 @@ def encode(
         The task fitted to the training rows, the completed profile, and the files to commit.
 
     Raises:
-        DataError: a split has a label that train has not, or there is nothing to learn.
+        DataError: a split has a label that the training rows lack, or there is nothing to learn.
     """
     splits = rows.profile["splits"]
     counts = {str(split): splits[split]["labels"] for split in rows.tables}
@@ -78,21 +79,21 @@ def encode(
     )
     files = _encode_splits(rows, task, encoder, folder)
     profile = {**rows.profile, "max_length": encoder.max_length, "task": task.facts}
-    files["profile.json"] = folder / "profile.json"
-    files["profile.json"].write_text(json.dumps(profile, indent=1, ensure_ascii=False))
-    files["quarantine.jsonl"] = rows.quarantine
+    files[layout.PROFILE] = folder / layout.PROFILE
+    files[layout.PROFILE].write_text(json.dumps(profile, indent=1, ensure_ascii=False))
+    files[layout.QUARANTINE] = rows.quarantine
     return task, profile, files
 
 
 def held_out(rows: CleanRows, task: Task, encoder: Encoder, folder: Path) -> Dataset:
-    """The rows that a model is scored on, encoded into `folder` and committed nowhere."""
+    """The rows that a model is scored on, encoded into `folder`; nothing is committed."""
     tables: dict[Split, Path] = {s: path for s, path in rows.tables.items() if s != "train"}
     _encode_splits(replace(rows, tables=tables), task, encoder, folder)
     return Dataset("", folder, rows.profile)
 
 
 def _encode_splits(rows: CleanRows, task: Task, encoder: Encoder, folder: Path) -> dict[str, Path]:
-    """Every split as a file; `rows` counts what was changed."""
+    """Encode every split into a file; what was cut or repaired is counted in the profile of `rows`."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
     for split, cleaned in rows.tables.items():
@@ -126,8 +127,11 @@ def _first(path: Path) -> Columns:
 
 
 def _encode_split(source: Path, target: Path, task: Task, encoder: Encoder) -> tuple[int, int]:
-    """One split, a small batch at a time, so memory stays small; returns how many rows were cut and
-    how many labels were repaired."""
+    """Encode one split, a small batch at a time, so that memory stays small.
+
+    Returns:
+        How many rows were cut, and how many labels were repaired.
+    """
     truncated = repaired = number = 0
     packer = task.packer(encoder.tokenizer, encoder.max_length)
     with Writer(target) as writer:
@@ -157,20 +161,11 @@ def _with_origin(features: Features, batch: pa.RecordBatch, first: int) -> pa.Re
     return pa.RecordBatch.from_pydict({**features.columns, **origin})
 
 
-def _rows(profile: Mapping[str, Any]) -> dict[str, int]:
-    return {split: counts["rows"] for split, counts in profile["splits"].items()}
-
-
-def publish(
-    store: Store,
-    prefix: str,
-    attempt: int,
-    fingerprint: str,
-    files: Mapping[str, Path],
-    profile: Mapping[str, Any],
-    folder: Path,
-) -> Dataset:
-    """Commit the files as the data set with this fingerprint; another's equal one stands as well."""
-    commit(store, prefix, files, attempt=attempt, meta={"fingerprint": fingerprint}, exists_ok=True)
-    event("data set committed", fingerprint=fingerprint, rows=_rows(profile))
-    return Dataset(fingerprint, folder, profile)
+def commit_dataset(
+    store: Store, prefix: str, attempt: int, dataset: Dataset, files: Mapping[str, Path]
+) -> None:
+    """Commit the files as this data set; an equal one that another process has committed will do."""
+    meta = {"fingerprint": dataset.fingerprint}
+    commit(store, prefix, files, attempt=attempt, meta=meta, exists_ok=True)
+    rows = {split: counts["rows"] for split, counts in dataset.profile["splits"].items()}
+    event("data set committed", fingerprint=dataset.fingerprint, rows=rows)

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from job import models
-from job.batching.limits import Limits
 from job.data.artifacts import FILE, LINE, Dataset, Split
-from job.models import Place
 from job.scoring import score
 from job.scoring.held_out import HeldOut
-from job.settings import Model, Runtime
+from job.scoring.inference import Inference
+from job.store import layout
 from job.tasks.base import Task
 from job.telemetry import event
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 PREFIXES: dict[Split, str] = {"validation": "eval", "test": "test"}
 """transformers' names: eval_* is the validation split."""
@@ -37,35 +32,30 @@ class Scores:
     """Parquet: split, row, file, line, and the task's own columns."""
 
 
-def evaluate(
-    settings: Model,
-    runtime: Runtime,
-    task: Task,
-    tokenizer: PreTrainedTokenizerFast,
-    place: Place,
-    dataset: Dataset,
-    limits: Limits,
-    scratch: Path,
-) -> Scores:
-    """Load the model in a place afresh and score it over validation and test, in float32.
+def evaluate(inference: Inference, dataset: Dataset, scratch: Path) -> Scores:
+    """Score a model over validation and test, where the data set has them.
+
+    Args:
+        inference: the model as it was loaded back from its files.
+        scratch: where the predictions are written.
 
     Raises:
         Diverged: the loss is not a finite number.
     """
-    model = models.load_learned(place, task, settings, tokenizer, runtime)
+    task = inference.task
     results: dict[str, float] = {}
     tables: list[pa.Table] = []
     for split, prefix in PREFIXES.items():
         held_out = HeldOut.open(dataset, split)
         if held_out is None:
             continue
-        scored, metrics = score(model, task, held_out, tokenizer, limits, model.device)
+        scored, metrics = score(inference, held_out)
         rows = held_out.rows
         results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
         results[f"{prefix}_samples"] = len(rows)
         tables.append(_predictions(split, held_out, task.written(scored)))
         event("scored", split=split, rows=len(rows), **_headline(metrics, task))
-    predictions = scratch / "predictions.parquet"
+    predictions = scratch / layout.PREDICTIONS
     if tables:
         pq.write_table(pa.concat_tables(tables), predictions)
     return Scores(results, predictions)
@@ -80,11 +70,14 @@ def _headline(metrics: dict[str, float], task: Task) -> dict[str, float]:
 
 
 def _predictions(split: Split, held_out: HeldOut, written: dict[str, Any]) -> pa.Table:
-    """Packed blocks belong to no file and line; `row` is the block's number then."""
+    """What the task writes, beside the row it is for: where rows are packed, the block's number, which
+    has no file and line."""
     columns: dict[str, Any] = {name: pa.array(values) for name, values in written.items()}
     count = len(next(iter(columns.values())))
     origin: dict[str, Any] = {"split": pa.array([split] * count), "row": pa.array(np.arange(count))}
     for name, column in (("file", FILE), ("line", LINE)):
-        nothing = pa.nulls(count, pa.int64())
-        origin[name] = nothing if held_out.packed else pa.array(held_out.rows.column(column))
+        if held_out.packed:
+            origin[name] = pa.nulls(count, pa.int64())
+        else:
+            origin[name] = pa.array(held_out.rows.column(column))
     return pa.table(origin | columns)

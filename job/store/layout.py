@@ -59,7 +59,12 @@ def run_id_of(model: str, key: str) -> str:
 
 def metrics(run: str, attempt: int) -> str:
     """The metrics of one attempt."""
-    return f"{run}/metrics-{attempt:04d}.jsonl"
+    return f"{metrics_of(run)}{attempt:04d}.jsonl"
+
+
+def metrics_of(run: str) -> str:
+    """How the keys of all attempts' metrics begin."""
+    return f"{run}/metrics-"
 
 
 def is_metrics(key: str) -> bool:

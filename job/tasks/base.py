@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from job.batching import Rows
 from job.batching.padding import Padding
 from job.data.artifacts import FILE, LINE
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 Columns = Mapping[str, Sequence[str | None]]
 """A batch of rows by role. A value is text; one that is not text in its source stands as JSON."""
 
-Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Outputs = list[npt.NDArray[Any]]
 """What a model made of encoded rows, one array a row; shapes are the task's own."""

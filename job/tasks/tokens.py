@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from job.batching import Rows
 from job.batching.padding import Padding
-from job.tasks.base import Batch, Rows
+from job.tasks.base import Batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

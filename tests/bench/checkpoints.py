@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.trainer import BATCH, RATE, given_of, rows_of
+from tests.bench.trainer import BATCH, RATE, context_for, rows_of
 from tests.support.servers import Server, seaweedfs
 
 EVERY = (None, 150, 20)
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def stalls(folder: Path, output: str) -> None:
-    """A checkpoint of the model and its optimizer: in line, and copied aside."""
+    """A checkpoint of the model and its optimizer: in line, and staged."""
     from job.checkpoint import tensors
     from job.checkpoint.catalog import TrainerState
     from job.checkpoint.saver import Checkpoint, Saver
@@ -50,26 +50,26 @@ def stalls(folder: Path, output: str) -> None:
     from job.distributed.world import World
     from job.settings import Checkpoint as CheckpointSettings
     from job.settings import Train
-    from job.stages.train.loop import Session
+    from job.stages.train.loop import TrainLoop
     from job.store import open_store
 
     made = folder / "stalls"
     made.mkdir()
     train = Train(max_steps=1, batch_size=BATCH, learning_rate=RATE)
-    session = Session(
-        given_of(rows_of(200), train, CheckpointSettings(every_seconds=1e9), made, output), None
-    )
-    session.stepper.step(0)
-    found = tensors.model_tensors(session.model)
-    found |= tensors.optimizer_tensors(session.model, session.optimizer)
-    size = sum(t.nbytes for t in found.values())
+    checkpoint = CheckpointSettings(every_seconds=1e9)
+    loop = TrainLoop(context_for(rows_of(200), train, checkpoint, made, output), None)
+    loop.stepper.step(0)
+    parallel = loop.parallel
+    values = tensors.model_tensors(parallel.model)
+    values |= tensors.optimizer_tensors(parallel.model, parallel.optimizer)
+    size = sum(t.nbytes for t in values.values())
     saver = Saver(
-        open_store(output), "m/stalls", 1, World(session.settings.runtime, Membership()), made
+        open_store(output), "m/stalls", 1, World(loop.settings.runtime, Membership()), made
     )
     stall, whole = [], []
     for step in range(8):
         began = time.monotonic()
-        saver.save(found, Checkpoint(TrainerState(step=step), {}, _nothing, _nothing))
+        saver.save(values, Checkpoint(TrainerState(step=step), {}, _nothing, _nothing))
         stall.append(time.monotonic() - began)
         saver.wait()
         whole.append(time.monotonic() - began)
@@ -91,16 +91,16 @@ def throughput(
     from accelerate.state import AcceleratorState
 
     from job.settings import Checkpoint, Train
-    from job.stages.train.loop import Session
+    from job.stages.train.loop import TrainLoop
 
     AcceleratorState._reset_state(reset_partial_state=True)
     train = Train(max_steps=steps, batch_size=BATCH, learning_rate=RATE)
     checkpoint = Checkpoint(every_seconds=1e9, every_steps=every, keep=1)
-    session = Session(given_of(rows_of(1500), train, checkpoint, folder, output), None)
+    loop = TrainLoop(context_for(rows_of(1500), train, checkpoint, folder, output), None)
     began, here, there = time.monotonic(), time.process_time(), _seconds(server)
-    session.run()
+    loop.run()
     # the last step's checkpoint, which every arm makes and waits for, is no part of the loop's rate
-    seconds = time.monotonic() - began - session.saver.seconds
+    seconds = time.monotonic() - began - loop.checkpointer.saver.seconds
     return steps / seconds, time.process_time() - here, _seconds(server) - there
 
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.demo import model_folder, tickets
-from tests.support.samples import SHARED, encoded
+from tests.support.samples import SHARED, encoded, settings_of
 
 if TYPE_CHECKING:
     from job.settings import Checkpoint, Train
-    from job.stages.train import Given
+    from job.stages.train import TrainContext
 
 ARMS = ("finetune", "random", "group_by_length")
 MAX_LENGTH, BATCH, RATE = 128, 32, 5e-5
@@ -46,28 +46,23 @@ def finetune(rows: list[tuple[str, str]], epochs: float, folder: Path) -> dict[s
     from job.stages.train import train
 
     settings = Train(epochs=epochs, batch_size=BATCH, learning_rate=RATE, warmup=0, weight_decay=0)
-    given = given_of(rows, settings, Checkpoint(every_seconds=1e9), folder, str(folder / "store"))
+    checkpoint = Checkpoint(every_seconds=1e9)
+    context = context_for(rows, settings, checkpoint, folder, str(folder / "store"))
     cpu = time.process_time()
-    state = train(given).state
+    state = train(context).state
     return {"wall": state.seconds, "cpu": time.process_time() - cpu, "rows": state.rows}
 
 
-def given_of(
+def context_for(
     rows: list[tuple[str, str]], train: Train, checkpoint: Checkpoint, folder: Path, output: str
-) -> Given:
+) -> TrainContext:
     """What the train stage is given for these rows."""
     from transformers import AutoTokenizer
 
-    from job.batching.limits import Limits
-    from job.batching.padding import Padding
-    from job.data.artifacts import Dataset
-    from job.models import Place
-    from job.runtime.stop import StopSignal
-    from job.settings import Columns, Evaluate, Model, Runtime
+    from job.settings import Columns, Model, Runtime
     from job.settings.tree import Log
-    from job.stages.train import Given, Home, TrainSettings
-    from job.store import open_store
     from job.tasks.text_classification import TextClassification
+    from tests.support.training import context_of
 
     labels = [label for _, label in rows]
     task = TextClassification.create(Columns(), Model(), train)
@@ -76,20 +71,17 @@ def given_of(
     tokenizer = AutoTokenizer.from_pretrained(model_folder())
     columns = {"text": [text for text, _ in rows], "label": labels}
     encoded(fitted.features(columns, tokenizer, MAX_LENGTH), folder / "train.arrow")
-    settings = TrainSettings(
-        train,
-        Model(name=str(model_folder())),
-        checkpoint,
-        Evaluate(),
-        Runtime(device="cpu"),
-        Log(level="error"),
+    settings = settings_of(
+        train=train,
+        model=Model(name=str(model_folder())),
+        checkpoint=checkpoint,
+        runtime=Runtime(device="cpu"),
+        log=Log(level="error"),
         seed=42,
     )
-    place = Place("minilm", model_folder(), "")
-    home = Home(open_store(output), f"m/runs/{folder.name}", 1, folder, lambda step: None)
-    limits = Limits(settings.train.tokens_per_device, Padding(0))
-    data, stop = Dataset("d", folder), StopSignal(30)
-    return Given(settings, fitted, place, tokenizer, data, limits, home, stop)
+    return context_of(
+        settings, fitted, model_folder(), folder, folder, run=folder.name, output=output
+    )
 
 
 def trainer(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from job.stages.train.history import merged
+from job.stages.train.history import merged_history
 from job.store import open_store
 from tests.faults.pods import Cluster
 from tests.faults.runs import settings
@@ -32,7 +32,7 @@ def env(folder: Path, name: str, **more: str) -> dict[str, str]:
 
 
 def losses(folder: Path, name: str) -> dict[int, float]:
-    lines = merged(open_store(str(folder / "store")), f"{name}/runs/r")
+    lines = merged_history(open_store(str(folder / "store")), f"{name}/runs/r")
     return {line["step"]: line["loss"] for line in lines if "loss" in line}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from job.demo import tickets
-from job.stages.train.history import merged
+from job.stages.train.history import merged_history
 from job.store import Store, open_store
 from job.store.commit import fetch, verify
 from tests.support.samples import tiny_bert, write_csv
@@ -60,7 +60,7 @@ def left(output: str, name: str, scratch: Path) -> Left:
     (version,) = [key for key in manifests if key.startswith(f"{name}/models/")]
     folder = scratch / f"left-{name}"
     fetch(store, version.removesuffix("/manifest.json"), folder)
-    history = merged(store, f"{name}/runs/r")
+    history = merged_history(store, f"{name}/runs/r")
     state = json.loads(store.get(f"{name}/runs/r/state.json"))
     assert state["outcome"] == "done"
     steps = [line["step"] for line in history if "loss" in line]

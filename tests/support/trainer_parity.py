@@ -11,23 +11,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
 
 from job import models
-from job.batching.limits import Limits
-from job.batching.padding import Padding
 from job.data.arrow import MappedTable
-from job.data.artifacts import Dataset
-from job.models import Place
 from job.runtime.device import seed_everything
-from job.runtime.stop import StopSignal
-from job.settings import Checkpoint, Evaluate, Model, Runtime, Train
+from job.settings import Checkpoint, Model, Runtime, Train
 from job.settings.tree import Log
-from job.stages.train import Given, Home, TrainSettings, train
-from job.stages.train.history import merged
+from job.stages.train import TrainContext, train
+from job.stages.train.history import merged_history
 from job.stages.train.plan import Plan
-from job.store import open_store
 from job.tasks.base import Batch, Task
+from tests.support.samples import settings_of
+from tests.support.training import context_of
 
 STEPS, SEED = 20, 7
 TRAIN = Train(max_steps=STEPS, batch_size=8, learning_rate=1e-3, tokens_per_device=100_000)
@@ -45,10 +40,21 @@ def losses_of_both(
         scratch: an empty folder.
         as_theirs: what our micro-batch is called by the model's own forward.
     """
-    given = _given(task, dataset, _without_dropout(model, scratch / "plain"), scratch)
-    train(given)
-    ours = [line["loss"] for line in merged(given.home.store, given.home.prefix) if "loss" in line]
-    theirs = _trainers(given, as_theirs)
+    _reset()
+    model = _without_dropout(model, scratch / "plain")
+    settings = settings_of(
+        train=TRAIN,
+        model=Model(name=str(model)),
+        checkpoint=Checkpoint(every_seconds=1e9),
+        runtime=Runtime(device="cpu"),
+        log=Log(level="error"),
+        seed=SEED,
+    )
+    context = context_of(settings, task, model, dataset, scratch)
+    train(context)
+    history = merged_history(context.workspace.store, context.workspace.prefix)
+    ours = [line["loss"] for line in history if "loss" in line]
+    theirs = _trainers(context, as_theirs)
     apart = max(abs(a - b) / max(1.0, abs(b)) for a, b in zip(ours, theirs, strict=True))
     print(
         f"{task.name}: {len(ours)} losses from {ours[0]:.3f} to {ours[-1]:.3f}, at most {apart:.1e} apart"
@@ -68,39 +74,21 @@ def _without_dropout(model: Path, folder: Path) -> Path:
     return folder
 
 
-def _given(task: Task, dataset: Path, model: Path, scratch: Path) -> Given:
-    _reset()
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    settings = TrainSettings(
-        TRAIN,
-        Model(name=str(model)),
-        Checkpoint(every_seconds=1e9),
-        Evaluate(),
-        Runtime(device="cpu"),
-        Log(level="error"),
-        seed=SEED,
-    )
-    home = Home(open_store(str(scratch / "store")), "m/runs/r", 1, scratch / "r", lambda step: None)
-    limits = Limits(TRAIN.tokens_per_device, Padding(int(tokenizer.pad_token_id)))
-    place, data = Place(str(model), model, ""), Dataset("d", dataset)
-    return Given(settings, task, place, tokenizer, data, limits, home, StopSignal(30))
-
-
-def _trainers(given: Given, as_theirs: Callable[[Batch], Batch]) -> list[float]:
+def _trainers(context: TrainContext, as_theirs: Callable[[Batch], Batch]) -> list[float]:
     """Trainer over our plan's batches, with AdamW and clipping of its own."""
     from transformers import Trainer, TrainingArguments
 
     _reset()
-    table = MappedTable(given.dataset.table("train"))
+    table = MappedTable(context.dataset.table("train"))
     lengths = table.column("length").astype(np.int64)
-    plan = Plan(lengths, partial(given.task.row_weights, table), TRAIN, SEED)
+    plan = Plan(lengths, partial(context.task.row_weights, table), TRAIN, SEED)
     found: list[float] = []
 
     class Batches(torch.utils.data.IterableDataset[Batch]):
         def __iter__(self) -> Iterator[Batch]:
             for step in range(STEPS):
                 rows = np.sort(plan.rows(step))
-                batch = given.task.collate(table, rows, given.limits.padding, plan.epoch(step))
+                batch = context.task.collate(table, rows, context.limits.padding, plan.epoch(step))
                 yield as_theirs(batch)
 
     class Recorded(Trainer):  # type: ignore[misc]
@@ -119,7 +107,7 @@ def _trainers(given: Given, as_theirs: Callable[[Batch], Batch]) -> list[float]:
 
     seed_everything(SEED)
     arguments = TrainingArguments(
-        output_dir=str(given.home.scratch / "trainer"),
+        output_dir=str(context.workspace.scratch / "trainer"),
         max_steps=STEPS,
         learning_rate=TRAIN.learning_rate,
         weight_decay=TRAIN.weight_decay,
@@ -130,7 +118,7 @@ def _trainers(given: Given, as_theirs: Callable[[Batch], Batch]) -> list[float]:
         disable_tqdm=True,
         seed=SEED,
     )
-    model = models.load(given.place, given.task, given.settings.model)
+    model = models.load(context.place, context.task, context.settings.model)
     Recorded(model, arguments).train()
     _reset()
     return found

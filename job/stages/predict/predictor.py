@@ -1,46 +1,37 @@
-"""Predict: rows without targets, put to a model; what it says of them, in their order."""
+"""Rows without targets, put to a model: its predictions, in the rows' order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from job.batching.limits import Limits
 from job.data.arrow import MappedTable
 from job.data.artifacts import FILE, LINE, ROW
-from job.scoring.inference import outputs_of
-from job.tasks.base import Scored, Task
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from job.scoring.inference import Inference
+from job.tasks.base import Scored
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model with all that it takes to put rows to it."""
+    """Predicts for cleaned rows, which it encodes itself."""
 
-    model: Any
-    task: Task
-    """Fitted, and for rows without targets."""
-    tokenizer: PreTrainedTokenizerFast
+    inference: Inference
+    """Its task is one for rows without targets."""
     max_length: int
-    limits: Limits
+    """Tokens that a row may have."""
 
     def predict(self, rows: MappedTable) -> pa.Table:
-        """The columns of the task's `written` that are the model's, one row a given row, in order.
-
-        Rows are run longest first.
+        """The columns of the task's `written` that come from the model, one row for each of these.
 
         Args:
-            rows: cleaned rows by role, FILE and LINE.
+            rows: cleaned rows by role, with FILE and LINE.
         """
-        given = rows.table.drop_columns([FILE, LINE]).to_pydict()
-        columns = self.task.completed(given)
-        features = self.task.features(columns, self.tokenizer, self.max_length)
+        task, tokenizer = self.inference.task, self.inference.tokenizer
+        columns = task.completed(rows.table.drop_columns([FILE, LINE]).to_pydict())
+        features = task.features(columns, tokenizer, self.max_length)
         table = MappedTable.of(pa.table({**features.columns, ROW: pa.array(features.source)}))
-        outputs, _ = outputs_of(self.model, self.task, table, self.limits, self.model.device)
+        outputs = self.inference.run(table).outputs
         texts = MappedTable.of(pa.table({k: pa.array(v, pa.string()) for k, v in columns.items()}))
-        written = self.task.written(Scored(outputs, table, texts, self.tokenizer))
-        return pa.table({k: pa.array(v) for k, v in written.items() if k not in self.task.known})
+        written = task.written(Scored(outputs, table, texts, tokenizer))
+        return pa.table({k: pa.array(v) for k, v in written.items() if k not in task.known})

@@ -1,4 +1,4 @@
-"""The rules of rows without targets."""
+"""What predicting asks of a row: less than training does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from job.tasks.base import KEPT, Columns, Task
 
 
 @dataclass(frozen=True)
-class Questions:
-    """The rules of rows without targets: the task's, with columns that are carried along."""
+class PredictRules:
+    """A task's rules for rows without targets, with columns that are carried along."""
 
     task: Task
     keep: tuple[str, ...]
+    """Names of the columns that stand beside the predictions."""
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -32,9 +33,9 @@ class Questions:
         return self.task.verbatim_roles
 
     def problems(self, rows: Columns) -> list[str | None]:
-        """What the task finds wrong with a row that has some target."""
+        """What the task finds wrong with each row, targets aside."""
         return self.task.problems(self.task.completed(rows))
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
-        """None."""
+        """Empty lists: rows without targets have no labels."""
         return [[] for _ in next(iter(rows.values()))]

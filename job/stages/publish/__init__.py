@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from job.data.artifacts import Dataset
 from job.errors import JobError
-from job.models import Place
+from job.models.libraries import hub
 from job.registry.versions import Version
-from job.reporting.card import Facts, write_card
 from job.runtime.stop import poll
-from job.stages.publish.verify import compare
+from job.stages.publish.release import Release
+from job.stages.publish.verify import compare_outputs
 from job.store import Store
 from job.store.commit import fetch, seal, upload, withdraw
 from job.tasks.base import Task
 from job.telemetry import event, milestone
 
+__all__ = ["PublishedVersion", "Release", "publish", "push_to_hub", "read_back"]
+
 
 @dataclass(frozen=True)
-class Published:
+class PublishedVersion:
     """A version that is in the store, and its files as they were read back."""
 
     version: Version
@@ -31,47 +29,26 @@ class Published:
 
 
 def publish(
-    task: Task,
-    store: Store,
-    version: Version,
-    place: Place,
-    predictions: Path,
-    dataset: Dataset,
-    results: Mapping[str, Any],
-    facts: Facts,
-    history: list[dict[str, Any]],
-    scratch: Path,
-) -> Published:
-    """Upload the model's folder, read it back, run it in a fresh process; then it becomes a version.
+    release: Release, task: Task, dataset: Dataset, store: Store, scratch: Path
+) -> PublishedVersion:
+    """Upload the release, read it back, run it in a fresh process; then it becomes a version.
 
     Args:
-        place: config, safetensors and tokenizer; the card and the rest are added to its folder.
-        predictions: what the evaluate stage wrote.
         dataset: holds the text of the rows that predictions were made for.
-        results: what eval_results.json holds.
-        facts: what the card says.
-        history: the metrics of every step.
 
     Raises:
-        JobError: what was published does not give the outputs that were scored; it is removed.
+        JobError: what was read back does not give the outputs that were scored; it is withdrawn.
     """
-    folder = place.folder
-    (folder / "eval_results.json").write_text(json.dumps(dict(results), indent=1))
-    if predictions.exists():
-        shutil.copyfile(predictions, folder / "predictions.parquet")
-    (folder / "settings.json").write_text(json.dumps(facts.settings, indent=1, ensure_ascii=False))
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in history))
-    write_card(folder / "README.md", facts, results)
-    files = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    meta = {"run_id": facts.run_id, "task": task.name}
+    files, version, facts = release.write(), release.version, release.facts
     poll()
+    meta = {"run_id": facts.run_id, "task": task.name}
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
-    back = scratch / "published"
+    folder = scratch / "published"
     try:
         poll()
-        fetch(store, version.key, back, manifest=manifest)
-        here = replace(place, folder=back)
-        rows, largest = compare(task, here, dataset, predictions, facts.max_length)
+        fetch(store, version.key, folder, manifest=manifest)
+        place, predictions = replace(release.place, folder=folder), release.predictions
+        rows, largest = compare_outputs(task, place, dataset, predictions, facts.max_length)
     except JobError:
         withdraw(store, version.key)
         raise
@@ -83,23 +60,26 @@ def publish(
         rows_compared=rows,
         largest_difference=float(f"{largest:.2g}"),
     )
-    return Published(version, back)
+    return PublishedVersion(version, folder)
 
 
-def read_back(store: Store, version: Version, scratch: Path) -> Published:
-    """A version that was published, on this disk."""
-    fetch(store, version.key, scratch / "published")
-    return Published(version, scratch / "published")
+def read_back(store: Store, version: Version, scratch: Path) -> PublishedVersion:
+    """A version that was published by an earlier attempt, on this disk."""
+    folder = scratch / "published"
+    fetch(store, version.key, folder)
+    return PublishedVersion(version, folder)
 
 
-def push(repo: str, folder: Path) -> None:
-    """Push the published files to the Hub, as they were read back, to a private repository."""
+def push_to_hub(repo: str, folder: Path) -> None:
+    """Push the published files, as they were read back, to a private repository on the Hub.
+
+    Raises:
+        Forbidden, Unreachable, StoreError: the Hub's.
+    """
     from job.store.hub import hub_errors
 
     with hub_errors(repo):
-        from huggingface_hub import HfApi
-
-        api = HfApi()
+        api = hub().HfApi()
         api.create_repo(repo, exist_ok=True, private=True)
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Fine-tuned model")
     event("pushed to the Hub", repo=repo)

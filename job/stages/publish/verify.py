@@ -25,28 +25,34 @@ TOLERANCE = 1e-3
 """Between the scored and the fresh process's outputs; another padding moves the last digits."""
 
 
-def compare(
+def compare_outputs(
     task: Task,
     place: Place,
     dataset: Dataset,
     predictions: Path,
     max_length: int,
 ) -> tuple[int, float]:
-    """Run held-out rows, as text, through the published files; compare with predictions.parquet.
+    """Run held-out rows, as text, through the published files, and compare with what was scored.
+
+    Args:
+        place: the files that were read back.
+        predictions: predictions.parquet, as the evaluate stage wrote it.
+        max_length: tokens that a row may have.
 
     Returns:
-        The rows compared, 0 when nothing was held out, and the largest difference (see `distance`).
+        How many rows were compared, 0 where nothing was held out, and the largest difference (see
+        `distance`).
 
     Raises:
         JobError: the fresh process failed, or its outputs differ.
     """
-    rows = [row for split in SPLITS for row in _first(task, dataset, split)]
+    rows = [row for split in SPLITS for row in _trials(task, dataset, split)]
     if not rows:
         return 0, 0.0
-    expected = _expected(task, predictions, rows)
-    found = _fresh(task, place, rows, max_length)
+    scored = _scored(task, predictions, rows)
+    fresh = _fresh(task, place, rows, max_length)
     compared, largest = 0, 0.0
-    for row, want, got in zip(rows, expected, found, strict=True):
+    for row, want, got in zip(rows, scored, fresh, strict=True):
         if got is None:
             continue
         compared += 1
@@ -54,8 +60,8 @@ def compare(
         difference = max((distance(a, b) for a, b in pairs), default=0.0)
         if not difference <= TOLERANCE:
             raise JobError(
-                f"the published model gives other outputs than were scored: row {row['row']} of "
-                f"{row['split']} differs by {difference:.3g}; the version is withdrawn"
+                f"the published model does not give the outputs that were scored: row {row['row']} "
+                f"of {row['split']} differs by {difference:.3g}; the version is withdrawn"
             )
         largest = max(largest, difference)
     return compared, largest
@@ -73,31 +79,28 @@ def distance(want: Any, got: Any) -> float:
     return 0.0 if want == got else math.inf
 
 
-def _first(task: Task, dataset: Dataset, split: Split) -> list[dict[str, Any]]:
-    """What the fresh process is given of a split; nothing where it is not held out."""
+def _trials(task: Task, dataset: Dataset, split: Split) -> list[dict[str, Any]]:
+    """What the fresh process is given of a split; nothing where no rows of it are held out."""
     if not dataset.rows(split).exists():
         return []
     table, rows = MappedTable(dataset.table(split)), MappedTable(dataset.rows(split))
     return [{"split": split, **trial} for trial in task.trials(table, rows, ROWS)]
 
 
-def _expected(task: Task, predictions: Path, rows: list[dict[str, Any]]) -> list[Any]:
+def _scored(task: Task, predictions: Path, rows: list[dict[str, Any]]) -> list[Any]:
+    """For each row the values of the task's `compared` as they were scored."""
     table = pq.read_table(predictions)
-    expected = []
+    scored = []
     for row in rows:
         where = pc.and_(pc.equal(table["split"], row["split"]), pc.equal(table["row"], row["row"]))
-        found = table.filter(where)
-        expected.append([found[column][0].as_py() for column in task.compared])
-    return expected
+        match = table.filter(where)
+        scored.append([match[column][0].as_py() for column in task.compared])
+    return scored
 
 
-def _fresh(
-    task: Task,
-    place: Place,
-    rows: list[dict[str, Any]],
-    max_length: int,
-) -> list[Any]:
-    """For each row the values of the task's `compared`; None where one, or the row, cannot be."""
+def _fresh(task: Task, place: Place, rows: list[dict[str, Any]], max_length: int) -> list[Any]:
+    """For each row the values of the task's `compared` that a fresh process finds; None for a value, or
+    a row, that it cannot give."""
     request = {
         "task": task.name,
         "folder": str(place.folder),
@@ -106,18 +109,18 @@ def _fresh(
         "rows": rows,
         "reading": {"max_length": max_length, **task.reading},
     }
-    code, said, complaint = _run(json.dumps(request))
+    code, output, errors = _run(json.dumps(request))
     if code != 0:
         raise JobError(
             "the published model does not load in a fresh process: "
-            + " ".join(complaint.strip().splitlines()[-1:]),
+            + " ".join(errors.strip().splitlines()[-1:]),
         )
-    answer: list[Any] = json.loads(said.splitlines()[-1])
-    return answer
+    values: list[Any] = json.loads(output.splitlines()[-1])
+    return values
 
 
 def _run(request: str) -> tuple[int, str, str]:
-    """The fresh process's code, output and errors; a stop ends it at once."""
+    """The fresh process's exit code, stdout and stderr; a stop ends it at once."""
     with subprocess.Popen(
         [sys.executable, "-m", "job.stages.publish.verify_process"],
         stdin=subprocess.PIPE,
@@ -126,13 +129,13 @@ def _run(request: str) -> tuple[int, str, str]:
         text=True,
     ) as process:
         try:
-            given: str | None = request
+            unsent: str | None = request
             while True:
                 try:
-                    said, complaint = process.communicate(given, timeout=0.2)
-                    return process.returncode, said, complaint
+                    output, errors = process.communicate(unsent, timeout=0.2)
+                    return process.returncode, output, errors
                 except subprocess.TimeoutExpired:
-                    given = None
+                    unsent = None
                     poll()
         except BaseException:
             process.kill()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from job.data.arrow import stream
 from job.data.artifacts import CleanRows
 from job.errors import SettingsError
+from job.models.libraries import transformers
 from job.runtime.stop import poll
 from job.settings.sections.tokenizer import Tokenizer as Settings
 from job.stages.tokenizer import blocks
@@ -81,15 +82,13 @@ def _too_small(settings: Settings, how_many: str) -> SettingsError:
 
 
 def _built(settings: Settings, rows: CleanRows) -> Any:
-    from transformers import PreTrainedTokenizerFast
-
     backend, trainer = blocks.build(settings)
     backend.train_from_iterator(_batches(rows), trainer, length=rows.rows["train"])
     processor = blocks.post_processor(settings, backend)
     if processor is not None:
         backend.post_processor = processor
     types = ["token_type_ids"] if "cls_token" in blocks.special_tokens(settings) else []
-    return PreTrainedTokenizerFast(
+    return transformers().PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_max_length=settings.max_length,
         model_input_names=["input_ids", *types, "attention_mask"],

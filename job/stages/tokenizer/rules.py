@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from job.tasks.base import Columns
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
-class Texts:
+class TextRules:
     """The rules of rows that a tokenizer is trained on: a text, and nothing else."""
 
     columns: dict[str, str]
@@ -24,5 +21,5 @@ class Texts:
         return ["no text" if text is None else None for text in rows["text"]]
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
-        """None."""
+        """Empty lists: texts have no labels."""
         return [[] for _ in rows["text"]]

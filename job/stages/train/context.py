@@ -1,79 +1,88 @@
-"""What training is given, and what it gives back."""
+"""What training starts from, and what it gives back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from job.batching.limits import Limits
 from job.checkpoint.catalog import TrainerState
 from job.data.arrow import MappedTable
 from job.data.artifacts import Dataset
-from job.distributed.membership import Membership
 from job.distributed.world import World
 from job.models import Place
 from job.runtime.stop import StopSignal
-from job.settings import Checkpoint, Evaluate, Model, Runtime, Train
+from job.settings import Checkpoint, Evaluate, Model, Publish, Runtime, Train
 from job.settings.tree import Log
 from job.stages.train.plan import Plan
-from job.store import Store
+from job.store import Store, layout
 from job.tasks.base import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+__all__ = ["TrainContext", "TrainOutput", "Workspace"]
 
-@dataclass(frozen=True)
-class TrainSettings:
+
+class TrainSettings(Protocol):
     """The sections that training reads."""
 
-    train: Train
-    model: Model
-    checkpoint: Checkpoint
-    evaluate: Evaluate
-    runtime: Runtime
-    log: Log
-    seed: int
-    merge: bool = True
-    """Whether adapters are added into the weights that are saved."""
+    @property
+    def train(self) -> Train: ...
+    @property
+    def model(self) -> Model: ...
+    @property
+    def checkpoint(self) -> Checkpoint: ...
+    @property
+    def evaluate(self) -> Evaluate: ...
+    @property
+    def publish(self) -> Publish: ...
+    @property
+    def runtime(self) -> Runtime: ...
+    @property
+    def log(self) -> Log: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class Home:
-    """Where this attempt keeps what training leaves."""
+class Workspace:
+    """Where an attempt at a run keeps what training leaves, in the store and on this disk."""
 
     store: Store
     prefix: str
     """The run's, such as `model/runs/ab12`."""
     attempt: int
     scratch: Path
-    committed: Callable[[int], None]
-    """Told every committed step; by a thread."""
-    shrunk: Callable[[int], None] = lambda tokens: None
-    """Told that micro-batches of more than so many tokens do not fit."""
+    on_commit: Callable[[int], None]
+    """Called with every committed step, by a thread."""
+    on_shrink: Callable[[int], None] = lambda tokens: None
+    """Called with the tokens that a micro-batch may hold from the next attempt on."""
 
     @property
     def checkpoints(self) -> str:
         """The prefix of the checkpoints."""
-        return f"{self.prefix}/checkpoints"
+        return layout.checkpoints(self.prefix)
 
 
 @dataclass(frozen=True)
-class Given:
+class TrainContext:
     """Everything that training starts from."""
 
     settings: TrainSettings
     task: Task
+    """Fitted."""
     place: Place
+    """Where the model to fine-tune is."""
     tokenizer: PreTrainedTokenizerFast
     dataset: Dataset
     limits: Limits
-    home: Home
+    workspace: Workspace
     stop: StopSignal
-    world: World = field(default_factory=lambda: World(Runtime(), Membership()))
+    world: World
 
     @property
     def metric(self) -> str:
@@ -81,7 +90,11 @@ class Given:
         return (self.settings.evaluate.metric or self.task.default_metric).removeprefix("eval_")
 
     def plan(self, table: MappedTable) -> Plan:
-        """The run's steps."""
+        """The run's steps.
+
+        Args:
+            table: the encoded training rows.
+        """
         return Plan(
             self.limits.lengths(table),
             partial(self.task.row_weights, table),
@@ -92,7 +105,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainOutput:
     """The fine-tuned model on this disk, in Hugging Face format, and how it came about."""
 
     folder: Path
@@ -100,6 +113,7 @@ class Trained:
     state: TrainerState
     epochs: float
     metric: str
+    """What selected the best checkpoint."""
     base: Path | None = None
     """The folder of the model that `folder` holds adapters for."""
 

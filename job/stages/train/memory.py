@@ -1,15 +1,14 @@
-"""How large a micro-batch fits: found out by trying, before the first step and whenever one does not."""
+"""How many tokens a micro-batch may hold: found out by trying, and less where memory runs out."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable
 
-from job.batching.limits import Limits
+from job.batching import Rows
 from job.batching.steps import evaluation_batches
 from job.errors import OutOfMemory, is_out_of_memory, one_line
 from job.stages.train.plan import Plan
-from job.tasks.base import Rows
 from job.telemetry import warn
 
 
@@ -22,42 +21,52 @@ def free() -> None:
         torch.cuda.empty_cache()
 
 
-def largest(plan: Plan, limits: Limits, tokens: int) -> Rows:
-    """The rows of the largest micro-batch that a step can have."""
-    lengths = plan.lengths
-    first = evaluation_batches(lengths, tokens=tokens, multiple=limits.padding.multiple)[0]
-    return first[: plan.settings.batch_size]
+class TokenBudget:
+    """The padded tokens that a micro-batch may hold; one longer row is a micro-batch all the same."""
 
+    def __init__(self, tokens: int, plan: Plan) -> None:
+        self.tokens, self._plan = tokens, plan
 
-def halved(tokens: int, plan: Plan, error: BaseException) -> int:
-    """The next smaller limit.
+    def fit(self, trial: Callable[[Rows], None]) -> None:
+        """Halve it until the largest micro-batch that a step can have fits.
 
-    Raises:
-        OutOfMemory: it would be below one row.
-    """
-    longest = int(plan.lengths.max())
-    if tokens <= longest:
-        raise OutOfMemory(
-            f"out of memory with one row of {longest} tokens ({one_line(error, 120)})"
-        ) from error
-    smaller = max(longest, tokens // 2)
-    warn("out of memory; micro-batches are made smaller", tokens_per_device=smaller, before=tokens)
-    return smaller
+        Args:
+            trial: forward and backward over rows, nothing synchronized.
 
+        Raises:
+            OutOfMemory: one row does not fit.
+        """
+        while True:
+            try:
+                trial(self._largest())
+                return
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                free()
+                self.halve(error)
 
-def fitting(tokens: int, plan: Plan, limits: Limits, run: Callable[[Rows], None]) -> int:
-    """The largest limit, halved as often as it takes, whose largest micro-batch fits.
+    def halve(self, error: BaseException) -> None:
+        """Halve it, down to the longest row.
 
-    Args:
-        tokens: to begin with.
-        run: forward and backward over rows, nothing synchronized.
-    """
-    while True:
-        try:
-            run(largest(plan, limits, tokens))
-            return tokens
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            free()
-            tokens = halved(tokens, plan, error)
+        Raises:
+            OutOfMemory: that is what it is already.
+        """
+        longest = int(self._plan.lengths.max())
+        if self.tokens <= longest:
+            raise OutOfMemory(
+                f"out of memory with one row of {longest} tokens ({one_line(error, 120)})"
+            ) from error
+        smaller, before = max(longest, self.tokens // 2), self.tokens
+        warn(
+            "out of memory; micro-batches are made smaller",
+            tokens_per_device=smaller,
+            before=before,
+        )
+        self.tokens = smaller
+
+    def _largest(self) -> Rows:
+        """The rows of the largest micro-batch that a step can have."""
+        plan = self._plan
+        batches = evaluation_batches(plan.lengths, tokens=self.tokens, multiple=plan.multiple)
+        return batches[0][: plan.settings.batch_size]

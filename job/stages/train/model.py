@@ -1,4 +1,4 @@
-"""The model made ready for training, and made plain again: adapters, checkpointing, compilation."""
+"""The model made ready for training, and made plain again: adapters, recomputation, compilation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from job import models
 from job.errors import SettingsError, one_line
+from job.runtime.device import seed_everything
 from job.settings import Lora, Model, Train
+from job.stages.train.context import TrainContext
 from job.tasks.base import Task
 from job.telemetry import event
 
@@ -15,15 +18,32 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
-def adapted(
+def initial_model(context: TrainContext) -> Any:
+    """The model as it is before the first step: the same on every rank, on the CPU.
+
+    Raises:
+        DataError: the files are damaged or not this architecture's.
+        SettingsError: the settings ask for what this architecture cannot do.
+    """
+    settings = context.settings
+    seed_everything(settings.seed)
+    model = models.load(context.place, context.task, settings.model)
+    return make_trainable(model, context.tokenizer, context.task, settings.model)
+
+
+def make_trainable(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, task: Task, settings: Model
 ) -> Any:
-    """The model with a padding token, an end and a row for each token of the tokenizer, with gradient
-    checkpointing and adapters as the settings say."""
+    """The model with the tokenizer's padding token, its end of a text and a row for each of its tokens,
+    with gradient checkpointing and adapters as the settings say.
+
+    Raises:
+        SettingsError: the settings ask for what this architecture cannot do.
+    """
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
         event("the model has no padding token; the tokenizer's is taken", token=tokenizer.pad_token)
-    _end_with(model, tokenizer)
+    _take_end_token(model, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer))
@@ -36,24 +56,24 @@ def adapted(
             )
         model.gradient_checkpointing_enable()
         model.enable_input_require_grads()
-    return _with_adapters(model, task, settings.lora) if settings.lora else model
+    return _with_lora(model, task, settings.lora) if settings.lora else model
 
 
-def _end_with(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Let generation end where training ends a text: with another tokenizer than the model's own, or
-    in a new model, that is another token."""
+def _take_end_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Let generation end where training ends a text: in a new model, or with another tokenizer than
+    the model's own, that is another token."""
     generation, end = getattr(model, "generation_config", None), tokenizer.eos_token_id
     if generation is None or end is None:
         return
     own = generation.eos_token_id
     if end not in (own if isinstance(own, list) else [own]):
         model.config.eos_token_id = generation.eos_token_id = end
-        event("the model ends texts otherwise; the tokenizer's end is taken", before=own, now=end)
+        event("the model ends texts differently; the tokenizer's end is taken", before=own, now=end)
     if generation.forced_eos_token_id is not None:  # BART's config has one by default
         generation.forced_eos_token_id = generation.eos_token_id
 
 
-def _with_adapters(model: PreTrainedModel, task: Task, settings: Lora) -> Any:
+def _with_lora(model: PreTrainedModel, task: Task, settings: Lora) -> Any:
     from peft import LoraConfig, TaskType, get_peft_model
 
     targets = settings.target_modules
@@ -91,6 +111,6 @@ def compiled(model: Any, settings: Train) -> Any:
     return torch.compile(model)
 
 
-def merged(model: Any) -> PreTrainedModel:
-    """The plain model, adapters added into its weights."""
+def merge_adapters(model: Any) -> PreTrainedModel:
+    """The plain model, with its adapters, if any, added into its weights."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model

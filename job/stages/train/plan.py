@@ -1,4 +1,4 @@
-"""The run's steps, known before the first one: which rows, which learning rate, what denominator."""
+"""The run's steps, known before the first one: the rows, the learning rate, the loss's denominator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from job.batching.steps import Rows, Share, epoch_steps, shares, steps_per_epoch
+from job.batching import Lengths, Rows
+from job.batching.steps import Share, epoch_steps, shares, steps_per_epoch
 from job.settings import Train
 from job.stages.train.optimizer import learning_rate
 from job.tasks.base import Floats
@@ -17,13 +18,14 @@ from job.tasks.base import Floats
 class Plan:
     """What step `n` is, for any `n`: a pure function of the data, the settings and the seed."""
 
-    lengths: Rows
+    lengths: Lengths
     """Tokens of each training row."""
     weigh: Callable[[Rows, int], Floats]
-    """What rows add to their step's denominator, in an epoch."""
+    """What each of these rows adds to its step's denominator, in an epoch."""
     settings: Train
     seed: int
     multiple: int = 1
+    """Padded lengths are rounded up to it."""
     _epoch: tuple[int, list[Rows]] = field(default=(-1, []), repr=False)
 
     @property
@@ -51,7 +53,7 @@ class Plan:
         return self._epoch[1][index]
 
     def shares(self, rows: Rows, world: int, tokens: int) -> list[Share]:
-        """How the step's rows are dealt out to the ranks."""
+        """The ranks' shares of a step's rows, in micro-batches of at most so many tokens."""
         return shares(rows, self.lengths[rows], world=world, tokens=tokens, multiple=self.multiple)
 
     def epoch(self, step: int) -> int:
@@ -68,5 +70,5 @@ class Plan:
         return learning_rate(self.settings, step, self.total)
 
     def ends_epoch(self, done: int) -> bool:
-        """Whether `done` steps are a whole number of epochs."""
+        """Whether an epoch is over after `done` steps."""
         return done % self.per_epoch == 0

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import SettingsError
 from job.settings import Columns as ColumnSettings
 from job.settings import Train
 from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored, Task
 from job.tasks.packing import Packer
 from job.tasks.tokens import tokenize
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from job.batching import Rows
 from job.batching.padding import Padding
-from job.tasks.base import Batch, Columns, Features, Outputs, Rows, Scored
+from job.tasks.base import Batch, Columns, Features, Outputs, Scored
 from job.tasks.fill_mask import FillMask
 from job.tasks.tokens import inputs_of, tokenize
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from job.batching import Rows
 from job.batching.padding import Padding
 from job.data.artifacts import ROW
 from job.settings import Columns as ColumnSettings
 from job.settings import Encode, Evaluate
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored, Task
 from job.tasks.question_answering import answers
 from job.tasks.question_answering.answers import Reading
 from job.tasks.tokens import inputs_of

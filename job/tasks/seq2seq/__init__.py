@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
+from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import SettingsError
 from job.settings import Columns as ColumnSettings
 from job.settings import Encode, Evaluate, Generation, Train
 from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored, Task
 from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
 from job.tasks.tokens import inputs_of, tokenize
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import DataError
 from job.settings import Columns as ColumnSettings
 from job.settings import Model, Train
 from job.tasks import labels as label_names
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored, Task
 from job.tasks.tokens import inputs_of, tokenize
 
 if TYPE_CHECKING:

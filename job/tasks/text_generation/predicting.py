@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from job.batching import Rows
 from job.batching.padding import Padding
 from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored
 from job.tasks.text_generation import TextGeneration
 from job.tasks.tokens import tokenize
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from job.batching import Rows
 from job.batching.padding import Padding
 from job.data.artifacts import ROW
 from job.errors import DataError
 from job.settings import Data, Encode, Train
 from job.tasks import labels as label_names
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored, Task
 from job.tasks.language_modeling import IGNORED
 from job.tasks.token_classification import entities as aggregation
 from job.tasks.token_classification import tags as tagging

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from job.tasks.base import Rows, Scored
+from job.batching import Rows
+from job.tasks.base import Scored
 from job.tasks.windows import merged, opened
 
 if TYPE_CHECKING:

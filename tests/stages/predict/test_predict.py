@@ -26,6 +26,7 @@ from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.data.artifacts import FILE, LINE
 from job.demo import tickets
+from job.scoring.inference import Inference
 from job.settings import Columns, Data, Encode, Evaluate, Generation, Model, Settings
 from job.stages.predict import Predictor
 from tests.support.samples import tiny_bert
@@ -43,13 +44,14 @@ def predictor(settings: Settings, model: Any, tokenizer: Any) -> Predictor:
     task = tasks.predicting(tasks.create(settings)).learned(model.config, {}, tokenizer)
     task.configure_tokenizer(tokenizer)
     limits = Limits(256, Padding(int(tokenizer.pad_token_id)))
-    return Predictor(model.eval(), task, tokenizer, 48, limits)
+    return Predictor(Inference(model.eval(), task, tokenizer, limits), 48)
 
 
 def asked(predictor: Predictor, rows: dict[str, list[str]]) -> dict[str, list[Any]]:
     count = len(next(iter(rows.values())))
     origin = {FILE: pa.array([0] * count, pa.int32()), LINE: pa.array(range(count), pa.int64())}
-    assert predictor.task.problems(predictor.task.completed(rows)) == [None] * count
+    task = predictor.inference.task
+    assert task.problems(task.completed(rows)) == [None] * count
     table = predictor.predict(MappedTable.of(pa.table({**rows, **origin})))
     return dict(table.to_pydict())
 
@@ -97,7 +99,7 @@ def test_masks_get_the_pipelines_tokens(folder: Path, tmp_path: Path) -> None:
             [f["score"] for f in found], rel=1e-4
         )
     assert len(columns["prediction"][9]) == 2
-    assert "no mask token" in str(made.task.problems({"text": ["nothing"]}))
+    assert "no mask token" in str(made.inference.task.problems({"text": ["nothing"]}))
 
 
 def test_prompts_are_gone_on_with(folder: Path) -> None:
@@ -138,7 +140,7 @@ def test_sources_get_what_generate_gives(kind: str, tmp_path: Path) -> None:
         evaluate=Evaluate(generation=Generation(max_new_tokens=8)),
     )
     made = predictor(settings, model, tokenizer)
-    made.task.configure_generation(model.generation_config, model.config)
+    made.inference.task.configure_generation(model.generation_config, model.config)
     columns = asked(made, {"source": TEXTS[:5]})
     assert list(columns) == ["prediction"]
     for text, answer in zip(TEXTS, columns["prediction"], strict=False):

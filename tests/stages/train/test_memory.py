@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from job.errors import OutOfMemory, is_out_of_memory
-from job.stages.train.memory import halved
+from job.stages.train.memory import TokenBudget
 from tests.faults.runs import settings
 from tests.support.samples import ROOT
 
@@ -28,10 +28,13 @@ def test_memory_errors_are_known_and_limits_end_at_one_row() -> None:
     assert is_out_of_memory(error)
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("shapes"))
-    assert halved(100, Plan(), error) == 50  # type: ignore[arg-type]
-    assert halved(50, Plan(), error) == 40  # type: ignore[arg-type]
+    budget = TokenBudget(100, Plan())  # type: ignore[arg-type]
+    budget.halve(error)
+    assert budget.tokens == 50
+    budget.halve(error)
+    assert budget.tokens == 40
     with pytest.raises(OutOfMemory, match="one row of 40 tokens"):
-        halved(40, Plan(), error)  # type: ignore[arg-type]
+        budget.halve(error)
 
 
 def test_too_little_memory_makes_micro_batches_smaller(tmp_path: Path) -> None:
@@ -45,14 +48,14 @@ def test_too_little_memory_makes_micro_batches_smaller(tmp_path: Path) -> None:
         "FINETUNE_MODEL__TOKENIZER": env.pop("FINETUNE_MODEL__NAME"),
     }
     program = (
-        "import resource; from job.stages.train import loop\n"
-        "run = loop.Session.run\n"
+        "import resource; from job.stages.train.loop import TrainLoop\n"
+        "run = TrainLoop.run\n"
         "def limited(self):\n"
         "    size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         f"    resource.setrlimit(resource.RLIMIT_AS, (size + {400 * 2**20}, -1))\n"
         "    try: run(self)\n"
         "    finally: resource.setrlimit(resource.RLIMIT_AS, (-1, -1))\n"
-        "loop.Session.run = limited\n"
+        "TrainLoop.run = limited\n"
         "from job.commands.worker import work; work('outcome.json', 'run', [])"
     )
     clean = {k: v for k, v in os.environ.items() if not k.startswith("FINETUNE_")}

@@ -17,22 +17,21 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from job.batching.limits import Limits
 from job.batching.padding import Padding
-from job.checkpoint import catalog as checkpoint
+from job.checkpoint import catalog
 from job.data.arrow import MappedTable
-from job.data.artifacts import Dataset
 from job.demo import tickets
 from job.errors import Diverged, SettingsError, Stopped
 from job.models import Place
 from job.runtime.stop import StopSignal
 from job.settings import Checkpoint, Columns, Evaluate, Lora, Model, Runtime, Train
-from job.settings.tree import Log
-from job.stages.train import Given, Home, TrainSettings, train
+from job.stages.train import TrainContext, train
+from job.stages.train.history import merged_history
 from job.stages.train.optimizer import learning_rate
-from job.store import open_store
 from job.store.commit import withdraw
 from job.tasks.base import FIXED
 from job.tasks.text_classification import TextClassification
-from tests.support.samples import cleaned, encoded, tiny_bert
+from tests.support.samples import cleaned, encoded, settings_of, tiny_bert
+from tests.support.training import context_of
 
 MAX_LENGTH = 32
 
@@ -49,7 +48,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def dataset(
     bert: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[TextClassification, Dataset]:
+) -> tuple[TextClassification, Path]:
     folder = tmp_path_factory.mktemp("dataset")
     names = sorted({label for _, label in tickets(300)})
     task = TextClassification.create(Columns(), Model(), Train())
@@ -59,43 +58,28 @@ def dataset(
         columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
         encoded(task.features(columns, tokenizer, MAX_LENGTH), folder / f"{split}.arrow")
         cleaned(columns, folder / f"{split}.rows.arrow")
-    return task, Dataset("fingerprint", folder)
+    return task, folder
 
 
 @pytest.fixture
-def given(
-    bert: Path, dataset: tuple[TextClassification, Dataset], tmp_path: Path
-) -> Callable[..., Given]:
+def context(
+    bert: Path, dataset: tuple[TextClassification, Path], tmp_path: Path
+) -> Callable[..., TrainContext]:
     task, data = dataset
 
-    def make(name: str = "run", stop: StopSignal | None = None, **sections: Any) -> Given:
+    def make(name: str = "run", stop: StopSignal | None = None, **sections: Any) -> TrainContext:
         defaults = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3}
-        settings = TrainSettings(
+        settings = settings_of(
             train=Train(**{**defaults, **sections.pop("train", {})}),
             model=Model(name=str(bert), **sections.pop("model", {})),
             checkpoint=Checkpoint(**sections.pop("checkpoint", {})),
             evaluate=Evaluate(**sections.pop("evaluate", {})),
             runtime=Runtime(device="cpu"),
-            log=Log(),
             seed=sections.pop("seed", 3),
         )
-        tokens = settings.train.tokens_per_device
-        return Given(
-            settings=settings,
-            task=replace(task, label_smoothing=settings.train.label_smoothing),
-            place=Place(str(bert), bert, ""),
-            tokenizer=AutoTokenizer.from_pretrained(bert),
-            dataset=data,
-            limits=Limits(tokens, Padding(0)),
-            home=Home(
-                open_store(str(tmp_path / "store")),
-                f"m/runs/{name}",
-                1,
-                tmp_path / name,
-                lambda step: None,
-            ),
-            stop=stop or StopSignal(30),
-        )
+        smoothed = replace(task, label_smoothing=settings.train.label_smoothing)
+        made = context_of(settings, smoothed, bert, data, tmp_path, run=name)
+        return replace(made, stop=stop) if stop else made
 
     return make
 
@@ -112,14 +96,13 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def losses(given: Given) -> list[float]:
-    from job.stages.train.history import merged
-
-    return [line["loss"] for line in merged(given.home.store, given.home.prefix) if "loss" in line]
+def losses(context: TrainContext) -> list[float]:
+    history = merged_history(context.workspace.store, context.workspace.prefix)
+    return [line["loss"] for line in history if "loss" in line]
 
 
 def test_a_step_is_the_gradient_of_the_mean_over_its_rows(
-    given: Callable[..., Given], bert: Path
+    context: Callable[..., TrainContext], bert: Path
 ) -> None:
     """A plain torch loop over the same rows, one micro-batch a step, gives the same losses; so does
     training in many small micro-batches."""
@@ -132,7 +115,7 @@ def test_a_step_is_the_gradient_of_the_mean_over_its_rows(
     (no_dropout / "config.json").write_text(json.dumps(config))
 
     def ours(tokens: int) -> list[float]:
-        made = given(
+        made = context(
             f"t{tokens}", train={"max_steps": 20, "tokens_per_device": tokens, "max_grad_norm": 0}
         )
         made = replace(made, place=Place(str(no_dropout), no_dropout, ""))
@@ -142,20 +125,23 @@ def test_a_step_is_the_gradient_of_the_mean_over_its_rows(
     whole, small = ours(16384), ours(64)
     assert whole == pytest.approx(small, rel=1e-4)
     assert whole == pytest.approx(
-        _plain_loop(given("plain", train={"max_steps": 20}), no_dropout), rel=1e-5
+        _plain_loop(context("plain", train={"max_steps": 20}), no_dropout), rel=1e-5
     )
 
 
-def _plain_loop(given: Given, folder: Path) -> list[float]:
+def _plain_loop(context: TrainContext, folder: Path) -> list[float]:
     from job.runtime.device import seed_everything
     from job.stages.train.plan import Plan
 
-    table = MappedTable(given.dataset.table("train"))
+    table = MappedTable(context.dataset.table("train"))
     lengths = table.column("length").astype(np.int64)
     plan = Plan(
-        lengths, partial(given.task.row_weights, table), given.settings.train, given.settings.seed
+        lengths,
+        partial(context.task.row_weights, table),
+        context.settings.train,
+        context.settings.seed,
     )
-    seed_everything(given.settings.seed)
+    seed_everything(context.settings.seed)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3).train()
     decayed: list[torch.nn.Parameter] = []
     plain: list[torch.nn.Parameter] = []
@@ -166,7 +152,7 @@ def _plain_loop(given: Given, folder: Path) -> list[float]:
     )
     found = []
     for step in range(20):
-        batch = given.task.collate(table, plan.rows(step), Padding(0), FIXED)
+        batch = context.task.collate(table, plan.rows(step), Padding(0), FIXED)
         batch.pop("weights")
         loss = model(**batch).loss
         loss.backward()
@@ -178,18 +164,19 @@ def _plain_loop(given: Given, folder: Path) -> list[float]:
     return found
 
 
-def test_a_resumed_run_ends_with_the_same_bits(given: Callable[..., Given]) -> None:
-    whole = given("whole", checkpoint={"every_steps": 7})
+def test_a_resumed_run_ends_with_the_same_bits(context: Callable[..., TrainContext]) -> None:
+    whole = context("whole", checkpoint={"every_steps": 7})
     expected = train(whole)
     # an interrupted run: everything after step 21 is lost, as a kill between two commits loses it
-    broken = given("broken", checkpoint={"every_steps": 7, "keep": 9})
-    train(replace(broken, settings=replace(broken.settings)))
-    store, prefix = broken.home.store, broken.home.checkpoints
-    for step in checkpoint.steps(store, prefix):
+    broken = context("broken", checkpoint={"every_steps": 7, "keep": 9})
+    train(broken)
+    store, prefix = broken.workspace.store, broken.workspace.checkpoints
+    for step in catalog.steps(store, prefix):
         if step > 21:
-            withdraw(store, checkpoint.key_of(prefix, step))
+            withdraw(store, layout.checkpoint(prefix, step))
     resumed = replace(
-        broken, home=replace(broken.home, attempt=2, scratch=broken.home.scratch / "2")
+        broken,
+        workspace=replace(broken.workspace, attempt=2, scratch=broken.workspace.scratch / "2"),
     )
     got = train(resumed)
     for name, tensor in weights(expected.folder).items():
@@ -198,56 +185,56 @@ def test_a_resumed_run_ends_with_the_same_bits(given: Callable[..., Given]) -> N
     assert got.state.loss_sum == pytest.approx(expected.state.loss_sum, rel=1e-12)
 
 
-def test_a_torn_checkpoint_is_passed_over(given: Callable[..., Given], tmp_path: Path) -> None:
-    made = given("torn", checkpoint={"every_steps": 10, "keep": 9})
+def test_a_torn_checkpoint_is_passed_over(
+    context: Callable[..., TrainContext], tmp_path: Path
+) -> None:
+    made = context("torn", checkpoint={"every_steps": 10, "keep": 9})
     train(made)
-    store, prefix = made.home.store, made.home.checkpoints
-    last = checkpoint.steps(store, prefix)[-1]
+    store, prefix = made.workspace.store, made.workspace.checkpoints
+    last = catalog.steps(store, prefix)[-1]
     files = list(
-        (tmp_path / "store" / checkpoint.key_of(prefix, last)).rglob("rank-00000.safetensors")
+        (tmp_path / "store" / layout.checkpoint(prefix, last)).rglob("rank-00000.safetensors")
     )
     files[0].write_bytes(files[0].read_bytes()[:-1])
-    found = checkpoint.newest(store, prefix, tmp_path / "restored")
-    assert found is not None
-    assert found.state.step == checkpoint.steps(store, prefix)[-1] < last
+    newest = catalog.newest(store, prefix, tmp_path / "restored")
+    assert newest is not None
+    assert newest.state.step == catalog.steps(store, prefix)[-1] < last
 
 
-def test_only_the_newest_and_the_best_checkpoints_are_kept(given: Callable[..., Given]) -> None:
-    made = given("kept", checkpoint={"every_steps": 3, "keep": 2}, evaluate={"metric": "loss"})
+def test_only_the_newest_and_the_best_checkpoints_are_kept(
+    context: Callable[..., TrainContext],
+) -> None:
+    made = context("kept", checkpoint={"every_steps": 3, "keep": 2}, evaluate={"metric": "loss"})
     state = train(made).state
-    kept = checkpoint.steps(made.home.store, made.home.checkpoints)
+    kept = catalog.steps(made.workspace.store, made.workspace.checkpoints)
     assert kept[-2:] == [27, 30]
     assert set(kept) <= {state.best_step, 27, 30}
 
 
-def test_a_stop_commits_and_raises(given: Callable[..., Given]) -> None:
+def test_a_stop_commits_and_raises(context: Callable[..., TrainContext]) -> None:
     stop = StopSignal(30)
-    made = given("stopped", stop)
+    made = context("stopped", stop, checkpoint={"every_steps": 5})
 
     def stop_at(step: int) -> None:
         if step == 5 and not stop.raised:
             stop._handle(15, None)
 
-    made = replace(
-        made,
-        settings=replace(made.settings, checkpoint=Checkpoint(every_steps=5)),
-        home=replace(made.home, committed=stop_at),
-    )
+    made = replace(made, workspace=replace(made.workspace, on_commit=stop_at))
     with pytest.raises(Stopped) as caught:
         train(made)
     assert caught.value.exit_code == 143
-    last = checkpoint.steps(made.home.store, made.home.checkpoints)[-1]
+    last = catalog.steps(made.workspace.store, made.workspace.checkpoints)[-1]
     assert f"at step {last} of" in str(caught.value)
     assert last >= 5
 
 
 def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(
-    given: Callable[..., Given], monkeypatch: pytest.MonkeyPatch
+    context: Callable[..., TrainContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = given("uncut")
+    whole = context("uncut")
     expected = train(whole)
     stop = StopSignal(30)
-    cut = given("cut", stop)
+    cut = context("cut", stop)
     original = type(cut.task).collate
 
     def collate(task: Any, table: Any, rows: Any, pad: Any, epoch: int) -> Any:
@@ -259,15 +246,15 @@ def test_a_stop_during_an_evaluation_leaves_it_to_the_next_attempt(
         patch.setattr(type(cut.task), "collate", collate)
         patch.setattr(StopSignal, "seconds_left", 30.0)
         train(replace(cut, limits=Limits(64, Padding(0))))
-    assert checkpoint.steps(cut.home.store, cut.home.checkpoints) == [15]
-    home = replace(cut.home, attempt=2, scratch=cut.home.scratch / "2")
-    got = train(replace(cut, home=home, stop=StopSignal(30)))
+    assert catalog.steps(cut.workspace.store, cut.workspace.checkpoints) == [15]
+    workspace = replace(cut.workspace, attempt=2, scratch=cut.workspace.scratch / "2")
+    got = train(replace(cut, workspace=workspace, stop=StopSignal(30)))
     assert got.state.best_step == expected.state.best_step
     assert (got.state.evaluated, got.state.finished) == (30, True)
 
 
-def test_patience_ends_training_early(given: Callable[..., Given]) -> None:
-    made = given(
+def test_patience_ends_training_early(context: Callable[..., TrainContext]) -> None:
+    made = context(
         "patience", train={"epochs": 50, "patience": 2, "learning_rate": 1e-6, "warmup": 0}
     )
     state = train(made).state
@@ -275,16 +262,16 @@ def test_patience_ends_training_early(given: Callable[..., Given]) -> None:
     assert state.stale == 2
 
 
-def test_max_runtime_ends_well(given: Callable[..., Given]) -> None:
-    state = train(given("runtime", train={"epochs": 1000, "max_runtime": 0.5})).state
+def test_max_runtime_ends_well(context: Callable[..., TrainContext]) -> None:
+    state = train(context("runtime", train={"epochs": 1000, "max_runtime": 0.5})).state
     assert state.finished
     assert state.step < 15_000
 
 
-def test_a_loss_that_is_not_finite_ends_with_80(given: Callable[..., Given]) -> None:
+def test_a_loss_that_is_not_finite_ends_with_80(context: Callable[..., TrainContext]) -> None:
     with pytest.raises(Diverged) as caught:
         train(
-            given(
+            context(
                 "diverged",
                 train={
                     "learning_rate": 1.0,
@@ -298,9 +285,9 @@ def test_a_loss_that_is_not_finite_ends_with_80(given: Callable[..., Given]) -> 
     assert caught.value.exit_code == 80
 
 
-def test_fp16_on_a_cpu_is_refused(given: Callable[..., Given]) -> None:
+def test_fp16_on_a_cpu_is_refused(context: Callable[..., TrainContext]) -> None:
     with pytest.raises(SettingsError, match="fp16"):
-        train(given("half", train={"precision": "fp16"}))
+        train(context("half", train={"precision": "fp16"}))
 
 
 @pytest.mark.parametrize(
@@ -319,9 +306,9 @@ def test_fp16_on_a_cpu_is_refused(given: Callable[..., Given]) -> None:
     ],
 )
 def test_every_way_of_training_learns(
-    name: str, sections: dict[str, Any], given: Callable[..., Given]
+    name: str, sections: dict[str, Any], context: Callable[..., TrainContext]
 ) -> None:
-    made = given(name, **{**sections, "train": {"epochs": 8, **sections.get("train", {})}})
+    made = context(name, **{**sections, "train": {"epochs": 8, **sections.get("train", {})}})
     trained = train(made)
     first, last = np.mean(losses(made)[:5]), np.mean(losses(made)[-5:])
     assert last < 0.7 * first
@@ -331,10 +318,14 @@ def test_every_way_of_training_learns(
     assert loaded.config.id2label[0] == "billing"
 
 
-def test_only_adapters_are_trained_and_checkpointed_with_lora(given: Callable[..., Given]) -> None:
-    made = given("adapters", model={"lora": Lora(r=4)}, train={"max_steps": 2})
+def test_only_adapters_are_trained_and_checkpointed_with_lora(
+    context: Callable[..., TrainContext],
+) -> None:
+    made = context("adapters", model={"lora": Lora(r=4)}, train={"max_steps": 2})
     train(made)
-    found = checkpoint.newest(made.home.store, made.home.checkpoints, made.home.scratch / "look")
+    found = catalog.newest(
+        made.workspace.store, made.workspace.checkpoints, made.workspace.scratch / "look"
+    )
     assert found is not None
     assert all(
         "lora" in name or "classifier" in name

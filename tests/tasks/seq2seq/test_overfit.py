@@ -11,22 +11,18 @@ import pytest
 from accelerate.state import AcceleratorState
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from job.batching.limits import Limits
-from job.batching.padding import Padding
-from job.data.artifacts import Dataset
-from job.models import Place
-from job.runtime.stop import StopSignal
+from job.scoring.inference import Inference
 from job.settings import Checkpoint, Columns, Encode, Evaluate, Model, Runtime, Train
 from job.settings.tree import Log
 from job.stages.evaluate import evaluate
-from job.stages.train import Given, Home, TrainSettings, train
-from job.store import open_store
+from job.stages.train import train
 from job.tasks.seq2seq import Seq2Seq, Summarization, Translation
-from tests.support.samples import SHARED, cleaned, encoded
+from tests.support.samples import SHARED, cleaned, encoded, settings_of
 from tests.support.seq2seq_samples import dialogsum, multi30k, tiny
+from tests.support.training import context_of
 
 TRAIN = Train(max_steps=600, batch_size=16, learning_rate=2e-3, tokens_per_device=100_000)
-RUNTIME, MAX_LENGTH = Runtime(device="cpu"), 512
+MAX_LENGTH = 512
 
 
 @pytest.mark.slow
@@ -51,15 +47,22 @@ def test_32_real_pairs_are_learned_by_heart(
     for split in ("train", "test"):
         encoded(task.features(rows, tokenizer, MAX_LENGTH), tmp_path / f"{split}.arrow")
     cleaned(rows, tmp_path / "test.rows.arrow")
-    given = _given(task, tokenizer, model, tmp_path)
-    folder = train(given).folder
-    scores = evaluate(
-        Model(), RUNTIME, task, tokenizer, Place("", folder, ""), given.dataset, given.limits, tmp_path
-    )  # fmt: skip
+    settings = settings_of(
+        train=TRAIN,
+        model=Model(name=str(model)),
+        checkpoint=Checkpoint(every_seconds=1e9),
+        runtime=Runtime(device="cpu"),
+        log=Log(level="error"),
+        seed=1,
+    )
+    context = context_of(settings, task, model, tmp_path, tmp_path)
+    trained = train(context)
+    inference = Inference.load(settings, trained.place, task, tokenizer, context.limits)
+    scores = evaluate(inference, context.dataset, tmp_path)
     print(task.name, kind, scores.results)
     assert scores.results[metric] >= 95
 
-    alone = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    alone = AutoModelForSeq2SeqLM.from_pretrained(trained.folder).eval()
     for n, prediction in enumerate(pq.read_table(scores.predictions)["prediction"].to_pylist()[:5]):
         inputs = tokenizer(pairs[n][0], truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
         ids = alone.generate(**inputs)[0]
@@ -70,13 +73,3 @@ def _turn_off_dropout(model: Path) -> None:
     config = json.loads((model / "config.json").read_text())
     config |= {name: 0.0 for name in config if name.endswith(("dropout", "dropout_rate"))}
     (model / "config.json").write_text(json.dumps(config))
-
-
-def _given(task: Seq2Seq, tokenizer: Any, model: Path, scratch: Path) -> Given:
-    settings = TrainSettings(
-        TRAIN, Model(name=str(model)), Checkpoint(every_seconds=1e9), Evaluate(), RUNTIME, Log(level="error"), seed=1
-    )  # fmt: skip
-    home = Home(open_store(str(scratch / "store")), "m/runs/r", 1, scratch / "r", lambda step: None)
-    limits = Limits(TRAIN.tokens_per_device, Padding(int(tokenizer.pad_token_id)))
-    place, data = Place(str(model), model, ""), Dataset("d", scratch)
-    return Given(settings, task, place, tokenizer, data, limits, home, StopSignal(30))

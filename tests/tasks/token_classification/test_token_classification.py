@@ -214,14 +214,14 @@ def test_losses_are_trainers(bert: Path, tmp_path: Path) -> None:
 
 def test_adapters_fit_the_task(bert: Path) -> None:
     from job.settings import Lora, Model
-    from job.stages.train.model import adapted, merged
+    from job.stages.train.model import make_trainable, merge_adapters
 
     task = fitted(rows_of(sentences(6)))
     tokenizer = AutoTokenizer.from_pretrained(bert)
-    model = adapted(model_of(task, bert), tokenizer, task, Model(lora=Lora()))
+    model = make_trainable(model_of(task, bert), tokenizer, task, Model(lora=Lora()))
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all("lora" in name or "classifier" in name for name in trained)
-    assert merged(model).config.num_labels == len(task.labels)
+    assert merge_adapters(model).config.num_labels == len(task.labels)
 
 
 # -- predictions ------------------------------------------------------------------------------
