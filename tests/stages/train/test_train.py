@@ -27,6 +27,7 @@ from job.settings import Checkpoint, Columns, Evaluate, Lora, Model, Runtime, Tr
 from job.stages.train import TrainContext, train
 from job.stages.train.history import merged_history
 from job.stages.train.optimizer import learning_rate
+from job.store import layout
 from job.store.commit import withdraw
 from job.tasks.base import FIXED
 from job.tasks.text_classification import TextClassification
