@@ -14,6 +14,7 @@ import yaml
 from helm import binaries, cli, manifests
 from job.commands import TRAINING
 from job.settings import load
+from job.settings.tree import SECTIONS
 from tests.chart.conftest import Render, one
 from tests.chart.validation import check, templates
 from tests.support.chart import Body, launcher, rendered
@@ -126,6 +127,17 @@ def test_a_changed_toleration_is_another_job_of_the_same_run(render: Render) -> 
     assert all(
         body["name"].startswith(body["annotations"]["finetune/run-id"]) for body in (before, moved)
     )
+
+
+def test_the_settings_of_a_run_s_identity_are_those_of_the_job(render: Render) -> None:
+    def run_id(**config: Any) -> str:
+        return str(one(render(config=config), "Job")["metadata"]["annotations"]["finetune/run-id"])
+
+    identity = run_id()
+    for name, section in SECTIONS.items():
+        assert (run_id(**{name: {}}) == identity) is section.incidental, name
+    assert run_id(output="s3://elsewhere") == identity
+    assert len({identity, run_id(seed=7), run_id(name="other"), run_id(task="fill-mask")}) == 4
 
 
 def test_what_an_upgrade_does_to_a_running_job(render: Render) -> None:

@@ -52,9 +52,16 @@ annotations: {helm.sh/resource-policy: "keep"}
 {{- regexReplaceAll "-+$" (trunc 28 $name) "" -}}
 {{- end }}
 
-{{/* The settings that do not change what is learned, and so not the run; as job/settings/load.py has them. */}}
+{{/* What files/job.yaml, which is generated, says of the job. */}}
+{{- define "finetune.job" -}}
+{{- .Files.Get "files/job.yaml" | fromYaml | toJson -}}
+{{- end }}
+
+{{/* The settings that decide what is learned, and so which run it is. */}}
 {{- define "finetune.relevantConfig" -}}
-{{- omit .Values.config "output" "run_id" "store" "runtime" "log" "checkpoint" "publish" "predict" "launch" "progress" "metrics" | toJson -}}
+{{- $config := .Values.config -}}
+{{- range (include "finetune.job" . | fromJson).incidental }}{{ $config = omit $config . }}{{ end -}}
+{{- toJson $config -}}
 {{- end }}
 
 {{/* Stable across restarts and upgrades: the same id goes on with the same run. Where the Job of before
