@@ -138,6 +138,14 @@ def test_every_value_says_what_it_is_for() -> None:
     assert not group
 
 
+def test_no_line_is_too_long_to_review() -> None:
+    written = (path for path in cli.CHART.rglob("*") if path.suffix in (".tpl", ".yaml", ".txt"))
+    around = (cli.CHART.parents[1] / "k8s" / "cluster").glob("*.yaml")
+    for path in (*written, *around, schema.OWN):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            assert len(line) <= 120, f"{path}:{number}"
+
+
 def test_permanent_codes_are_those_of_the_job() -> None:
     from job.errors import PERMANENT
 

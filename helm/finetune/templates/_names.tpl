@@ -45,6 +45,11 @@ annotations: {helm.sh/resource-policy: "keep"}
 {{- toJson $texts -}}
 {{- end }}
 
+{{/* A list of texts as a CEL expression, quoted for YAML. */}}
+{{- define "finetune.celList" -}}
+{{- toJson . | replace "\"" "'" | quote -}}
+{{- end }}
+
 {{/* NAMESPACE-RELEASE, cut so that the names of pods made of it stay below 63 characters. */}}
 {{- define "finetune.runPrefix" -}}
 {{- $name := printf "%s-%s" .Release.Namespace .Release.Name | replace "." "-" -}}
@@ -68,18 +73,23 @@ annotations: {helm.sh/resource-policy: "keep"}
      is kept, each Job is a run of its own: two would take the same one from each other. */}}
 {{- define "finetune.runId" -}}
 {{- if .Values.config.run_id }}{{ .Values.config.run_id }}{{ else -}}
-{{- $learned := printf "%s/%s %s" .Release.Namespace .Release.Name (include "finetune.relevantConfig" .) -}}
+{{- $identity := printf "%s/%s %s" .Release.Namespace .Release.Name (include "finetune.relevantConfig" .) -}}
 {{- if include "finetune.kept" . }}
-{{- $learned = printf "%s %s" $learned (include (printf "finetune.spec.%s" .Values.backend) (dict "root" . "runId" "") | sha256sum) }}
+{{- $spec := include (printf "finetune.spec.%s" .Values.backend) (dict "root" . "runId" "") }}
+{{- $identity = printf "%s %s" $identity (sha256sum $spec) }}
 {{- end -}}
-{{- $rerun := int .Values.rerun -}}
-{{- printf "%s-%s%s" (include "finetune.runPrefix" .) (sha256sum $learned | trunc 8) (ternary (printf "-%d" $rerun) "" (gt $rerun 0)) -}}
+{{- include "finetune.runPrefix" . }}-{{ sha256sum $identity | trunc 8 }}
+{{- with int .Values.rerun }}-{{ . }}{{ end -}}
 {{- end -}}
 {{- end }}
 
 {{- define "finetune.image" -}}
 {{- $image := .Values.image -}}
-{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}{{ else }}{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}{{ end -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}
+{{- end -}}
 {{- end }}
 
 {{- define "finetune.serviceAccountName" -}}
