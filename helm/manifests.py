@@ -1,16 +1,14 @@
 """Writes k8s/manifests: each of the chart's examples as plain manifests, for those who use no Helm.
 
-`make manifests` runs it; CI fails where a file is not what it would write.
+`make manifests` runs it; a test fails where a file is not what it would write.
 """
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
+from helm import binaries, cli
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE / "finetune" / "examples"
-MANIFESTS = HERE.parent / "k8s" / "manifests"
+EXAMPLES = cli.CHART / "examples"
+MANIFESTS = cli.CHART.parents[1] / "k8s" / "manifests"
 NAMESPACE = "finetune"
 
 HEAD = """\
@@ -24,23 +22,22 @@ def examples() -> list[str]:
     return sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 
 
-def text(helm: str, name: str) -> str:
-    """The manifests of one example; without the pod of `helm test`, which is Helm's alone.
+def text(binary: str, name: str) -> str:
+    """The manifests of one example, without the pod of `helm test`, which only Helm runs.
 
     Raises:
-        CalledProcessError: helm refuses the example.
+        ValueError: helm refuses the example.
     """
-    chart = str(HERE / "finetune")
-    values = str(EXAMPLES / f"{name}.yaml")
-    words = [helm, "template", name, chart, "--namespace", NAMESPACE, "--skip-tests", "-f", values]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return HEAD.format(name=name, namespace=NAMESPACE) + done.stdout
+    values = EXAMPLES / f"{name}.yaml"
+    head = HEAD.format(name=name, namespace=NAMESPACE)
+    return head + cli.template(binary, name, NAMESPACE, values, "--skip-tests")
+
+
+def write(binary: str) -> None:
+    """Write the manifests of every example."""
+    for name in examples():
+        (MANIFESTS / f"{name}.yaml").write_text(text(binary, name), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    from helm.binaries import find
-
-    binary = find("helm3")
-    assert binary, "make install brings helm"
-    for name in examples():
-        (MANIFESTS / f"{name}.yaml").write_text(text(binary, name), encoding="utf-8")
+    write(binaries.find("helm3"))

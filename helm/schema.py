@@ -1,20 +1,23 @@
-"""Writes finetune/values.schema.json: the chart's own part, and the job's settings as `config`.
+"""Writes what the chart takes from the job: finetune/values.schema.json and finetune/files/job.yaml.
 
-`make chart` runs it; CI fails where the file is not what it would write.
+`make chart` runs it; a test fails where a file is not what it would write.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from helm.cli import CHART
 from job.settings import Settings
+from job.settings.tree import INCIDENTAL
 
-HERE = Path(__file__).parent
-SCHEMA = HERE / "finetune" / "values.schema.json"
+OWN = CHART.with_name("values.schema.yaml")
+"""The chart's own part of the schema; the settings are put into it as `config`."""
 
 DRAFT_07 = {
     *("type", "enum", "const", "anyOf", "allOf", "oneOf", "not", "$ref", "properties"),
@@ -22,24 +25,44 @@ DRAFT_07 = {
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "pattern"),
     *("minLength", "maxLength", "description", "propertyNames", "uniqueItems"),
 }
-"""Keywords of draft-07 that may stand in the schema; another one would be passed over by Helm 3."""
+"""The keywords of draft-07 that the schema may use; Helm 3 ignores later ones without a word."""
 DROPPED = {"title", "default", "format", "$defs"}
 """Annotations, which check nothing."""
+
+FACTS = """\
+# `make chart` made this of job/; never edit it.
+
+# job/settings: what does not decide what is learned, and so is not part of a run's id
+incidental:
+{incidental}
+"""
+
+
+def generated() -> dict[Path, str]:
+    """Each file that is generated, and its content."""
+    return {
+        CHART / "values.schema.json": json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
+        CHART / "files" / "job.yaml": FACTS.format(incidental=_items(INCIDENTAL)),
+    }
+
+
+def _items(values: Iterable[object]) -> str:
+    return "\n".join(f"  - {value}" for value in values)
 
 
 def schema() -> dict[str, Any]:
     """The whole schema of the chart's values."""
-    whole: dict[str, Any] = yaml.safe_load((HERE / "values.schema.yaml").read_text())
+    whole: dict[str, Any] = yaml.safe_load(OWN.read_text(encoding="utf-8"))
     settings = Settings.model_json_schema(mode="validation")
     for name, part in settings.pop("$defs").items():
         whole["definitions"][name] = _draft_07(part)
     whole["properties"] = {"config": _draft_07(settings), **whole["properties"]}
-    _require(whole, yaml.safe_load((HERE / "finetune" / "values.yaml").read_text()))
+    _require(whole, yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8")))
     return whole
 
 
 def _require(part: dict[str, Any], defaults: dict[str, Any]) -> None:
-    """Ask for every value that has a default: one that is missing was set to null."""
+    """Require every value that has a default: one that is missing was set to null."""
     part["required"] = sorted(name for name, value in defaults.items() if value is not None)
     for name, value in defaults.items():
         inner = part["properties"].get(name, {})
@@ -48,36 +71,32 @@ def _require(part: dict[str, Any], defaults: dict[str, Any]) -> None:
 
 
 def _draft_07(part: Any) -> Any:
-    """A schema of pydantic's (2020-12) in draft-07's words.
+    """A schema of pydantic's (2020-12) in the keywords of draft-07.
 
     Raises:
         ValueError: it uses a keyword that draft-07 does not have.
     """
     if not isinstance(part, dict):
         return part
-    found: dict[str, Any] = {}
+    translated: dict[str, Any] = {}
     for key, value in part.items():
         if key in DROPPED:
             continue
         if key not in DRAFT_07:
-            raise ValueError(f"values.schema.json: {key} is no keyword of draft-07")
+            raise ValueError(f"values.schema.json: {key} is not a keyword of draft-07")
         if key == "properties":
-            found[key] = {name: _draft_07(inner) for name, inner in value.items()}
+            translated[key] = {name: _draft_07(inner) for name, inner in value.items()}
         elif key == "$ref":
-            found[key] = value.replace("#/$defs/", "#/definitions/")
+            translated[key] = value.replace("#/$defs/", "#/definitions/")
         elif key in ("anyOf", "allOf", "oneOf"):
-            found[key] = [_draft_07(inner) for inner in value]
+            translated[key] = [_draft_07(inner) for inner in value]
         else:
-            found[key] = _draft_07(value)
-    if "$ref" in found and len(found) > 1:  # in draft-07 what stands beside a reference is ignored
-        found["allOf"] = [{"$ref": found.pop("$ref")}]
-    return found
-
-
-def text() -> str:
-    """The file's content."""
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+            translated[key] = _draft_07(value)
+    if "$ref" in translated and len(translated) > 1:  # draft-07 ignores what stands beside a $ref
+        translated["allOf"] = [{"$ref": translated.pop("$ref")}]
+    return translated
 
 
 if __name__ == "__main__":
-    SCHEMA.write_text(text(), encoding="utf-8")
+    for path, text in generated().items():
+        path.write_text(text, encoding="utf-8")

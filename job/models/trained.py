@@ -14,21 +14,10 @@ from job.errors import SettingsError
 from job.models import Place
 from job.models.base import Base, open_base
 from job.settings import Settings
+from job.settings.tree import INHERITED
 from job.store import layout
 from job.tasks.base import Task
 from job.uris import mask
-
-INHERITED = {
-    "data": ("tag_scheme",),
-    "clean": ("unescape_html", "lowercase", "normalize_unicode", "strip"),
-    "encode": (
-        *("max_length", "stride", "label_all_pieces", "max_target_length"),
-        *("prefix", "source_language", "target_language"),
-    ),
-    "model": ("problem_type",),
-    "evaluate": ("n_best", "max_answer_tokens", "no_answer_threshold", "generation"),
-}
-"""Settings that a version of ours was trained with; they apply to it unless others are given."""
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,8 @@ from job.errors import SettingsError
 from job.settings import names
 from job.settings.rules import mistakes
 from job.settings.sources import Variables, flatten, parse_flags, read_file, variable
-from job.settings.tree import CONFIG_VARIABLE, PREFIX, Settings
+from job.settings.tree import CONFIG_VARIABLE, INCIDENTAL, PREFIX, Settings
 from job.uris import mask
-
-IRRELEVANT = (
-    *("output", "run_id", "store", "runtime", "log", "checkpoint", "publish", "predict"),
-    *("launch", "progress", "metrics"),
-)
-"""Top-level settings that do not change what is learned, and so not the run's identity."""
-
 
 _PLAIN = {
     "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', at most 96, the first a letter or digit"
@@ -128,14 +121,14 @@ def _explain(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> 
 def recorded(settings: Settings) -> dict[str, Any]:
     """The settings that decide what is learned, all of them, as JSON; a URI's secrets are masked."""
     values = settings.model_dump(mode="json")
-    return {name: _masked(value) for name, value in values.items() if name not in IRRELEVANT}
+    return {name: _masked(value) for name, value in values.items() if name not in INCIDENTAL}
 
 
 def relevant(settings: Settings) -> dict[str, Any]:
     """The same without what is left at its default, for identities: a release that brings a new
     setting must not make every data set and run another one."""
     values = settings.model_dump(mode="json", exclude_defaults=True)
-    return {name: _masked(value) for name, value in values.items() if name not in IRRELEVANT}
+    return {name: _masked(value) for name, value in values.items() if name not in INCIDENTAL}
 
 
 def _masked(value: Any) -> Any:

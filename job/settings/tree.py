@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from job.settings.sections.base import Section
+from job.settings.sections.base import Incidental, Inherited, Section, marked
 from job.settings.sections.data import Clean, Data, Encode
 from job.settings.sections.launch import Launch, Metrics, Progress
 from job.settings.sections.predict import Predict
@@ -19,9 +19,13 @@ PREFIX = "FINETUNE_"
 DELIMITER = "__"
 CONFIG_VARIABLE = "FINETUNE_CONFIG"
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+
 
 class StoreSettings(Section):
     """How the store behind `output` is used."""
+
+    incidental = True
 
     single_writer: bool = False
     """Nobody else writes to this run; needed for stores that ignore conditional writes."""
@@ -29,6 +33,8 @@ class StoreSettings(Section):
 
 class Log(Section):
     """What the job says while it runs."""
+
+    incidental = True
 
     format: Literal["auto", "text", "json"] = "auto"
     """`auto`: text with a progress bar on a terminal, JSON lines elsewhere."""
@@ -61,16 +67,16 @@ class Settings(BaseSettings):
     ] = "text-classification"
     """What the model learns, by the Hub's own name."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")] = "model"
+    name: Name = "model"
     """The model's name: a folder below `output`, and the title of its card."""
 
-    output: str = ""
+    output: Annotated[str, Incidental] = ""
     """The root of everything the job writes: s3://bucket/prefix, or a folder."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
     """Decides shuffling, sampling, initialization and dropout."""
 
-    run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")] | None = None
+    run_id: Annotated[Name | None, Incidental] = None
     """Stable across restarts: the same id resumes. By default made from the settings and the data."""
 
     data: Data = Data()
@@ -89,3 +95,21 @@ class Settings(BaseSettings):
     launch: Launch = Launch()
     progress: Progress = Progress()
     metrics: Metrics = Metrics()
+
+
+SECTIONS: dict[str, type[Section]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+}
+
+INCIDENTAL = (
+    *marked(Settings, Incidental),
+    *(name for name, section in SECTIONS.items() if section.incidental),
+)
+"""Top-level settings that do not decide what is learned, and so are not part of a run's identity."""
+
+INHERITED = {
+    name: fields for name, section in SECTIONS.items() if (fields := marked(section, Inherited))
+}
+"""By section, the settings that a version was trained with and that hold for it unless others are given."""

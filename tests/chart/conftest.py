@@ -1,4 +1,4 @@
-"""The chart, rendered by each helm that there is."""
+"""The chart, rendered by each helm on this machine."""
 
 from __future__ import annotations
 
@@ -7,29 +7,28 @@ from typing import Any
 
 import pytest
 
-from helm import binaries as helm
+from helm import binaries
+from tests.support.chart import Body, rendered
 
-Body = dict[str, Any]
 Render = Callable[..., list[Body]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that renders does so with helm 3 and helm 4."""
     if "binary" in metafunc.fixturenames:
-        there = helm.found()
-        assert there, "no helm: `make install` brings it, or set HELM3 and HELM4"
-        metafunc.parametrize("binary", list(there.values()), ids=list(there))
+        helms = binaries.helms()
+        metafunc.parametrize("binary", list(helms.values()), ids=list(helms))
 
 
 @pytest.fixture
 def render(binary: str) -> Render:
     """The objects that the chart makes of values, `config.output` given."""
 
-    def rendered(release: str = "demo", namespace: str = "team", **values: Any) -> list[Body]:
+    def with_output(release: str = "demo", namespace: str = "team", **values: Any) -> list[Body]:
         config = {"output": "s3://models", **values.pop("config", {})}
-        return helm.template(binary, {"config": config, **values}, release, namespace)
+        return rendered(binary, {"config": config, **values}, release, namespace)
 
-    return rendered
+    return with_output
 
 
 def one(bodies: list[Body], kind: str) -> Body:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from job.errors import PERMANENT
-from tests.chart.conftest import Body, Render
+from tests.chart.conftest import Render
 from tests.chart.validation import check, templates
+from tests.support.chart import Body
 
 BACKENDS = ("job", "jobset", "volcano", "trainjob")
 KINDS = {

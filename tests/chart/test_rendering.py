@@ -11,23 +11,24 @@ from typing import Any
 import pytest
 import yaml
 
-from helm import binaries as helm
-from helm import manifests
+from helm import binaries, cli, manifests
 from job.commands import TRAINING
 from job.settings import load
-from tests.chart.conftest import Body, Render, one
+from job.settings.tree import SECTIONS
+from tests.chart.conftest import Render, one
 from tests.chart.validation import check, templates
+from tests.support.chart import Body, launcher, rendered
 
 EXAMPLES = manifests.examples()
 
 
-def rendered(binary: str, example: str) -> list[Body]:
-    return helm.template(binary, manifests.EXAMPLES / f"{example}.yaml", example)
+def example_bodies(binary: str, example: str) -> list[Body]:
+    return rendered(binary, manifests.EXAMPLES / f"{example}.yaml", example)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_is_taken_and_keeps_to_the_rules(binary: str, example: str) -> None:
-    bodies = rendered(binary, example)
+    bodies = example_bodies(binary, example)
     for body in bodies:
         check(body)
         for pod in chain(templates(body), [body] if body["kind"] == "Pod" else []):
@@ -56,15 +57,15 @@ def _keeps_to_the_restricted_standard(spec: Body) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_helm_s_own_linter_finds_nothing(binary: str, example: str) -> None:
-    arguments = ("lint", "--strict", str(helm.CHART))
-    done = helm.run(binary, *arguments, values=manifests.EXAMPLES / f"{example}.yaml")
+    arguments = ("lint", "--strict", str(cli.CHART))
+    done = cli.run(binary, *arguments, values=manifests.EXAMPLES / f"{example}.yaml")
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_s_config_is_one(binary: str, example: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    for body in rendered(binary, example):
+    for body in example_bodies(binary, example):
         if body["kind"] == "Pod":
             path.write_text(body["metadata"]["annotations"]["finetune/config"])
     settings = load({"FINETUNE_CONFIG": str(path)}, rules=TRAINING).settings
@@ -73,8 +74,7 @@ def test_every_example_s_config_is_one(binary: str, example: str, tmp_path: Path
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_plain_manifests_are_what_helm_makes_of_them(example: str) -> None:
-    binary = helm.find("helm3")
-    assert binary
+    binary = binaries.find("helm3")
     written = (manifests.MANIFESTS / f"{example}.yaml").read_text()
     assert written == manifests.text(binary, example), "run `make manifests`"
 
@@ -129,6 +129,17 @@ def test_a_changed_toleration_is_another_job_of_the_same_run(render: Render) -> 
     )
 
 
+def test_the_settings_of_a_run_s_identity_are_those_of_the_job(render: Render) -> None:
+    def run_id(**config: Any) -> str:
+        return str(one(render(config=config), "Job")["metadata"]["annotations"]["finetune/run-id"])
+
+    identity = run_id()
+    for name, section in SECTIONS.items():
+        assert (run_id(**{name: {}}) == identity) is section.incidental, name
+    assert run_id(output="s3://elsewhere") == identity
+    assert len({identity, run_id(seed=7), run_id(name="other"), run_id(task="fill-mask")}) == 4
+
+
 def test_what_an_upgrade_does_to_a_running_job(render: Render) -> None:
     assert "helm.sh/resource-policy" not in one(render(), "Job")["metadata"]["annotations"]
     for backend in ("job", "trainjob"):
@@ -152,22 +163,22 @@ def test_a_schedule_makes_a_cronjob_and_no_run(render: Render) -> None:
     cronjob = one(bodies, "CronJob")["spec"]
     assert (cronjob["schedule"], cronjob["timeZone"]) == ("0 3 * * 1", "Europe/Zurich")
     assert cronjob["concurrencyPolicy"] == "Forbid"
-    launcher = helm.launcher(bodies)
-    assert "nvidia.com/gpu" not in json.dumps(launcher["spec"]), (
+    template = launcher(bodies)
+    assert "nvidia.com/gpu" not in json.dumps(template["spec"]), (
         "no GPU to look whether one is needed"
     )
-    assert launcher["spec"]["automountServiceAccountToken"] is True
+    assert template["spec"]["automountServiceAccountToken"] is True
     # what it makes goes with the config it was made with: an upgrade changes both or none
     assert [body for body in bodies if body["kind"] == "ConfigMap"] == []
-    train = json.loads(launcher["metadata"]["annotations"]["finetune/train"])
+    train = json.loads(template["metadata"]["annotations"]["finetune/train"])
     check({**train, "metadata": {**train["metadata"], "name": "x"}})
     (pod,) = templates(train)
-    assert "shm" not in json.dumps(launcher["spec"])
+    assert "shm" not in json.dumps(template["spec"])
     assert pod["spec"]["automountServiceAccountToken"] is False
-    assert pod["spec"]["serviceAccountName"] != launcher["spec"]["serviceAccountName"]
+    assert pod["spec"]["serviceAccountName"] != template["spec"]["serviceAccountName"]
     assert (
         pod["metadata"]["annotations"]["finetune/config"]
-        == launcher["metadata"]["annotations"]["finetune/config"]
+        == template["metadata"]["annotations"]["finetune/config"]
     )
     assert "helm.sh/resource-policy" not in json.dumps(train)
 
@@ -249,12 +260,11 @@ def test_one_pod_a_node_and_nodes_that_are_lost(render: Render) -> None:
 
 
 def test_notes_warn_of_runs_that_are_scheduled_half() -> None:
-    binary = helm.find("helm4")  # helm 3 renders notes with a cluster alone
-    assert binary
+    binary = binaries.find("helm4")  # helm 3 renders notes only with a cluster
 
     def notes(**values: Any) -> str:
-        arguments = ("install", "demo", str(helm.CHART), "--dry-run=client", "--namespace", "team")
-        done = helm.run(binary, *arguments, values={"config": {"output": "s3://m"}, **values})
+        arguments = ("install", "demo", str(cli.CHART), "--dry-run=client", "--namespace", "team")
+        done = cli.run(binary, *arguments, values={"config": {"output": "s3://m"}, **values})
         assert done.returncode == 0, done.stderr
         return done.stdout.partition("NOTES:")[2]
 

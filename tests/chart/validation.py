@@ -16,7 +16,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-Body = dict[str, Any]
+from tests.support.chart import Body
+
 VERSION = "1.36"
 SHAPES = Path(__file__).with_name("shapes.yaml")
 

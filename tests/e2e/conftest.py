@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from helm import binaries as helm
+from helm import binaries
 from job.demo import tickets
 from job.store import Store, open_store
 from tests.e2e.kube import Body, Helm, Kube, merged, until
@@ -64,10 +63,7 @@ def image() -> str:
 @pytest.fixture(scope="session")
 def kube(image: str) -> Iterator[Kube]:
     """A namespace under the restricted Pod Security Standard, removed at the end."""
-    ours = helm.TOOLS / "bin" / "kubectl"
-    binary = str(ours) if ours.exists() else shutil.which("kubectl")
-    assert binary, "no kubectl: `make install` brings it"
-    kube = Kube(binary, f"finetune-e2e-{secrets.token_hex(3)}")
+    kube = Kube(binaries.find("kubectl"), f"finetune-e2e-{secrets.token_hex(3)}")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": kube.namespace, "labels": labels}
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
@@ -175,9 +171,7 @@ def rows(bucket: Store, tmp_path: Path) -> Callable[[str, int], None]:
 
 @pytest.fixture(params=["helm3", "helm4"], scope="session")
 def binary(request: pytest.FixtureRequest) -> str:
-    path = helm.find(request.param)
-    assert path, "no helm: `make install` brings it, or set HELM3 and HELM4"
-    return path
+    return binaries.find(request.param)
 
 
 @pytest.fixture
@@ -193,8 +187,7 @@ def release(
 
     def make(name: str, helm_binary: str | None = None, **values: Any) -> Helm:
         rows(f"{name}/1.csv", 200)
-        chosen = helm_binary or helm.find("helm4")
-        assert chosen, "no helm: `make install` brings it"
+        chosen = helm_binary or binaries.find("helm4")
         base = _values(name, image, bucket.uri, endpoint[0])
         made.append(Helm(chosen, kube, name, merged(base, values)))
         return made[-1]

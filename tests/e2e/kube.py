@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from helm import binaries as helm
+from helm import cli
 
 Body = dict[str, Any]
 T = TypeVar("T")
@@ -140,16 +140,16 @@ class Helm:
     def __call__(self, *words: str, **values: Any) -> str:
         """helm, with the release's values and more of them where it takes any."""
         takes = words[0] in ("install", "upgrade")
-        arguments = [words[0], self.release, *([str(helm.CHART)] if takes else []), *words[1:]]
+        arguments = [words[0], self.release, *([str(cli.CHART)] if takes else []), *words[1:]]
         both = merged(self.values, values) if takes else None
-        done = helm.run(self.binary, *arguments, "--namespace", self.kube.namespace, values=both)
+        done = cli.run(self.binary, *arguments, "--namespace", self.kube.namespace, values=both)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def is_there(self) -> bool:
         """Whether it is installed."""
         words = ("status", self.release, "--namespace", self.kube.namespace)
-        return helm.run(self.binary, *words).returncode == 0
+        return cli.run(self.binary, *words).returncode == 0
 
 
 def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from helm import binaries as helm
 from tests.e2e.kube import Body, Helm, Kube, until
+from tests.support.chart import launcher, mounted
 
 pytestmark = [pytest.mark.e2e]
 
@@ -39,7 +39,7 @@ def test_a_launcher_makes_its_own_job_and_nothing_else(
     account = f"--as=system:serviceaccount:{kube.namespace}:pinned-finetune-launch"
     cronjob = kube.get("cronjob", "pinned-finetune")
     assert cronjob is not None
-    folder = helm.mounted(helm.launcher([cronjob]), tmp_path)
+    folder = mounted(launcher([cronjob]), tmp_path)
     good = json.loads((folder / "train.json").read_text())
     good["metadata"]["name"] = "good"
     env = container(good)["env"]

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from helm import binaries as helm
+from helm import binaries
 from job.demo import tickets
 from job.store import open_store
+from tests.support.chart import launcher, mounted, rendered
 from tests.support.controller import Controller
 from tests.support.kubernetes_api import NAMESPACE, Api, Body, api_server
 from tests.support.samples import ROOT, tiny_bert, write_tickets
@@ -89,12 +90,10 @@ def install(
         "train": {"epochs": 1, "learning_rate": 5e-3},
         "checkpoint": {"every_steps": 2},
     }
-    binary = helm.find("helm4")
-    assert binary, "make install brings helm"
     values = {"schedule": "@daily", "config": config, "launch": {"prepare": prepare}}
-    bodies = helm.template(binary, values)
-    pod = helm.launcher(bodies)
-    manifests = helm.mounted(pod, folder / "manifests")
+    bodies = rendered(binaries.find("helm4"), values)
+    pod = launcher(bodies)
+    manifests = mounted(pod, folder / "manifests")
     (cronjob,) = (body for body in bodies if body["kind"] == "CronJob")
     where = f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs"
     cronjob["metadata"]["uid"] = "cronjob-uid"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from helm import binaries as helm
+from helm import binaries
 from job.errors import SettingsError
 from job.launch import manifest
+from tests.support.chart import launcher, mounted, rendered
 from tests.support.kubernetes_api import Body
 
 CRONJOB = {
@@ -22,10 +23,8 @@ CRONJOB = {
 
 def chart(tmp_path: Path, **values: object) -> Path:
     """The folder that the chart mounts into launchers."""
-    binary = helm.find("helm4")
-    assert binary, "make install brings helm"
     given = {"schedule": "@daily", "config": {"output": "s3://m"}, **values}
-    return helm.mounted(helm.launcher(helm.template(binary, given)), tmp_path)
+    return mounted(launcher(rendered(binaries.find("helm4"), given)), tmp_path)
 
 
 def ids_in(value: object) -> list[str]:

@@ -21,15 +21,18 @@ spec:
   {{- include "finetune.podFailurePolicy" (dict "container" "prepare") | nindent 2 }}
   {{- include "finetune.ttl" . | nindent 2 }}
   template:
-    {{- include "finetune.pod" (dict "root" . "role" "prepare" "container" "prepare" "args" (list "prepare") "resources" $v.launch.prepareResources "gpus" 0 "runId" "" "env" $env) | nindent 4 }}
+    {{- $resources := $v.launch.prepareResources }}
+    {{- include "finetune.pod" (dict "root" . "role" "prepare" "container" "prepare" "args" (list "prepare")
+      "resources" $resources "gpus" 0 "runId" "" "env" $env) | nindent 4 }}
 {{- end }}
 
 {{- define "finetune.launchEnv" -}}
 {{- $launch := .Values.launch -}}
+{{- $prepare := get (dict "inPlace" "in_place" "job" "job" "none" "none") $launch.prepare -}}
 - {name: "FINETUNE_LAUNCH__MANIFESTS", value: "/etc/finetune-launch"}
 - {name: "FINETUNE_LAUNCH__OWNER", value: {{ include "finetune.fullname" . | quote }}}
 - {name: "FINETUNE_LAUNCH__RELEASE", value: {{ .Release.Name | quote }}}
-- {name: "FINETUNE_LAUNCH__PREPARE", value: {{ get (dict "inPlace" "in_place" "job" "job" "none" "none") $launch.prepare | quote }}}
+- {name: "FINETUNE_LAUNCH__PREPARE", value: {{ $prepare | quote }}}
 - {name: "FINETUNE_LAUNCH__FORCE", value: {{ $launch.force | quote }}}
 {{- with $launch.maxAgeSeconds }}
 - {name: "FINETUNE_LAUNCH__MAX_AGE", value: {{ int64 . | quote }}}

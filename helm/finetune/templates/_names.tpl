@@ -45,6 +45,11 @@ annotations: {helm.sh/resource-policy: "keep"}
 {{- toJson $texts -}}
 {{- end }}
 
+{{/* A list of texts as a CEL expression, quoted for YAML. */}}
+{{- define "finetune.celList" -}}
+{{- toJson . | replace "\"" "'" | quote -}}
+{{- end }}
+
 {{/* NAMESPACE-RELEASE, cut so that the names of pods made of it stay below 63 characters. */}}
 {{- define "finetune.runPrefix" -}}
 {{- $name := printf "%s-%s" .Release.Namespace .Release.Name | replace "." "-" -}}
@@ -52,27 +57,39 @@ annotations: {helm.sh/resource-policy: "keep"}
 {{- regexReplaceAll "-+$" (trunc 28 $name) "" -}}
 {{- end }}
 
-{{/* The settings that do not change what is learned, and so not the run; as job/settings/load.py has them. */}}
+{{/* What files/job.yaml, which is generated, says of the job. */}}
+{{- define "finetune.job" -}}
+{{- .Files.Get "files/job.yaml" | fromYaml | toJson -}}
+{{- end }}
+
+{{/* The settings that decide what is learned, and so which run it is. */}}
 {{- define "finetune.relevantConfig" -}}
-{{- omit .Values.config "output" "run_id" "store" "runtime" "log" "checkpoint" "publish" "predict" "launch" "progress" "metrics" | toJson -}}
+{{- $config := .Values.config -}}
+{{- range (include "finetune.job" . | fromJson).incidental }}{{ $config = omit $config . }}{{ end -}}
+{{- toJson $config -}}
 {{- end }}
 
 {{/* Stable across restarts and upgrades: the same id goes on with the same run. Where the Job of before
      is kept, each Job is a run of its own: two would take the same one from each other. */}}
 {{- define "finetune.runId" -}}
 {{- if .Values.config.run_id }}{{ .Values.config.run_id }}{{ else -}}
-{{- $learned := printf "%s/%s %s" .Release.Namespace .Release.Name (include "finetune.relevantConfig" .) -}}
+{{- $identity := printf "%s/%s %s" .Release.Namespace .Release.Name (include "finetune.relevantConfig" .) -}}
 {{- if include "finetune.kept" . }}
-{{- $learned = printf "%s %s" $learned (include (printf "finetune.spec.%s" .Values.backend) (dict "root" . "runId" "") | sha256sum) }}
+{{- $spec := include (printf "finetune.spec.%s" .Values.backend) (dict "root" . "runId" "") }}
+{{- $identity = printf "%s %s" $identity (sha256sum $spec) }}
 {{- end -}}
-{{- $rerun := int .Values.rerun -}}
-{{- printf "%s-%s%s" (include "finetune.runPrefix" .) (sha256sum $learned | trunc 8) (ternary (printf "-%d" $rerun) "" (gt $rerun 0)) -}}
+{{- include "finetune.runPrefix" . }}-{{ sha256sum $identity | trunc 8 }}
+{{- with int .Values.rerun }}-{{ . }}{{ end -}}
 {{- end -}}
 {{- end }}
 
 {{- define "finetune.image" -}}
 {{- $image := .Values.image -}}
-{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}{{ else }}{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}{{ end -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}
+{{- end -}}
 {{- end }}
 
 {{- define "finetune.serviceAccountName" -}}

@@ -23,7 +23,9 @@
 {{- end }}
 {{- if include "finetune.proxied" . }}
 {{- /* the API server and the clouds' credentials are never behind a proxy; the kubelet fills in $(…) */}}
-{{- $no := printf "$(KUBERNETES_SERVICE_HOST),169.254.169.254,169.254.170.23,.svc,.cluster.local,localhost,127.0.0.1,%s" $v.proxy.noProxy | trimSuffix "," }}
+{{- $no := list "$(KUBERNETES_SERVICE_HOST)" "169.254.169.254" "169.254.170.23" ".svc" ".cluster.local"
+  "localhost" "127.0.0.1" }}
+{{- $no = append $no $v.proxy.noProxy | join "," | trimSuffix "," }}
 {{- range $name, $value := dict "HTTP_PROXY" $v.proxy.http "HTTPS_PROXY" $v.proxy.https "NO_PROXY" $no }}
 {{- if $value }}
 - {name: {{ $name | quote }}, value: {{ $value | quote }}}
@@ -60,7 +62,8 @@ metadata:
     finetune/run-id: {{ .runId | quote }}
     {{- end }}
     {{- if and (eq .role "train") $v.queue.topology }}
-    kueue.x-k8s.io/podset-{{ ternary "required" "preferred" $v.queue.topologyRequired }}-topology: {{ $v.queue.topology | quote }}
+    {{- $degree := ternary "required" "preferred" $v.queue.topologyRequired }}
+    kueue.x-k8s.io/podset-{{ $degree }}-topology: {{ $v.queue.topology | quote }}
     {{- end }}
     {{- range $name, $value := .annotations }}
     finetune/{{ $name }}: {{ $value | toJson }}
@@ -74,7 +77,8 @@ spec:
   automountServiceAccountToken: {{ .token | default false }}
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ int $v.gracePeriodSeconds }}
-  securityContext: {{ merge (deepCopy $v.podSecurityContext) (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault")) | toJson }}
+  {{- $restricted := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") }}
+  securityContext: {{ merge (deepCopy $v.podSecurityContext) $restricted | toJson }}
   {{- with .subdomain }}
   subdomain: {{ . | quote }}
   {{- end }}
@@ -122,8 +126,9 @@ spec:
     {{- range $placed.tolerations }}
     - {{ toJson . }}
     {{- end }}
+    {{- $seconds := int $v.nodeLossSeconds }}
     {{- range list "not-ready" "unreachable" }}
-    - {key: "node.kubernetes.io/{{ . }}", operator: "Exists", effect: "NoExecute", tolerationSeconds: {{ int $v.nodeLossSeconds }}}
+    - {key: "node.kubernetes.io/{{ . }}", operator: "Exists", effect: "NoExecute", tolerationSeconds: {{ $seconds }}}
     {{- end }}
   {{- end }}
   containers:
@@ -145,7 +150,8 @@ spec:
       {{- $resources := deepCopy .resources }}
       {{- if int .gpus }}
       {{- range $part := list "requests" "limits" }}
-      {{- $_ := set $resources $part (merge (dict $v.gpuResourceName (int $v.gpusPerNode)) (get $resources $part | default dict)) }}
+      {{- $gpus := dict $v.gpuResourceName (int $v.gpusPerNode) }}
+      {{- $_ := set $resources $part (merge $gpus (get $resources $part | default dict)) }}
       {{- end }}
       {{- end }}
       resources: {{ toJson $resources }}

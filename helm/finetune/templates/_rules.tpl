@@ -1,55 +1,158 @@
 {{/* What no single value can see; the rest is in values.schema.json and in the job's own settings. */}}
 {{- define "finetune.rules" -}}
+{{- with include "finetune.mistakes" . | trim }}
+{{- fail (printf "\n\nThe values do not go together:\n  - %s\n" (replace "\n" "\n  - " .)) }}
+{{- end }}
+{{- end }}
+
+{{/* One line a mistake. */}}
+{{- define "finetune.mistakes" -}}
 {{- $v := .Values -}}
-{{- $wrong := list -}}
-{{- if eq (toString $v.image.tag) "latest" }}{{ $wrong = append $wrong "image.tag: latest is another image every day; name a version, or image.digest" }}{{ end -}}
-{{- range $section, $names := dict "runtime" (list "nodes" "node" "processes" "address" "grace_seconds" "env" "scratch" "termination_log") "metrics" (list "port") "progress" (list "annotate") "launch" (list "manifests" "owner" "release" "force" "max_age" "prepare") -}}
-{{- $given := get $v.config $section | default dict -}}
-{{- range $names }}{{ if hasKey $given . }}{{ $wrong = append $wrong (printf "config.%s.%s: the chart sets it from its own values; unset it" $section .) }}{{ end }}{{ end -}}
-{{- end -}}
-{{- if and $v.schedule $v.config.run_id }}{{ $wrong = append $wrong "config.run_id: each scheduled run has an id of its own; unset it" }}{{ end -}}
-{{- if and $v.schedule $v.rerun }}{{ $wrong = append $wrong "rerun: has no meaning with a schedule; set launch.force" }}{{ end -}}
-{{- if and (eq $v.queue.kind "kueue") (eq $v.backend "volcano") }}{{ $wrong = append $wrong "queue.kind kueue does not queue Volcano's Jobs; use backend job, jobset or trainjob" }}{{ end -}}
-{{- if and (eq $v.queue.kind "volcano") (ne $v.backend "volcano") }}{{ $wrong = append $wrong (printf "queue.kind volcano queues Volcano's Jobs alone; set backend to volcano, which is %s" $v.backend) }}{{ end -}}
-{{- if and (ne $v.queue.kind "none") (not $v.queue.name) }}{{ $wrong = append $wrong (printf "queue.name: name the queue of %s" $v.queue.kind) }}{{ end -}}
-{{- if and $v.queue.topology (ne $v.queue.kind "kueue") }}{{ $wrong = append $wrong "queue.topology is Kueue's; set queue.kind to kueue, or use affinity" }}{{ end -}}
-{{- if and $v.launch.admissionPolicy (ne $v.backend "job") }}{{ $wrong = append $wrong "launch.admissionPolicy knows backend job alone" }}{{ end -}}
-{{- if and $v.caBundle.configMap $v.caBundle.secret }}{{ $wrong = append $wrong "caBundle: a ConfigMap or a Secret, not both" }}{{ end -}}
-{{- if and $v.networkPolicy.storeCIDRs (or $v.schedule $v.progress.enabled) (not $v.networkPolicy.apiServerCIDRs) }}{{ $wrong = append $wrong "networkPolicy.apiServerCIDRs: launchers and progress talk to the API server; name its addresses" }}{{ end -}}
-{{- if and (eq $v.queue.kind "kueue") (or $v.nodeSelector $v.tolerations) }}{{ $wrong = append $wrong "nodeSelector and tolerations: Kueue sets them by the ResourceFlavor, and an upgrade would contend with it; put them there" }}{{ end -}}
-{{- if and $v.deadlineSeconds (eq $v.backend "volcano") }}{{ $wrong = append $wrong "deadlineSeconds: Volcano's Jobs know none; set config.train.max_runtime" }}{{ end -}}
-{{- range $name := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}{{ if hasKey $v.podLabels $name }}{{ $wrong = append $wrong (printf "podLabels.%s: pods are found by it; leave it to the chart" $name) }}{{ end }}{{ end -}}
-{{- range $name, $value := $v.podAnnotations }}{{ if hasPrefix "finetune/" $name }}{{ $wrong = append $wrong (printf "podAnnotations.%s: pods read it; leave it to the chart" $name) }}{{ end }}{{ end -}}
-{{- $userInfo := "//[^/@\\s\"]+:[^/@\\s\"]*@" -}}
-{{- if regexMatch (printf "%s|[?&](X-Amz-Signature|Signature|sig|AWSAccessKeyId)=" $userInfo) (toJson $v.config | replace "\\u0026" "&") }}{{ $wrong = append $wrong "config holds a URI with a password or a signature; give that setting as FINETUNE_… in extraEnv, with valueFrom.secretKeyRef" }}{{ end -}}
-{{- range $name, $value := dict "s3.endpoint" $v.s3.endpoint "huggingface.endpoint" $v.huggingface.endpoint "proxy.http" $v.proxy.http "proxy.https" $v.proxy.https }}{{ if regexMatch "//[^/]*@" $value }}{{ $wrong = append $wrong (printf "%s holds a password; give its variable in extraEnv with valueFrom.secretKeyRef" $name) }}{{ end }}{{ end -}}
+{{- if eq (toString $v.image.tag) "latest" }}
+image.tag: latest is another image every day; name a version, or image.digest
+{{- end }}
+{{- include "finetune.mistakes.config" . }}
+{{- include "finetune.mistakes.queue" . }}
+{{- if and $v.launch.admissionPolicy (ne $v.backend "job") }}
+launch.admissionPolicy knows backend job alone
+{{- end }}
+{{- if and $v.caBundle.configMap $v.caBundle.secret }}
+caBundle: a ConfigMap or a Secret, not both
+{{- end }}
+{{- $asksTheServer := or $v.schedule $v.progress.enabled }}
+{{- if and $v.networkPolicy.storeCIDRs $asksTheServer (not $v.networkPolicy.apiServerCIDRs) }}
+networkPolicy.apiServerCIDRs: launchers and progress talk to the API server; name its addresses
+{{- end }}
+{{- if and $v.deadlineSeconds (eq $v.backend "volcano") }}
+deadlineSeconds: Volcano's Jobs know none; set config.train.max_runtime
+{{- end }}
+{{- range $name := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
+{{- if hasKey $v.podLabels $name }}
+podLabels.{{ $name }}: pods are found by it; leave it to the chart
+{{- end }}
+{{- end }}
+{{- range $name, $value := $v.podAnnotations }}
+{{- if hasPrefix "finetune/" $name }}
+podAnnotations.{{ $name }}: pods read it; leave it to the chart
+{{- end }}
+{{- end }}
+{{- include "finetune.mistakes.secrets" . }}
+{{- include "finetune.mistakes.env" . }}
+{{- end }}
+
+{{- define "finetune.mistakes.config" -}}
+{{- $v := .Values -}}
+{{- $own := dict
+  "launch" (list "manifests" "owner" "release" "force" "max_age" "prepare")
+  "metrics" (list "port")
+  "progress" (list "annotate")
+  "runtime" (list "nodes" "node" "processes" "address" "grace_seconds" "env" "scratch" "termination_log") -}}
+{{- range $section, $names := $own }}
+{{- range $names }}
+{{- if hasKey (get $v.config $section | default dict) . }}
+config.{{ $section }}.{{ . }}: the chart sets it from its own values; unset it
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $v.schedule $v.config.run_id }}
+config.run_id: each scheduled run has an id of its own; unset it
+{{- end }}
+{{- if and $v.schedule $v.rerun }}
+rerun: has no meaning with a schedule; set launch.force
+{{- end }}
+{{- end }}
+
+{{- define "finetune.mistakes.queue" -}}
+{{- $v := .Values -}}
+{{- $kind := $v.queue.kind -}}
+{{- if and (eq $kind "kueue") (eq $v.backend "volcano") }}
+queue.kind kueue does not queue Volcano's Jobs; use backend job, jobset or trainjob
+{{- end }}
+{{- if and (eq $kind "volcano") (ne $v.backend "volcano") }}
+queue.kind volcano queues Volcano's Jobs alone; set backend to volcano, which is {{ $v.backend }}
+{{- end }}
+{{- if and (ne $kind "none") (not $v.queue.name) }}
+queue.name: name the queue of {{ $kind }}
+{{- end }}
+{{- if and $v.queue.topology (ne $kind "kueue") }}
+queue.topology is Kueue's; set queue.kind to kueue, or use affinity
+{{- end }}
+{{- if and (eq $kind "kueue") (or $v.nodeSelector $v.tolerations) }}
+nodeSelector and tolerations: Kueue sets them by the ResourceFlavor, and an upgrade would undo it; put them there
+{{- end }}
+{{- end }}
+
+{{/* Secrets that stand in values, where everybody reads them. */}}
+{{- define "finetune.mistakes.secrets" -}}
+{{- $v := .Values -}}
+{{- $signature := "[?&](X-Amz-Signature|Signature|sig|AWSAccessKeyId)=" -}}
+{{- $config := toJson $v.config | replace "\\u0026" "&" -}}
+{{- if or (regexMatch (include "finetune.password" .) $config) (regexMatch $signature $config) }}
+config holds a URI with a password or a signature; set it as FINETUNE_… in extraEnv, with valueFrom.secretKeyRef
+{{- end }}
+{{- $uris := dict
+  "s3.endpoint" $v.s3.endpoint
+  "huggingface.endpoint" $v.huggingface.endpoint
+  "proxy.http" $v.proxy.http
+  "proxy.https" $v.proxy.https -}}
+{{- range $name, $value := $uris }}
+{{- if regexMatch "//[^/]*@" $value }}
+{{ $name }} holds a password; give its variable in extraEnv with valueFrom.secretKeyRef
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "finetune.mistakes.env" -}}
 {{- $own := include "finetune.ownVariables" . | fromJsonArray -}}
-{{- range $name, $value := $v.extraEnv -}}
-{{- if has $name $own }}{{ $wrong = append $wrong (printf "extraEnv.%s: the chart sets it from a value of its own" $name) }}{{ end -}}
-{{- if not (kindIs "map" $value) -}}
-{{- $text := include "finetune.text" $value -}}
-{{- if hasPrefix "FINETUNE_" $name }}{{ $wrong = append $wrong (printf "extraEnv.%s: a setting of the job; put it into config" $name) }}
-{{- else if or (and (regexMatch "(?i)(^|_)(secret|token|password|passwd|pwd|credentials?|access_key|api_key|private_key)(_|$)" $name) (not (regexMatch "(?i)_(file|path|dir|url|uri)$" $name))) (regexMatch "^(AKIA|ASIA|hf_|ghp_|sk-)[A-Za-z0-9]{12,}" $text) (regexMatch $userInfo $text) }}{{ $wrong = append $wrong (printf "extraEnv.%s looks like a secret; put it into a Secret and refer to it with valueFrom.secretKeyRef" $name) }}{{ end -}}
-{{- end -}}
-{{- end -}}
-{{- if $wrong }}{{ fail (printf "\n\nThe values do not go together:\n  - %s\n" (join "\n  - " $wrong)) }}{{ end -}}
+{{- range $name, $value := .Values.extraEnv }}
+{{- if has $name $own }}
+extraEnv.{{ $name }}: the chart sets it from a value of its own
+{{- end }}
+{{- if not (kindIs "map" $value) }}
+{{- $text := include "finetune.text" $value }}
+{{- if hasPrefix "FINETUNE_" $name }}
+extraEnv.{{ $name }}: a setting of the job; put it into config
+{{- else if include "finetune.isSecret" (dict "name" $name "text" $text) }}
+extraEnv.{{ $name }} looks like a secret; put it into a Secret and refer to it with valueFrom.secretKeyRef
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether a variable looks like a secret: name, text. */}}
+{{- define "finetune.isSecret" -}}
+{{- $word := "(?i)(^|_)(secret|token|password|passwd|pwd|credentials?|access_key|api_key|private_key)(_|$)" -}}
+{{- $place := "(?i)_(file|path|dir|url|uri)$" -}}
+{{- $key := "^(AKIA|ASIA|hf_|ghp_|sk-)[A-Za-z0-9]{12,}" -}}
+{{- $named := and (regexMatch $word .name) (not (regexMatch $place .name)) -}}
+{{- if or $named (regexMatch $key .text) (regexMatch (include "finetune.password" .) .text) }}true{{ end -}}
+{{- end }}
+
+{{/* A user and a password in a URI, as a regular expression. */}}
+{{- define "finetune.password" -}}
+//[^/@\s"]+:[^/@\s"]*@
 {{- end }}
 
 {{/* The names of variables that pods have by other values. */}}
 {{- define "finetune.ownVariables" -}}
+{{- $v := .Values -}}
 {{- $names := list "FINETUNE_CONFIG" "FINETUNE_RUN_ID" "FINETUNE_RUNTIME__GRACE_SECONDS" "WORKLOAD" -}}
-{{- if .Values.s3.endpoint }}{{ $names = append $names "AWS_ENDPOINT_URL" }}{{ end -}}
-{{- if .Values.s3.region }}{{ $names = concat $names (list "AWS_REGION" "AWS_DEFAULT_REGION") }}{{ end -}}
-{{- if .Values.huggingface.endpoint }}{{ $names = append $names "HF_ENDPOINT" }}{{ end -}}
-{{- if .Values.huggingface.offline }}{{ $names = append $names "HF_HUB_OFFLINE" }}{{ end -}}
-{{- if or .Values.caBundle.configMap .Values.caBundle.secret }}{{ $names = concat $names (list "AWS_CA_BUNDLE" "REQUESTS_CA_BUNDLE" "SSL_CERT_FILE") }}{{ end -}}
-{{- if .Values.proxy.http }}{{ $names = concat $names (list "HTTP_PROXY" "http_proxy") }}{{ end -}}
-{{- if .Values.proxy.https }}{{ $names = concat $names (list "HTTPS_PROXY" "https_proxy") }}{{ end -}}
+{{- if $v.s3.endpoint }}{{ $names = append $names "AWS_ENDPOINT_URL" }}{{ end -}}
+{{- if $v.s3.region }}{{ $names = concat $names (list "AWS_REGION" "AWS_DEFAULT_REGION") }}{{ end -}}
+{{- if $v.huggingface.endpoint }}{{ $names = append $names "HF_ENDPOINT" }}{{ end -}}
+{{- if $v.huggingface.offline }}{{ $names = append $names "HF_HUB_OFFLINE" }}{{ end -}}
+{{- if or $v.caBundle.configMap $v.caBundle.secret -}}
+{{- $names = concat $names (list "AWS_CA_BUNDLE" "REQUESTS_CA_BUNDLE" "SSL_CERT_FILE") -}}
+{{- end -}}
+{{- if $v.proxy.http }}{{ $names = concat $names (list "HTTP_PROXY" "http_proxy") }}{{ end -}}
+{{- if $v.proxy.https }}{{ $names = concat $names (list "HTTPS_PROXY" "https_proxy") }}{{ end -}}
 {{- if include "finetune.proxied" . }}{{ $names = concat $names (list "NO_PROXY" "no_proxy") }}{{ end -}}
 {{- toJson $names -}}
 {{- end }}
 
 {{/* Whether some proxy is set, here or by reference. */}}
 {{- define "finetune.proxied" -}}
-{{- if or .Values.proxy.http .Values.proxy.https (hasKey .Values.extraEnv "HTTP_PROXY") (hasKey .Values.extraEnv "HTTPS_PROXY") }}true{{ end -}}
+{{- $env := .Values.extraEnv -}}
+{{- $referred := or (hasKey $env "HTTP_PROXY") (hasKey $env "HTTPS_PROXY") -}}
+{{- if or .Values.proxy.http .Values.proxy.https $referred }}true{{ end -}}
 {{- end }}

@@ -36,9 +36,12 @@ kueue.x-k8s.io/priority-class: {{ . | quote }}
 {{/* A training pod; of `finetune.pod`'s arguments those that differ between backends, and runId. */}}
 {{- define "finetune.trainingPod" -}}
 {{- $v := .root.Values -}}
-{{- $own := dict "role" "train" "args" (list "run") "resources" $v.resources "gpus" $v.gpusPerNode "token" (and $v.progress.enabled (not $v.schedule)) -}}
-{{- if $v.podMonitor.enabled }}{{ $_ := set $own "ports" (list (dict "name" "metrics" "containerPort" (int $v.podMonitor.port))) }}{{ end -}}
+{{- $own := dict "role" "train" "args" (list "run") "resources" $v.resources "gpus" $v.gpusPerNode -}}
+{{- $_ := set $own "token" (and $v.progress.enabled (not $v.schedule)) -}}
 {{- $_ := set $own "env" (include "finetune.trainingEnv" .) -}}
+{{- if $v.podMonitor.enabled -}}
+{{- $_ := set $own "ports" (list (dict "name" "metrics" "containerPort" (int $v.podMonitor.port))) -}}
+{{- end -}}
 {{- include "finetune.pod" (merge $own .) -}}
 {{- end }}
 
@@ -57,7 +60,8 @@ kueue.x-k8s.io/priority-class: {{ . | quote }}
 - {name: "FINETUNE_RUNTIME__ENV", value: "pods"}
 {{- end }}
 {{- if and $v.progress.enabled (not $v.schedule) }}
-- {name: "FINETUNE_PROGRESS__ANNOTATE", value: "{{ $backend.group }}/{{ $backend.version }}/{{ $backend.plural }}/$(WORKLOAD)"}
+{{- $resource := printf "%s/%s/%s" $backend.group $backend.version $backend.plural }}
+- {name: "FINETUNE_PROGRESS__ANNOTATE", value: "{{ $resource }}/$(WORKLOAD)"}
 {{- end }}
 {{- if $v.podMonitor.enabled }}
 - {name: "FINETUNE_METRICS__PORT", value: {{ int $v.podMonitor.port | quote }}}
@@ -69,6 +73,7 @@ kueue.x-k8s.io/priority-class: {{ . | quote }}
 
 {{/* What a Job does with its container's exit codes. */}}
 {{- define "finetune.podFailurePolicy" -}}
+{{- $permanent := include "finetune.permanentCodes" . -}}
 podFailurePolicy:
   rules:
     - action: "Ignore"
@@ -76,7 +81,7 @@ podFailurePolicy:
     - action: "Ignore" # stopped by SIGTERM, and ready to go on
       onExitCodes: {containerName: {{ .container | quote }}, operator: "In", values: [143]}
     - action: "FailJob"
-      onExitCodes: {containerName: {{ .container | quote }}, operator: "In", values: {{ include "finetune.permanentCodes" . }}}
+      onExitCodes: {containerName: {{ .container | quote }}, operator: "In", values: {{ $permanent }}}
 {{- end }}
 
 {{/* An Indexed Job's spec: container, and the pod template as text. */}}
@@ -105,13 +110,17 @@ ttlSecondsAfterFinished: {{ int64 .Values.launch.ttlSecondsAfterFinished }}
 
 {{- define "finetune.spec.job" -}}
 {{- $service := include "finetune.fullname" .root -}}
-{{- $pod := include "finetune.trainingPod" (dict "root" .root "container" "train" "runId" .runId "subdomain" $service "nameLabel" "batch.kubernetes.io/job-name" "address" (printf "$(WORKLOAD)-0.%s" $service)) -}}
+{{- $address := printf "$(WORKLOAD)-0.%s" $service -}}
+{{- $pod := include "finetune.trainingPod" (dict "root" .root "container" "train" "runId" .runId
+  "subdomain" $service "nameLabel" "batch.kubernetes.io/job-name" "address" $address) -}}
 {{ include "finetune.indexedJob" (dict "root" .root "container" "train" "pod" $pod "deadline" true) }}
 {{- include "finetune.ttl" .root }}
 {{- end }}
 
 {{- define "finetune.spec.jobset" -}}
-{{- $pod := include "finetune.trainingPod" (dict "root" .root "container" "train" "runId" .runId "nameLabel" "jobset.sigs.k8s.io/jobset-name" "address" "$(WORKLOAD)-node-0-0.$(WORKLOAD)") -}}
+{{- $address := "$(WORKLOAD)-node-0-0.$(WORKLOAD)" -}}
+{{- $pod := include "finetune.trainingPod" (dict "root" .root "container" "train" "runId" .runId
+  "nameLabel" "jobset.sigs.k8s.io/jobset-name" "address" $address) -}}
 network: {enableDNSHostnames: true, publishNotReadyAddresses: true}
 failurePolicy: {maxRestarts: 0} # the Job inside retries
 replicatedJobs:
@@ -119,7 +128,8 @@ replicatedJobs:
     replicas: 1
     template:
       spec:
-        {{- include "finetune.indexedJob" (dict "root" .root "container" "train" "pod" $pod "deadline" true) | nindent 8 }}
+        {{- $job := dict "root" .root "container" "train" "pod" $pod "deadline" true }}
+        {{- include "finetune.indexedJob" $job | nindent 8 }}
 {{- include "finetune.ttl" .root }}
 {{- end }}
 
@@ -191,7 +201,8 @@ activeDeadlineSeconds: {{ int64 $v.deadlineSeconds }}
 {{- end }}
 
 {{- define "finetune.runtimeSpec" -}}
-{{- $pod := include "finetune.trainingPod" (dict "root" . "container" "node" "nameLabel" "jobset.sigs.k8s.io/jobset-name") -}}
+{{- $nameLabel := "jobset.sigs.k8s.io/jobset-name" -}}
+{{- $pod := include "finetune.trainingPod" (dict "root" . "container" "node" "nameLabel" $nameLabel) -}}
 mlPolicy: {numNodes: {{ int .Values.nodes }}, torch: {}}
 template:
   spec:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from job.errors import SettingsError
-from job.settings.sections.base import Section
+from job.settings.sections.base import Inherited, Section
 from job.uris import check_uri
 
 Format = Literal[
@@ -144,7 +144,7 @@ class Data(Section):
     split_by: str | None = None
     """A column whose equal values stay together in one split, such as an author or a document."""
 
-    tag_scheme: Literal["auto", "iob2", "bioes", "none"] = "auto"
+    tag_scheme: Annotated[Literal["auto", "iob2", "bioes", "none"], Inherited] = "auto"
     """For token-classification: how tags mark entities; `auto` takes BIOES where E- or S- stands; `none` for tags without entities, such as parts of speech."""
 
     max_bad_fraction: Fraction = 0.01
@@ -166,16 +166,16 @@ class Clean(Section):
     unique: Names = ()
     """Columns in which a value that stands twice ends the run; for identifiers."""
 
-    unescape_html: bool = False
+    unescape_html: Annotated[bool, Inherited] = False
     """Turn `&amp;` and its like into the characters they stand for."""
 
-    lowercase: bool = False
+    lowercase: Annotated[bool, Inherited] = False
     """Lower-case the text roles; an uncased tokenizer does so by itself."""
 
-    normalize_unicode: Literal["NFC", "NFKC", "NFD", "NFKD"] | None = None
+    normalize_unicode: Annotated[Literal["NFC", "NFKC", "NFD", "NFKD"] | None, Inherited] = None
     """A Unicode normal form for the text roles."""
 
-    strip: bool = True
+    strip: Annotated[bool, Inherited] = True
     """Remove white space around the text roles."""
 
     drop_empty: bool = True
@@ -200,7 +200,7 @@ class Clean(Section):
 class Encode(Section):
     """How rows become tokens."""
 
-    max_length: Annotated[int, Field(ge=2)] | None = None
+    max_length: Annotated[Annotated[int, Field(ge=2)] | None, Inherited] = None
     """Tokens a row may have, special ones included; longer rows are cut and counted. Default: the model's, at most 512."""
 
     padding: Literal["dynamic", "max_length"] = "dynamic"
@@ -209,20 +209,20 @@ class Encode(Section):
     pad_to_multiple_of: Annotated[int, Field(ge=1)] = 1
     """Round padded lengths up to a multiple, such as 8 for tensor cores."""
 
-    stride: Annotated[int, Field(ge=0)] | None = None
+    stride: Annotated[Annotated[int, Field(ge=0)] | None, Inherited] = None
     """For token-classification and question-answering: tokens that the windows of a long row share. Default: a quarter of max_length, at most 128."""
 
-    label_all_pieces: bool = False
+    label_all_pieces: Annotated[bool, Inherited] = False
     """For token-classification: give the tag of a word to all of its tokens, not to the first alone."""
 
-    max_target_length: Annotated[int, Field(ge=2)] | None = None
+    max_target_length: Annotated[Annotated[int, Field(ge=2)] | None, Inherited] = None
     """For summarization and translation: tokens a target may have, special ones included. Default: 128, or max_length where that is less."""
 
-    prefix: str = ""
+    prefix: Annotated[str, Inherited] = ""
     """For summarization and translation: what stands before each source, such as T5's `summarize: `."""
 
-    source_language: str | None = None
+    source_language: Annotated[str | None, Inherited] = None
     """For models of several languages (mBART, NLLB): the source's, as the tokenizer writes it, such as eng_Latn."""
 
-    target_language: str | None = None
+    target_language: Annotated[str | None, Inherited] = None
     """For models of several languages: the target's; generation begins with it."""

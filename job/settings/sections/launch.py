@@ -14,6 +14,8 @@ Seconds = Annotated[float, Field(gt=0)]
 class Launch(Section):
     """`finetune launch`: whether to train, and as what."""
 
+    incidental = True
+
     manifests: str | None = None
     """A folder with train.json, the object as which a run is created, complete but for its name and run id; and prepare.json, where a Job of its own prepares."""
 
@@ -39,6 +41,8 @@ class Launch(Section):
 class Progress(Section):
     """Where a run's progress is shown besides its log."""
 
+    incidental = True
+
     annotate: str | None = None
     """The object whose annotations and Events show it, as group/version/plural/name, such as batch/v1/jobs/spam."""
 
@@ -48,6 +52,8 @@ class Progress(Section):
 
 class Metrics(Section):
     """Figures for Prometheus."""
+
+    incidental = True
 
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """The port at which the first process serves /metrics; by default none."""

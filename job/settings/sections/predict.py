@@ -13,6 +13,8 @@ from job.settings.sections.data import Names, Sources
 class Predict(Section):
     """Batch inference: rows without targets in, the same rows with predictions out."""
 
+    incidental = True
+
     input: Sources = ()
     """The rows: a URI, a glob, or a JSON list of them; DATA__FORMAT, DATA__COLUMNS and the like say how they are read."""
 

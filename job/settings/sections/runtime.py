@@ -14,6 +14,8 @@ Seconds = Annotated[float, Field(gt=0)]
 class Runtime(Section):
     """Where and how the processes run."""
 
+    incidental = True
+
     scratch: str | None = None
     """A writable folder for what is not kept; by default one below the system's temporary folder."""
 

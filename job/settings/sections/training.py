@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from job.settings.sections.base import Section
+from job.settings.sections.base import Inherited, Section
 
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -51,8 +51,9 @@ class Model(Section):
     tokenizer: str | None = None
     """The tokenizer's place when it is not the model's."""
 
-    problem_type: Literal[
-        "auto", "single_label_classification", "multi_label_classification", "regression"
+    problem_type: Annotated[
+        Literal["auto", "single_label_classification", "multi_label_classification", "regression"],
+        Inherited,
     ] = "auto"
     """For text-classification; `auto` takes labels that are lists for multi-label, all others for single-label."""
 
@@ -133,6 +134,8 @@ class Train(Section):
 class Checkpoint(Section):
     """When the state of training is committed to the store."""
 
+    incidental = True
+
     every_steps: Positive | None = None
     """Steps between checkpoints; by default only time and evaluations decide."""
 
@@ -171,21 +174,23 @@ class Evaluate(Section):
     max_rows: Positive | None = None
     """Validation rows scored during training at most; the final scores are over all rows."""
 
-    n_best: Positive = 20
+    n_best: Annotated[Positive, Inherited] = 20
     """For question-answering: the candidates among which an answer's probability is made."""
 
-    max_answer_tokens: Positive = 30
+    max_answer_tokens: Annotated[Positive, Inherited] = 30
     """For question-answering: tokens an answer may have."""
 
-    no_answer_threshold: float = 0.0
+    no_answer_threshold: Annotated[float, Inherited] = 0.0
     """For question-answering with unanswerable rows: no answer where its score leads the best span's by more than this."""
 
-    generation: Generation = Generation()
+    generation: Annotated[Generation, Inherited] = Generation()
     """For summarization and translation."""
 
 
 class Publish(Section):
     """What becomes of the trained model."""
+
+    incidental = True
 
     merge: bool = True
     """Add LoRA adapters into the weights; false publishes the adapters alone, for the base model that they were trained on."""
