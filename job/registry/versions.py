@@ -26,9 +26,9 @@ class Version:
 
 
 def find(store: Store, model: str, run_id: str) -> Version | None:
-    """The version that an earlier attempt of the run published before it was killed."""
+    """The version that an earlier attempt at the run published before it was killed, if any."""
     for item in store.list(layout.version(model, f"{run_id}-a")):
-        found = re.search(rf"/({re.escape(run_id)}-a\d+)/{MANIFEST}$", item.key)
-        if found:
-            return Version(found[1], item.key.removesuffix(f"/{MANIFEST}"))
+        match = re.search(rf"/({re.escape(run_id)}-a\d+)/{MANIFEST}$", item.key)
+        if match:
+            return Version(match[1], item.key.removesuffix(f"/{MANIFEST}"))
     return None

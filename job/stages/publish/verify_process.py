@@ -1,8 +1,8 @@
 """Runs published files as a user would, with transformers alone: request on stdin, outputs on stdout.
 
-Nothing of the job's own code takes part but pure functions that read a model's outputs, so that a
-model that only the job can load is found out. Every task's function gives, for each row, the values
-of the task's `compared` columns, or None for a value, or a row, that this way cannot give.
+Of the job's own code only pure functions that read a model's outputs take part, so that a model that
+only the job can load is detected. Every task's function gives, for each row, the values of the task's
+`compared` columns, or None for a value, or a row, that cannot be found in this way.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-Rows = list[dict[str, Any]]
+Trials = list[dict[str, Any]]
+"""Held-out rows by role, as `Task.trials` gives them."""
 
 
-def text_classification(folder: str, rows: Rows, *, max_length: int) -> list[Any]:
+def text_classification(folder: str, rows: Trials, *, max_length: int) -> list[Any]:
     """Probabilities in the order of the labels, or the score of a regression."""
     from transformers import pipeline
 
@@ -34,8 +35,8 @@ def text_classification(folder: str, rows: Rows, *, max_length: int) -> list[Any
     return outputs
 
 
-def token_classification(folder: str, rows: Rows, *, max_length: int) -> list[Any]:
-    """The pipeline's entities; it takes texts of one window only."""
+def token_classification(folder: str, rows: Trials, *, max_length: int) -> list[Any]:
+    """The pipeline's entities; None for a text of several windows, which it does not take."""
     from transformers import pipeline
 
     classify = pipeline(
@@ -49,9 +50,9 @@ def token_classification(folder: str, rows: Rows, *, max_length: int) -> list[An
     return outputs
 
 
-def question_answering(folder: str, rows: Rows, **reading: Any) -> list[Any]:
-    """The best span's text and its probability, read by the job's own n-best: transformers has no
-    pipeline for it any more. A question of more than half a window is passed over."""
+def question_answering(folder: str, rows: Trials, **reading: Any) -> list[Any]:
+    """The best span's text and its probability, read by the job's own n-best, since transformers no
+    longer has a pipeline for it. A question of more than half a window is passed over."""
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
     from job.tasks.question_answering.answers import Reading, answer_of
@@ -81,7 +82,7 @@ def question_answering(folder: str, rows: Rows, **reading: Any) -> list[Any]:
 
 
 def _window(model: Any, tokenizer: Any, inputs: Any, number: int) -> Any:
-    """What the model says of one window."""
+    """The model's outputs for one window."""
     import numpy as np
     import torch
 
@@ -98,9 +99,9 @@ def _window(model: Any, tokenizer: Any, inputs: Any, number: int) -> Any:
 
 
 def language_model(auto_class: str) -> Callable[..., list[Any]]:
-    """A function that gives each block's mean loss in nats, labels standing where logits do."""
+    """A function that gives each block's mean loss in nats; labels and logits have the same positions."""
 
-    def run(folder: str, rows: Rows, **reading: Any) -> list[Any]:
+    def losses_of(folder: str, rows: Trials, **reading: Any) -> list[Any]:
         import torch
         import transformers
 
@@ -113,53 +114,50 @@ def language_model(auto_class: str) -> Callable[..., list[Any]]:
             losses.append([torch.nn.functional.cross_entropy(logits.float(), labels).item()])
         return losses
 
-    return run
+    return losses_of
 
 
 CLOSE = 0.02
-"""Where two tokens' logits, or two beams' scores, are nearer than this, another batch or device may
-take the other one."""
+"""Where two tokens' logits, or two beams' scores, are closer than this, another batch or device may
+choose the other one."""
 
 
-def seq2seq(folder: str, rows: Rows, **reading: Any) -> list[Any]:
-    """The loss of the target in nats a token by the model's own head, and the text that it generates
-    with the saved generation config, row by row; None for a text that was a close call."""
+def seq2seq(folder: str, rows: Trials, **reading: Any) -> list[Any]:
+    """The target's loss by the model's own head, in nats per token, and the text that it generates with
+    the saved generation config, row by row; None for a text that was a close call."""
     import torch
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     max_length = reading["max_length"]
-    most = reading["max_target_length"] or min(reading["most"], max_length)
+    longest = reading["max_target_length"] or min(reading["most"], max_length)
     several = (model.generation_config.num_beams or 1) > 1
     outputs: list[Any] = []
     for row in rows:
-        source, cut = (
-            reading["prefix"] + row["source"],
-            {"truncation": True, "return_tensors": "pt"},
-        )
-        read = tokenizer(source, max_length=max_length, **cut)
-        inputs = {name: read[name] for name in ("input_ids", "attention_mask")}
-        labels = tokenizer(text_target=row["target"], max_length=most, **cut)["input_ids"]
+        cut = {"truncation": True, "return_tensors": "pt"}
+        source = tokenizer(reading["prefix"] + row["source"], max_length=max_length, **cut)
+        inputs = {name: source[name] for name in ("input_ids", "attention_mask")}
+        labels = tokenizer(text_target=row["target"], max_length=longest, **cut)["input_ids"]
         with torch.inference_mode():
             loss = model(**inputs, labels=labels).loss.item()
-            found = model.generate(
+            generated = model.generate(
                 **inputs,
                 output_scores=True,
                 return_dict_in_generate=True,
                 num_return_sequences=2 if several else 1,
             )
         if several:
-            lead = found.sequences_scores[0] - found.sequences_scores[1]
+            lead = generated.sequences_scores[0] - generated.sequences_scores[1]
         else:
-            best = torch.cat(found.scores).topk(2).values
+            best = torch.cat(generated.scores).topk(2).values
             lead = (best[:, 0] - best[:, 1]).min()
-        text = tokenizer.decode(found.sequences[0], skip_special_tokens=True).strip()
+        text = tokenizer.decode(generated.sequences[0], skip_special_tokens=True).strip()
         outputs.append([loss, text if lead > CLOSE else None])
     return outputs
 
 
-RUN: dict[str, Callable[..., list[Any]]] = {
+OUTPUTS_OF: dict[str, Callable[..., list[Any]]] = {
     "text-classification": text_classification,
     "token-classification": token_classification,
     "question-answering": question_answering,
@@ -170,23 +168,24 @@ RUN: dict[str, Callable[..., list[Any]]] = {
 }
 
 
-def merged(folder: str, base: str, auto_class: str) -> str:
-    """Adapters and their base model as one model, in a folder of its own; as the card says."""
+def merge_adapters(folder: str, base: str, auto_class: str) -> str:
+    """Merge adapters into their base model, as the card says to do; returns the model's own folder."""
     import transformers
     from peft import PeftModel
 
     config = transformers.AutoConfig.from_pretrained(folder)
     auto = getattr(transformers, auto_class)
-    own = transformers.AutoConfig.from_pretrained(base)
-    own.num_labels, words = config.num_labels, config.get_text_config().vocab_size
-    model = auto.from_pretrained(base, config=own, ignore_mismatched_sizes=True)
-    if model.get_input_embeddings().weight.shape[0] != words:
-        model.resize_token_embeddings(words)
-    whole = PeftModel.from_pretrained(model, folder).merge_and_unload()
-    whole.config = config
-    if whole.can_generate():
-        whole.generation_config = transformers.GenerationConfig.from_pretrained(folder)
-    whole.save_pretrained(f"{folder}-merged")
+    base_config = transformers.AutoConfig.from_pretrained(base)
+    base_config.num_labels = config.num_labels
+    model = auto.from_pretrained(base, config=base_config, ignore_mismatched_sizes=True)
+    vocabulary = config.get_text_config().vocab_size
+    if model.get_input_embeddings().weight.shape[0] != vocabulary:
+        model.resize_token_embeddings(vocabulary)
+    merged = PeftModel.from_pretrained(model, folder).merge_and_unload()
+    merged.config = config
+    if merged.can_generate():
+        merged.generation_config = transformers.GenerationConfig.from_pretrained(folder)
+    merged.save_pretrained(f"{folder}-merged")
     transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(f"{folder}-merged")
     return f"{folder}-merged"
 
@@ -200,6 +199,6 @@ if __name__ == "__main__":
     request = json.load(sys.stdin)
     folder = request["folder"]
     if request["base"]:
-        folder = merged(folder, request["base"], request["auto_class"])
-    found = RUN[request["task"]](folder, request["rows"], **request["reading"])
-    print(json.dumps(found, default=plain))
+        folder = merge_adapters(folder, request["base"], request["auto_class"])
+    outputs = OUTPUTS_OF[request["task"]](folder, request["rows"], **request["reading"])
+    print(json.dumps(outputs, default=plain))

@@ -54,7 +54,7 @@ class ParallelModel:
 
     @property
     def device(self) -> torch.device:
-        """This rank's."""
+        """The one that this rank computes on."""
         device: torch.device = self.accelerator.device
         return device
 
@@ -65,7 +65,7 @@ class ParallelModel:
         return scaler.state_dict() if scaler else None
 
     def restore_scaler(self, state: Mapping[str, Any] | None) -> None:
-        """Go on with the loss scaling of a checkpoint."""
+        """Continue with a checkpoint's loss scaling."""
         if self.accelerator.scaler and state:
             self.accelerator.scaler.load_state_dict(dict(state))
 
