@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from helm.cli import CHART
+from job.errors import PERMANENT
 from job.settings import Settings
 from job.settings.tree import INCIDENTAL
 
@@ -35,6 +36,9 @@ FACTS = """\
 # job/settings: what does not decide what is learned, and so is not part of a run's id
 incidental:
 {incidental}
+# job/errors.py: exit codes after which starting again would end the same way, ascending as the API wants them
+permanentCodes:
+{permanent}
 """
 
 
@@ -42,7 +46,9 @@ def generated() -> dict[Path, str]:
     """Each file that is generated, and its content."""
     return {
         CHART / "values.schema.json": json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
-        CHART / "files" / "job.yaml": FACTS.format(incidental=_items(INCIDENTAL)),
+        CHART / "files" / "job.yaml": FACTS.format(
+            incidental=_items(INCIDENTAL), permanent=_items(sorted(PERMANENT))
+        ),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -144,12 +143,3 @@ def test_no_line_is_too_long_to_review() -> None:
     for path in (*written, *around, schema.OWN):
         for number, line in enumerate(path.read_text().splitlines(), 1):
             assert len(line) <= 120, f"{path}:{number}"
-
-
-def test_permanent_codes_are_those_of_the_job() -> None:
-    from job.errors import PERMANENT
-
-    text = (cli.CHART / "templates" / "_workload.tpl").read_text()
-    found = re.search(r'permanentCodes" -}}(\[.*\])', text)
-    assert found
-    assert json.loads(found[1]) == list(PERMANENT) == sorted(PERMANENT)

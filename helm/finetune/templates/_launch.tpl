@@ -18,7 +18,7 @@ metadata:
 spec:
   backoffLimit: 20
   podReplacementPolicy: "Failed"
-  {{- include "finetune.podFailurePolicy" (dict "container" "prepare") | nindent 2 }}
+  {{- include "finetune.podFailurePolicy" (dict "root" . "container" "prepare") | nindent 2 }}
   {{- include "finetune.ttl" . | nindent 2 }}
   template:
     {{- $resources := $v.launch.prepareResources }}

@@ -68,12 +68,9 @@ kueue.x-k8s.io/priority-class: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* The exit codes that no retry mends, ascending as the API wants them; job/errors.py has them all. */}}
-{{- define "finetune.permanentCodes" -}}[65, 66, 77, 78, 80, 81, 82]{{- end }}
-
-{{/* What a Job does with its container's exit codes. */}}
+{{/* What a Job does with its container's exit codes: root, container. */}}
 {{- define "finetune.podFailurePolicy" -}}
-{{- $permanent := include "finetune.permanentCodes" . -}}
+{{- $permanent := (include "finetune.job" .root | fromJson).permanentCodes | join ", " -}}
 podFailurePolicy:
   rules:
     - action: "Ignore"
@@ -81,7 +78,7 @@ podFailurePolicy:
     - action: "Ignore" # stopped by SIGTERM, and ready to go on
       onExitCodes: {containerName: {{ .container | quote }}, operator: "In", values: [143]}
     - action: "FailJob"
-      onExitCodes: {containerName: {{ .container | quote }}, operator: "In", values: {{ $permanent }}}
+      onExitCodes: {containerName: {{ .container | quote }}, operator: "In", values: [{{ $permanent }}]}
 {{- end }}
 
 {{/* An Indexed Job's spec: container, and the pod template as text. */}}
@@ -151,7 +148,7 @@ plugins:
   # its own NetworkPolicy would keep Prometheus out; the chart has one
   svc: ["--publish-not-ready-addresses=true", "--disable-network-policy=true"]
 policies:
-  {{- range include "finetune.permanentCodes" . | fromJsonArray }}
+  {{- range (include "finetune.job" .root | fromJson).permanentCodes }}
   - {action: "TerminateJob", exitCode: {{ int . }}}
   {{- end }}
   - {action: "RestartPod", event: "PodFailed"}
