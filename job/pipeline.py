@@ -38,7 +38,6 @@ from job.stages.train.history import merged
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
 from job.telemetry import event, figures, milestone
-from job.uris import join, mask
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -99,7 +98,7 @@ def _prepare(attempt: Attempt) -> Result:
     _, dataset = preparation.dataset(attempt)
     store, name = attempt.run.store, attempt.settings.name
     key = f"{name}/datasets/{dataset.fingerprint}"
-    return Result({"dataset": mask(join(store.uri, key))})
+    return Result({"dataset": str(store.uri / key)})
 
 
 def _train_and_publish(attempt: Attempt) -> Result:

@@ -37,7 +37,6 @@ from job.stages.predict.rules import Questions
 from job.store import Store
 from job.tasks.base import KEPT
 from job.telemetry import progress
-from job.uris import join, mask
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -61,10 +60,10 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         parts = Parts(store, key, asked.predict, rows.rows["test"])
         todo = parts.todo()
         _write(parts, todo, replace(learned, task=task), rows)
-        done = parts.finish({"model": mask(base.place.name), "task": task.name})
+        done = parts.finish({"model": base.place.name, "task": task.name})
         return Result(
             {
-                "predictions": mask(join(store.uri, key)),
+                "predictions": str(store.uri / key),
                 "rows": rows.rows["test"],
                 "bad": rows.profile["splits"]["test"]["bad"],
                 "files": f"{len(parts.names)}" if done else f"{len(todo)} of {len(parts.names)}",

@@ -19,7 +19,6 @@ from job.stages.tokenizer import train_tokenizer
 from job.stages.tokenizer.rules import Texts
 from job.store.commit import commit, load
 from job.telemetry import event
-from job.uris import join, mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,7 +36,7 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         values = relevant(settings)
         decides = [values.get(section) for section in ("data", "clean", "tokenizer")]
         key = f"{settings.name}/tokenizers/{fingerprint([inputs.identities(), *decides])}"
-        facts = {"tokenizer": mask(join(store.uri, key))}
+        facts = {"tokenizer": str(store.uri / key)}
         try:
             load(store, key)
             event("the tokenizer is published already", place=facts["tokenizer"])

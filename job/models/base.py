@@ -11,6 +11,7 @@ from job.batching.limits import Limits
 from job.batching.padding import Padding
 from job.models import Place
 from job.settings import Settings
+from job.uris import Uri
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
@@ -65,7 +66,7 @@ def find_base(settings: Settings, scratch: Path, commit: str | None = None) -> B
             model.name, commit or model.revision, scratch, code=model.trust_remote_code
         )
         return base_in(place, settings, scratch)
-    words = models.find(str(model.tokenizer), None, scratch)
+    words = models.find(model.tokenizer or Uri(""), None, scratch)
     tokenizer = models.load_tokenizer(words, model)
     place = models.from_config(model.config, models.vocabulary_of(tokenizer), scratch)
     return _base(place, words, models.load_config(place, model), tokenizer, settings)

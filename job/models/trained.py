@@ -17,7 +17,6 @@ from job.models.base import Base, base_in
 from job.models.reading import quiet_libraries
 from job.settings import Settings, relevant
 from job.tasks.base import Task
-from job.uris import mask
 
 INHERITED = {
     "data": ("tag_scheme",),
@@ -78,7 +77,7 @@ def as_trained(settings: Settings, place: Place) -> Settings:
     recorded = _recorded(place.folder / "settings.json")
     if (task := recorded.get("task", settings.task)) != settings.task:
         raise SettingsError(
-            f"{mask(place.name)} was trained for {task}, and FINETUNE_TASK is {settings.task}",
+            f"{place.name} was trained for {task}, and FINETUNE_TASK is {settings.task}",
             hint=f"set FINETUNE_TASK={task}",
         )
     sections = {}

@@ -17,7 +17,6 @@ from job.models.reading import COMPLETE, load_config, readable
 from job.runtime.device import has_gpu
 from job.settings import Model, Runtime
 from job.tasks.base import Task
-from job.uris import mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -107,16 +106,14 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
         )
     else:
         return
-    raise DataError(
-        f"the model in {mask(place.name)} does not fit itself: {problem}", hint=COMPLETE
-    )
+    raise DataError(f"the model in {place.name} does not fit itself: {problem}", hint=COMPLETE)
 
 
 def _check_head(place: Place, task: Task, report: Mapping[str, Any]) -> None:
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if missing:
         raise SettingsError(
-            f"the model in {mask(place.name)} has not learned {task.name}: its weights lack {missing[0]}",
+            f"the model in {place.name} has not learned {task.name}: its weights lack {missing[0]}",
             hint="fine-tune it first, or name a model of this task in FINETUNE_MODEL__NAME",
         )
 

@@ -22,7 +22,6 @@ from job.stages.fetch import resolve_inputs
 from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.telemetry import milestone
-from job.uris import mask
 
 if TYPE_CHECKING:
     pass
@@ -98,7 +97,7 @@ def begin(
         "run",
         run_id=state.run_id,
         attempt=state.attempt,
-        output=mask(settings.output),
+        output=str(settings.output),
     )
     before = run.stored(INPUTS)
     if before is None:
@@ -106,7 +105,7 @@ def begin(
     quiet_libraries()
     base = find_base(settings, scratch, _commit_of(before))
     identity = {
-        "name": mask(base.place.name),
+        "name": base.place.name,
         "identity": base.place.identity,
         "tokenizer": models.tokenizer_sha256(base.tokenizer),
     }
@@ -137,7 +136,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
     before = run.stored(INPUTS)
     if before is None:
-        raise Torn(f"{mask(store.uri)}/{run.key(INPUTS)} is not there yet", hint="try again")
+        raise Torn(f"{store.uri}/{run.key(INPUTS)} is not there yet", hint="try again")
 
     def find() -> list[dict[str, Any]]:
         return _places(find_base(settings, scratch, _commit_of(before)))

@@ -8,7 +8,7 @@ from job.models.base import Base
 from job.settings import Settings, relevant
 from job.stages.encode import ENCODE_VERSION
 from job.store import resolve
-from job.uris import scheme_of
+from job.uris import Uri
 
 
 def default_run_id(settings: Settings, inputs: Inputs) -> str:
@@ -37,11 +37,11 @@ def dataset_fingerprint(settings: Settings, inputs: Inputs, base: Base) -> str:
 
 def identity(settings: Settings, inputs: Inputs, image: str) -> str:
     """What decides whether anything has changed: settings, data, a model in a bucket, and the image."""
-    places = (settings.model.name, settings.model.tokenizer or "")
+    places = (settings.model.name, settings.model.tokenizer or Uri(""))
     files = [
         [item.key, item.identity]
         for place in places
-        if place and scheme_of(place) == "s3"
-        for _, item in resolve(place.rstrip("/") + "/")
+        if place.scheme == "s3"
+        for _, item in resolve(place.folder)
     ]
     return fingerprint([relevant(settings), inputs.identities(), files, image])

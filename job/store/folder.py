@@ -16,6 +16,7 @@ from job.errors import Absent, Conflict
 from job.store.base import Object
 from job.store.keys import safe_path
 from job.store.local import OWN, os_errors, replacing, sha256_of, sync, temporary
+from job.uris import Uri
 
 
 class _File(Object):
@@ -43,7 +44,7 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self.uri = str(self.root)
+        self.uri = Uri(str(self.root))
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         """Every file whose key begins with `prefix`, in the keys' byte order.
@@ -55,7 +56,7 @@ class FolderStore:
         top = prefix.rpartition("/")[0]
         start = safe_path(self.root, top) if top else self.root
         found = []
-        with os_errors(self.uri):
+        with os_errors(str(self.root)):
             for folder, _, names in os.walk(start, onerror=_raise_unless_absent):
                 for name in names:
                     path = Path(folder, name)

@@ -14,7 +14,7 @@ from job.store.base import Object
 from job.store.keys import check_key
 from job.store.local import os_errors, replacing, sha256_of
 from job.store.retry import retrying
-from job.uris import mask, without_secrets
+from job.uris import Uri
 
 if TYPE_CHECKING:
     import httpx
@@ -29,15 +29,15 @@ class HttpReader:
     (which `stat` then has to download).
 
     Args:
-        url: the address; user info and a signed query are used, and masked wherever it is named.
+        url: the address; its user info and query are used.
         attempts: how often a request is made before its error counts.
     """
 
-    def __init__(self, url: str, *, attempts: int = 6) -> None:
-        self._url = url
+    def __init__(self, url: Uri | str, *, attempts: int = 6) -> None:
+        self._url = Uri.of(url)
         self._attempts = attempts
-        folder, _, name = without_secrets(url).rpartition("/")
-        self.uri = folder
+        folder, _, name = self._url.without_secrets.rpartition("/")
+        self.uri = Uri(folder)
         self.key = check_key(unquote(name)) if name else "index"
 
     def list(self, prefix: str = "") -> Iterator[Object]:
@@ -91,7 +91,7 @@ class HttpReader:
                     file.write(chunk)
                 found = _identity(response.headers)
             if identity and identity != (found or f"sha256:{sha256_of(name)}"):
-                raise Absent(f"{mask(self._url)} has changed since it was recorded")
+                raise Absent(f"{self._url} has changed since it was recorded")
 
     @contextmanager
     def _open(self) -> Iterator[httpx.Response]:
@@ -100,13 +100,15 @@ class HttpReader:
         with (
             httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30, connect=10)) as client,
             # the bytes as they lie on the server: a .gz is not to be unpacked on the way
-            client.stream("GET", self._url, headers={"Accept-Encoding": "identity"}) as response,
+            client.stream(
+                "GET", self._url.secret, headers={"Accept-Encoding": "identity"}
+            ) as response,
         ):
             self._refuse(response.status_code)
             yield response
 
     def _refuse(self, status: int) -> None:
-        where = f"{mask(self._url)}: HTTP {status}"
+        where = f"{self._url}: HTTP {status}"
         if status in (404, 410):
             raise Absent(where)
         if status in (401, 403, 407, 451):
@@ -124,9 +126,11 @@ class HttpReader:
 
         try:
             return retrying(work, worth_it, self._attempts)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.InvalidURL:  # which quotes a part of it: of a password, where one is unescaped
+            raise Unreachable(f"{self._url}: not an address", hint="check the address") from None
+        except httpx.HTTPError as error:
             raise Unreachable(
-                f"{mask(self._url)}: {mask(str(error)) or type(error).__name__}",
+                f"{self._url}: {str(error) or type(error).__name__}",
                 hint="check the address and the network",
             ) from None
 

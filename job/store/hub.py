@@ -14,7 +14,7 @@ from job.store.base import Object
 from job.store.keys import check_key
 from job.store.local import os_errors, replacing
 from job.store.retry import retrying
-from job.uris import mask
+from job.uris import Uri
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class HubReader:
         self._endpoint = endpoint
         self._attempts = attempts
         at = f"@{revision}" if revision else ""
-        self.uri = f"hf://{'datasets/' if kind == 'dataset' else ''}{repo}{at}"
+        self.uri = Uri(f"hf://{'datasets/' if kind == 'dataset' else ''}{repo}{at}")
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         """Every file whose key begins with `prefix`, in the keys' byte order."""
@@ -122,7 +122,7 @@ class HubReader:
 
     def _call(self, work: Callable[[], T]) -> T:
         def attempt() -> T:
-            with hub_errors(self.uri):
+            with hub_errors(str(self.uri)):
                 return work()
 
         return retrying(attempt, lambda error: isinstance(error, Unreachable), self._attempts)
@@ -146,7 +146,7 @@ def hub_errors(what: str) -> Iterator[None]:
 def _translate(error: Exception, uri: str) -> JobError:
     from huggingface_hub import errors as hub
 
-    text = f"{uri}: {mask(str(error).strip().splitlines()[0]) if str(error).strip() else error!r}"
+    text = f"{uri}: {str(error).strip().splitlines()[0] if str(error).strip() else repr(error)}"
     status = getattr(getattr(error, "response", None), "status_code", 0)
     access = "check HF_TOKEN, and that its owner has accepted the repository's terms"
     if isinstance(error, (hub.GatedRepoError, hub.DisabledRepoError)) or status == 403:

@@ -195,7 +195,7 @@ def release(
         rows(f"{name}/1.csv", 200)
         chosen = helm_binary or helm.find("helm4")
         assert chosen, "no helm: `make install` brings it"
-        base = _values(name, image, bucket.uri, endpoint[0])
+        base = _values(name, image, str(bucket.uri), endpoint[0])
         made.append(Helm(chosen, kube, name, merged(base, values)))
         return made[-1]
 

@@ -68,7 +68,7 @@ def site(tmp_path: Path) -> Iterator[str]:
 def test_reads_the_file(site: str, tmp_path: Path, path: str) -> None:
     ((reader, item),) = resolve(f"{site}/{path}")
     assert (item.key, item.size) == ("data.csv", 8)
-    assert "s3cr" not in reader.uri
+    assert "s3cr" not in reader.uri.secret
     assert reader.get(item.key) == b"a,b\n1,2\n"
     reader.download(item.key, tmp_path / "out" / "got", identity=item.identity)
     assert (tmp_path / "out" / "got").read_bytes() == b"a,b\n1,2\n"

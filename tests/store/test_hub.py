@@ -137,7 +137,7 @@ def test_nothing_listens() -> None:
 )
 def test_addresses(uri: str, root: str, key: str) -> None:
     reader, rest = open_reader(uri)
-    assert (reader.uri, rest) == (root, key)
+    assert (str(reader.uri), rest) == (root, key)
 
 
 def test_an_address_without_a_name() -> None:

@@ -21,6 +21,7 @@ from job.store.s3.errors import (
     is_lost_condition,
     translate,
 )
+from job.uris import Uri
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class S3Store:
     ) -> None:
         self.bucket = bucket
         self.prefix = prefix.strip("/")
-        self.uri = f"s3://{bucket}/{self.prefix}".rstrip("/")
+        self.uri = Uri(f"s3://{bucket}/{self.prefix}".rstrip("/"))
         self._root = f"{self.prefix}/" if self.prefix else ""
         self._attempts = attempts
         self._parallel = parallel
@@ -237,7 +238,7 @@ class S3Store:
 
     def _call(self, key: str, work: Callable[[], T]) -> T:
         """Do `work`, again where a body broke off, and turn the SDK's errors into the store's."""
-        where = f"{self.uri}/{key}" if key else self.uri
+        where = str(self.uri / key)
         try:
             return retrying(work, is_broken_body, attempts=4)
         except JobError:
