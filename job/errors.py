@@ -112,6 +112,14 @@ class Unreachable(StoreError):
 
     hint = "check AWS_ENDPOINT_URL and the network; the run resumes when started again"
 
+    def __init__(self, message: str, *, hint: str | None = None, passing: bool = True) -> None:
+        """
+        Args:
+            passing: whether it may answer if it is asked again soon.
+        """
+        super().__init__(message, hint=hint)
+        self.passing = passing
+
 
 class BadName(StoreError):
     """A key, or the name of a member or of a file, that does not stay in its folder."""

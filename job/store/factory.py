@@ -8,7 +8,12 @@ from job.errors import Absent, InputMissing, SettingsError
 from job.store.base import Object, Reader, Store
 from job.store.local import os_errors
 from job.store.patterns import compiled, fixed_folder, is_hidden, is_pattern
+from job.store.retry import RetryingReader
 from job.uris import Uri
+
+WEB_ATTEMPTS = 6
+HUB_ATTEMPTS = 3
+"""Fewer, since the Hub's own client asks again too."""
 
 
 def open_store(uri: Uri | str, *, single_writer: bool = False) -> Store:
@@ -65,7 +70,7 @@ def open_reader(uri: Uri | str) -> tuple[Reader, str]:
             hint="name each file, or use s3://",
         )
     reader = HttpReader(uri)
-    return reader, reader.key
+    return RetryingReader(reader, WEB_ATTEMPTS), reader.key
 
 
 def resolve(uri: Uri | str) -> list[tuple[Reader, Object]]:
@@ -152,4 +157,5 @@ def _hub(uri: Uri) -> tuple[Reader, str]:
             f"{uri}: no repository",
             hint="write hf://datasets/organization/name[@revision]/path",
         )
-    return HubReader(f"{organization}/{name}", kind, revision or None), key
+    reader = HubReader(f"{organization}/{name}", kind, revision or None)
+    return RetryingReader(reader, HUB_ATTEMPTS), key

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from job.errors import Absent, Forbidden, StoreError, Unreachable
 from job.store.base import Object
 from job.store.keys import check_key
 from job.store.local import os_errors, replacing, sha256_of
-from job.store.retry import retrying
 from job.uris import Uri
 
 if TYPE_CHECKING:
     import httpx
-
-T = TypeVar("T")
 
 
 class HttpReader:
@@ -30,12 +27,10 @@ class HttpReader:
 
     Args:
         url: the address; its user info and query are used.
-        attempts: how often a request is made before its error counts.
     """
 
-    def __init__(self, url: Uri | str, *, attempts: int = 6) -> None:
+    def __init__(self, url: Uri | str) -> None:
         self._url = Uri.of(url)
-        self._attempts = attempts
         folder, _, name = self._url.without_secrets.rpartition("/")
         self.uri = Uri(folder)
         self.key = check_key(unquote(name)) if name else "index"
@@ -48,7 +43,7 @@ class HttpReader:
     def stat(self, key: str) -> Object:
         """The file's size in bytes and identity."""
         self._check(key)
-        found = self._retrying(self._head)
+        found = self._head()
         if found is not None:
             return found
         with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +66,7 @@ class HttpReader:
         """
         self._check(key)
         with os_errors(str(path)):
-            self._retrying(lambda: self._fetch(path, identity))
+            self._fetch(path, identity)
 
     def _check(self, key: str) -> None:
         if key != self.key:
@@ -95,17 +90,31 @@ class HttpReader:
 
     @contextmanager
     def _open(self) -> Iterator[httpx.Response]:
+        """The answer; errors while its body is read, too, become the store's."""
         import httpx
 
-        with (
-            httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30, connect=10)) as client,
-            # the bytes as they lie on the server: a .gz is not to be unpacked on the way
-            client.stream(
-                "GET", self._url.secret, headers={"Accept-Encoding": "identity"}
-            ) as response,
-        ):
-            self._refuse(response.status_code)
-            yield response
+        try:
+            with (
+                httpx.Client(
+                    follow_redirects=True, timeout=httpx.Timeout(30, connect=10)
+                ) as client,
+                # the bytes as they lie on the server: a .gz is not to be unpacked on the way
+                client.stream(
+                    "GET", self._url.secret, headers={"Accept-Encoding": "identity"}
+                ) as response,
+            ):
+                self._refuse(response.status_code)
+                yield response
+        except httpx.InvalidURL:  # which quotes a part of it: of a password, where one is unescaped
+            raise Unreachable(
+                f"{self._url}: not an address", hint="correct it", passing=False
+            ) from None
+        except httpx.HTTPError as error:
+            raise Unreachable(
+                f"{self._url}: {str(error) or type(error).__name__}",
+                hint="check the address and the network",
+                passing=isinstance(error, httpx.TransportError),
+            ) from None
 
     def _refuse(self, status: int) -> None:
         where = f"{self._url}: HTTP {status}"
@@ -117,22 +126,6 @@ class HttpReader:
             raise Unreachable(where, hint="the server is in trouble; try later")
         if status >= 400:
             raise StoreError(where, hint="check the address")
-
-    def _retrying(self, work: Callable[[], T]) -> T:
-        import httpx
-
-        def worth_it(error: BaseException) -> bool:
-            return isinstance(error, (httpx.TransportError, Unreachable))
-
-        try:
-            return retrying(work, worth_it, self._attempts)
-        except httpx.InvalidURL:  # which quotes a part of it: of a password, where one is unescaped
-            raise Unreachable(f"{self._url}: not an address", hint="check the address") from None
-        except httpx.HTTPError as error:
-            raise Unreachable(
-                f"{self._url}: {str(error) or type(error).__name__}",
-                hint="check the address and the network",
-            ) from None
 
 
 def _identity(headers: Mapping[str, str]) -> str | None:
