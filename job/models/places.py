@@ -95,8 +95,7 @@ def _from_folder(uri: Uri) -> Place:
     for path in sorted(
         p for p in folder.iterdir() if p.is_file() and p.suffix in (".json", ".txt", ".safetensors")
     ):
-        with path.open("rb") as file:
-            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        digest.update(path.name.encode() + bytes.fromhex(file_sha256(path)))
     return Place(str(uri), folder, f"sha256:{digest.hexdigest()}")
 
 

@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
+from job.data.artifacts import file_sha256
 from job.errors import Absent, Conflict
 from job.store.base import Object
 from job.store.keys import safe_path
-from job.store.local import OWN, os_errors, replacing, sha256_of, sync, temporary
+from job.store.local import OWN, os_errors, replacing, sync, temporary
 from job.uris import Uri
 
 
@@ -30,7 +31,7 @@ class _File(Object):
     @cached_property
     def identity(self) -> str:
         with os_errors(str(self._path)):
-            return sha256_of(self._path)
+            return file_sha256(self._path)
 
     @property
     def tag(self) -> str:
@@ -71,7 +72,7 @@ class FolderStore:
         """The file's size in bytes and identity."""
         path = self._file(key)
         with os_errors(str(path)):
-            digest = sha256_of(path)
+            digest = file_sha256(path)
             return Object(key, path.stat().st_size, digest, digest)
 
     def get(self, key: str) -> bytes:
@@ -94,7 +95,7 @@ class FolderStore:
         source = self._file(key)
         with os_errors(str(source)), replacing(path) as name:
             shutil.copyfile(source, name)
-            if identity and sha256_of(name) != identity:
+            if identity and file_sha256(name) != identity:
                 raise Absent(f"{source} has changed since it was recorded")
 
     def put(

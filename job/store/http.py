@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from job.data.artifacts import file_sha256
 from job.errors import Absent, Forbidden, StoreError, Unreachable
 from job.store.base import Object
 from job.store.keys import check_key
-from job.store.local import os_errors, replacing, sha256_of
+from job.store.local import os_errors, replacing
 from job.uris import Uri
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class HttpReader:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "body")
             self.download(key, path)
-            return Object(key, path.stat().st_size, f"sha256:{sha256_of(path)}")
+            return Object(key, path.stat().st_size, f"sha256:{file_sha256(path)}")
 
     def get(self, key: str) -> bytes:
         """The file's content."""
@@ -85,7 +86,7 @@ class HttpReader:
                 for chunk in response.iter_raw():
                     file.write(chunk)
                 found = _identity(response.headers)
-            if identity and identity != (found or f"sha256:{sha256_of(name)}"):
+            if identity and identity != (found or f"sha256:{file_sha256(name)}"):
                 raise Absent(f"{self._url} has changed since it was recorded")
 
     @contextmanager
