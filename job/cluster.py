@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from job.errors import ClusterError, ClusterForbidden, SettingsError, one_line
+from job.retry import retrying
 
 TIMEOUT = 10
 """Seconds for one request."""
@@ -68,12 +69,6 @@ def _asking(
     @functools.wraps(method)
     def asked(self: Cluster, *args: P.args, **kwargs: P.kwargs) -> T:
         from kubernetes.client import ApiException
-        from tenacity import (
-            Retrying,
-            retry_if_exception,
-            stop_after_attempt,
-            wait_random_exponential,
-        )
         from urllib3.exceptions import HTTPError
 
         def passing(error: BaseException) -> bool:
@@ -81,15 +76,8 @@ def _asking(
                 return error.status in (429, 500, 502, 503, 504)
             return isinstance(error, HTTPError)
 
-        retry = Retrying(
-            retry=retry_if_exception(passing),
-            stop=stop_after_attempt(self.attempts),
-            wait=wait_random_exponential(multiplier=0.5, max=10),
-            reraise=True,
-        )
         try:
-            found: T = retry(method, self, *args, **kwargs)
-            return found
+            return retrying(lambda: method(self, *args, **kwargs), passing, self.attempts)
         except ApiException as error:
             kind = ClusterForbidden if error.status in (401, 403) else ClusterError
             raise kind(f"the API server says {error.status}: {_said(error)}") from error

@@ -34,20 +34,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from job.masking import mask
+
 PERMANENT = (65, 66, 77, 78, 80, 81, 82)
 """Exit codes after which starting again would end the same way."""
 
 
 class JobError(Exception):
-    """A run's end that is explained: `exit_code` for the Job, `hint` for the reader."""
+    """A run's end that is explained: `exit_code` for the Job, `hint` for the reader.
+
+    What a library says is quoted as it is, so URIs are masked here.
+    """
 
     exit_code = 70
     hint = "this is a bug; please report it with the log"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(mask(message))
         if hint is not None:
-            self.hint = hint
+            self.hint = mask(hint)
 
     @property
     def message(self) -> str:
@@ -106,6 +111,14 @@ class Unreachable(StoreError):
     """The store did not answer."""
 
     hint = "check AWS_ENDPOINT_URL and the network; the run resumes when started again"
+
+    def __init__(self, message: str, *, hint: str | None = None, passing: bool = True) -> None:
+        """
+        Args:
+            passing: whether it may answer if it is asked again soon.
+        """
+        super().__init__(message, hint=hint)
+        self.passing = passing
 
 
 class BadName(StoreError):

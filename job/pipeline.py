@@ -41,7 +41,6 @@ from job.store import layout
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
 from job.telemetry import event, figures, milestone
-from job.uris import join, mask
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -107,7 +106,7 @@ def _prepare(attempt: Attempt) -> Result:
     _, dataset = prepare.dataset(attempt)
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
-    return Result({"dataset": mask(join(store.uri, key))})
+    return Result({"dataset": str(store.uri / key)})
 
 
 def _train_and_publish(attempt: Attempt) -> Result:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from job.masking import mask, mask_all
 from job.settings.tree import Log
-from job.uris import mask
 
 log = logging.getLogger("finetune")
 
@@ -25,12 +25,12 @@ class _Json(logging.Formatter):
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "message": mask(record.getMessage()),
+            "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            line["traceback"] = mask(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=str)
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(mask_all(line), ensure_ascii=False)
 
 
 class _Text(logging.Formatter):
@@ -38,12 +38,12 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(f"{k}={_short(v)}" for k, v in getattr(record, "fields", {}).items())
-        line = mask(record.getMessage()) + (f"  {fields}" if fields else "")
+        line = record.getMessage() + (f"  {fields}" if fields else "")
         if record.levelno >= logging.WARNING:
             line = f"{record.levelname.lower()}: {line}"
-        return line + (
-            "\n" + mask(self.formatException(record.exc_info)) if record.exc_info else ""
-        )
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return mask(line)
 
 
 def _short(value: Any) -> str:
@@ -157,7 +157,7 @@ class _Bar:
         self.bar, self.task = bar, task
 
     def advance(self, amount: int = 1, **fields: Any) -> None:
-        text = " ".join(f"{k}={_short(v)}" for k, v in fields.items())
+        text = mask(" ".join(f"{k}={_short(v)}" for k, v in fields.items()))
         self.bar.update(self.task, advance=amount, **({"fields": text} if text else {}))
 
 

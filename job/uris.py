@@ -1,100 +1,187 @@
-"""Where things lie: URIs taken apart, and made safe to print."""
+"""Where things lie: the URIs, paths and Hub ids of the settings, taken apart and safe to print."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
 from job.errors import SettingsError
+from job.masking import BEGIN, KEYED, SCHEMES, hide_user_info, mask
 
-SCHEMES = ("s3", "https", "http", "hf", "file")
-
+_BEGIN = re.compile(BEGIN, re.IGNORECASE)
 _ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_BEGIN = rf"(?:[a-z][a-z0-9+.-]*://|(?:{'|'.join(SCHEMES)}):/)"
-"""How a URI begins in some text, also where one slash was forgotten."""
-_USER_INFO = re.compile(rf"(?P<scheme>{_BEGIN})[^/@\s]+@", re.IGNORECASE)
-_SIGNED_QUERY = re.compile(rf"(?P<base>{_BEGIN}[^\s?#'\"]+)\?[^\s'\"]+", re.IGNORECASE)
 
 
-def scheme_of(uri: str) -> str:
-    """The URI's scheme; a plain path counts as `file`.
+class Uri:
+    """A URI, a path or a Hub id, as somebody wrote it; never changed.
 
-    Raises:
-        SettingsError: the scheme is none that the job reads.
+    However it is printed, recorded or serialized, asterisks stand for its user info and its query.
+    The text itself is `secret`: for what connects to the place, and for nothing else.
     """
-    scheme, separator, _ = uri.partition("://")
-    if not separator:
-        if slip := _ONE_SLASH.match(uri):  # taken for a folder, it would be written to unnoticed
-            shown = mask(uri)
-            raise SettingsError(f"{shown}: not a URI", hint=f"write {slip[0]}//, or ./{shown}")
-        return "file"
-    if scheme.lower() not in SCHEMES:
-        raise SettingsError(
-            f"{mask(uri)}: the scheme {scheme}:// is not known",
-            hint="use s3://, https://, hf:// or a path",
+
+    __slots__ = ("_shown", "secret")
+    secret: str
+    """The text with all that is in it."""
+    _shown: str
+
+    def __init__(self, text: str) -> None:
+        object.__setattr__(self, "secret", text)
+        object.__setattr__(self, "_shown", mask(_without_query(_without_user_info(text))))
+
+    @classmethod
+    def of(cls, value: Uri | str) -> Uri:
+        """The URI itself, or the one that a text is."""
+        return value if isinstance(value, Uri) else cls(value)
+
+    @property
+    def scheme(self) -> str:
+        """The scheme; a plain path, or a Hub id, counts as `file`.
+
+        Raises:
+            SettingsError: the job does not read this scheme.
+        """
+        scheme, separator, _ = self.secret.partition("://")
+        if not separator:
+            if slip := _ONE_SLASH.match(self.secret):
+                # taken for a folder, it would be written to unnoticed
+                raise SettingsError(f"{self}: not a URI", hint=f"write {slip[0]}//, or ./{self}")
+            return "file"
+        if scheme.lower() not in SCHEMES:
+            raise SettingsError(
+                f"{self}: the scheme {scheme}:// is not known",
+                hint="use s3://, https://, hf:// or a path",
+            )
+        return scheme.lower()
+
+    def check(self) -> None:
+        """See whether it is well-formed.
+
+        Raises:
+            SettingsError: it is not, the job does not read its scheme, or it is an s3:// URI without
+                a bucket.
+        """
+        scheme = self.scheme
+        if scheme == "s3":
+            self.bucket_and_key()
+        elif scheme != "file":
+            try:
+                urlsplit(self.secret)
+            except ValueError:  # which may quote what is secret
+                raise SettingsError(
+                    f"{self}: not a URI", hint="correct the name of the server"
+                ) from None
+
+    def bucket_and_key(self) -> tuple[str, str]:
+        """`s3://bucket/some/prefix` as (`bucket`, `some/prefix`).
+
+        Raises:
+            SettingsError: it names no bucket.
+        """
+        # not by urlsplit, which takes '?' and '#' for a query and a fragment; in a key they are plain
+        bucket, _, key = self.secret[len("s3://") :].partition("/")
+        if not bucket:
+            raise SettingsError(f"{self}: no bucket", hint="write s3://bucket/prefix")
+        if not _BUCKET.fullmatch(bucket):
+            raise SettingsError(
+                f"{self}: no bucket has such a name",
+                hint="write s3://bucket/prefix; credentials belong in AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY",
+            )
+        return bucket, key.strip("/")
+
+    @property
+    def path(self) -> Path:
+        """The local path that a `file://` URI or a plain path names."""
+        text = self.secret
+        return Path(urlsplit(text).path if text.startswith("file://") else text).expanduser()
+
+    @property
+    def is_hub_id(self) -> bool:
+        """Whether, as the name of a model, it can only be the Hub's: no scheme and no such folder."""
+        return "://" not in self.secret and not self.path.is_dir()
+
+    @property
+    def suffix(self) -> str:
+        """What follows the last dot, in lower case; empty where there is none."""
+        _, dot, suffix = self.secret.rpartition(".")
+        return suffix.lower() if dot else ""
+
+    @property
+    def without_secrets(self) -> str:
+        """The URI without user info and query, as it may stand in a record that is compared."""
+        place = _without_user_info(self.secret)
+        begin = _BEGIN.match(place)
+        if begin is None or _scheme(begin) in KEYED:
+            return place
+        if _scheme(begin) not in SCHEMES:
+            return self._shown
+        parts = urlsplit(place)
+        host = parts.netloc.rpartition("@")[2].lower()
+        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+    @property
+    def folder(self) -> Uri:
+        """All that lies below it: the same with one slash at its end."""
+        return Uri(self.secret.rstrip("/") + "/")
+
+    def __truediv__(self, key: str) -> Uri:
+        """The URI of `key` below it; an empty key is the URI itself."""
+        return Uri(f"{self.secret.rstrip('/')}/{key.lstrip('/')}") if key else self
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def __format__(self, spec: str) -> str:
+        return format(self._shown, spec)
+
+    def __repr__(self) -> str:
+        return f"Uri({self._shown!r})"
+
+    def __len__(self) -> int:
+        return len(self.secret)
+
+    def __eq__(self, other: object) -> bool:
+        return self.secret == other.secret if isinstance(other, Uri) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.secret)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Uri is never changed, and neither is its {name}")
+
+    def __reduce__(self) -> tuple[type[Uri], tuple[str]]:
+        return Uri, (self.secret,)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        return core_schema.no_info_before_validator_function(
+            lambda value: value.secret if isinstance(value, Uri) else value,
+            text,
+            serialization=core_schema.to_string_ser_schema(when_used="always"),
         )
-    return scheme.lower()
 
 
-def split_s3(uri: str) -> tuple[str, str]:
-    """`s3://bucket/some/prefix` as (`bucket`, `some/prefix`).
-
-    Raises:
-        SettingsError: it names no bucket.
-    """
-    # not by urlsplit, which takes '?' and '#' for a query and a fragment; in a key they are plain
-    bucket, _, key = uri[len("s3://") :].partition("/")
-    if not bucket:
-        raise SettingsError(f"{uri}: no bucket", hint="write s3://bucket/prefix")
-    if not _BUCKET.fullmatch(bucket):
-        raise SettingsError(
-            f"{mask(uri)}: no bucket has such a name",
-            hint="write s3://bucket/prefix; credentials belong in AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY",
-        )
-    return bucket, key.strip("/")
+def _scheme(begin: re.Match[str]) -> str:
+    return begin[0].partition(":")[0].lower()
 
 
-def check_uri(uri: str) -> str:
-    """The URI's scheme.
-
-    Raises:
-        SettingsError: it is malformed, its scheme is none that the job reads, or it is an s3:// URI
-            without a bucket.
-    """
-    scheme = scheme_of(uri)
-    if scheme == "s3":
-        split_s3(uri)
-    elif scheme != "file":
-        try:
-            urlsplit(uri)
-        except ValueError as error:
-            raise SettingsError(f"{mask(uri)}: not a URI ({error})", hint="correct it") from None
-    return scheme
+def _without_user_info(text: str) -> str:
+    begin = _BEGIN.search(text)
+    if begin is None:
+        return text
+    return text[: begin.start()] + hide_user_info(begin[0], text[begin.end() :])
 
 
-def local_path(uri: str) -> Path:
-    """The path that a `file://` URI or a plain path names."""
-    return Path(urlsplit(uri).path if uri.startswith("file://") else uri).expanduser()
-
-
-def join(uri: str, key: str) -> str:
-    """The URI of `key` below `uri`."""
-    return f"{uri.rstrip('/')}/{key.lstrip('/')}" if key else uri
-
-
-def mask(text: str) -> str:
-    """The text with the user info and the query of every URI in it replaced by asterisks."""
-    text = _USER_INFO.sub(r"\g<scheme>***@", text)
-    return _SIGNED_QUERY.sub(r"\g<base>?***", text)
-
-
-def without_secrets(uri: str) -> str:
-    """The URI without user info and query, as it may stand in a record that is compared."""
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https"):
-        return uri
-    host = parts.netloc.rpartition("@")[2].lower()
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+def _without_query(text: str) -> str:
+    """The text with its query hidden up to the end, white space and quotes included."""
+    begin = _BEGIN.search(text)
+    if begin is None or _scheme(begin) in KEYED:
+        return text
+    return re.sub(r"^([^?#]*)\?.+", r"\1?***", text, flags=re.DOTALL)

@@ -26,7 +26,6 @@ from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.tasks.base import Task
 from job.tasks.tokens import tokenize
-from job.uris import mask
 
 ROWS = 2000
 """Rows of each split that are looked at."""
@@ -63,10 +62,10 @@ def plan(settings: Settings) -> Iterator[str]:
 
 def _store(store: Store, settings: Settings) -> Iterator[str]:
     if settings.store.single_writer:
-        yield f"store      {mask(store.uri)}: conditional writes not tried, since SINGLE_WRITER is set"
+        yield f"store      {store.uri}: conditional writes not tried, since SINGLE_WRITER is set"
         return
     probe_conditional_writes(store)
-    yield f"store      {mask(store.uri)}: reads, writes and honours conditional writes"
+    yield f"store      {store.uri}: reads, writes and honours conditional writes"
 
 
 def _inputs(inputs: Inputs) -> Iterator[str]:
@@ -74,7 +73,7 @@ def _inputs(inputs: Inputs) -> Iterator[str]:
         files = [i for i in inputs.files if i.split == split]
         if files:
             size = sum(i.size for i in files)
-            yield f"data       {split}: {len(files)} file(s), {_bytes(size)}, first {mask(files[0].uri)}"
+            yield f"data       {split}: {len(files)} file(s), {_bytes(size)}, first {files[0].uri}"
 
 
 def _rows(rows: CleanRows, task: Task) -> Iterator[str]:
@@ -106,7 +105,7 @@ def _model(
 ) -> Iterator[str]:
     place, config = base.place, base.config
     parameters = models.parameter_count(config, task)
-    yield f"model      {mask(place.name)}: {config.model_type}, {parameters / 1e6:.1f} M parameters, {place.identity[:24]}"
+    yield f"model      {place.name}: {config.model_type}, {parameters / 1e6:.1f} M parameters, {place.identity[:24]}"
     yield from _tokens(settings, task, base.tokenizer, base.max_length, rows)
     size = _Sizes.of(settings, config, parameters, base.max_length)
     yield from _memory(settings, size)

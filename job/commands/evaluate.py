@@ -25,7 +25,6 @@ from job.stages.fetch import resolve_inputs
 from job.store import layout
 from job.store.commit import commit, load
 from job.telemetry import event
-from job.uris import join, mask
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -38,9 +37,9 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         store = probed(settings)
         inputs = resolve_inputs(settings.data)
         trained = find_trained(settings, scratch)
-        settings, model = trained.settings, mask(trained.base.place.name)
+        settings, model = trained.settings, trained.base.place.name
         key = layout.evaluation(settings.name, identity.evaluation(settings, inputs, trained.base))
-        facts = {"model": model, "scores": mask(join(store.uri, key))}
+        facts = {"model": model, "scores": str(store.uri / key)}
         with suppress(Absent):
             results = load(store, key).meta["results"]
             event("scored already", place=facts["scores"])

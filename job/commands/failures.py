@@ -17,7 +17,7 @@ from job.errors import (
     is_out_of_memory,
     one_line,
 )
-from job.uris import mask
+from job.masking import mask
 
 
 def known(error: BaseException) -> JobError | None:
@@ -27,7 +27,7 @@ def known(error: BaseException) -> JobError | None:
     if isinstance(error, OSError) and (named := from_os_error(error)):
         return named
     if is_lost_peer(error):
-        return PeerLost(mask(one_line(error)))
+        return PeerLost(one_line(error))
     if is_out_of_memory(error):
         return OutOfMemory(f"out of memory ({one_line(error)})")
     if "No space left on device" in str(error):  # safetensors and tokenizers say it in words only
@@ -36,8 +36,8 @@ def known(error: BaseException) -> JobError | None:
 
 
 def bug(error: Exception) -> JobError:
-    """Other people's errors may name a URI with all that is in it."""
-    return JobError(mask(f"{type(error).__name__}: {error}"))
+    """An error that nobody has thought of, as one of ours."""
+    return JobError(f"{type(error).__name__}: {error}")
 
 
 def explained(error: Exception) -> int:

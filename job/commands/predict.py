@@ -38,7 +38,6 @@ from job.stages.predict import Predictor, PredictRules, Shards
 from job.store import Store, layout
 from job.tasks.base import KEPT
 from job.telemetry import progress
-from job.uris import join, mask
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -61,11 +60,11 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         shards = Shards(store, key, settings.predict, rows.rows["test"])
         missing = shards.missing()
         _write(shards, missing, replace(trained, task=task), rows)
-        complete = shards.finish({"model": mask(base.place.name), "task": task.name})
+        complete = shards.finish({"model": base.place.name, "task": task.name})
         count = len(shards.names)
         return Result(
             {
-                "predictions": mask(join(store.uri, key)),
+                "predictions": str(store.uri / key),
                 "rows": rows.rows["test"],
                 "bad": rows.profile["splits"]["test"]["bad"],
                 "files": f"{count}" if complete else f"{len(missing)} of {count}",

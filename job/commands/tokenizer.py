@@ -20,7 +20,6 @@ from job.stages.tokenizer.rules import TextRules
 from job.store import layout
 from job.store.commit import commit, load
 from job.telemetry import event
-from job.uris import join, mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -36,7 +35,7 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         store = probed(settings)
         inputs = resolve_inputs(settings.data)
         key = layout.tokenizer(settings.name, identity.tokenizer(settings, inputs))
-        facts = {"tokenizer": mask(join(store.uri, key))}
+        facts = {"tokenizer": str(store.uri / key)}
         with suppress(Absent):
             load(store, key)
             event("the tokenizer is published already", place=facts["tokenizer"])

@@ -72,7 +72,7 @@ class RawRows:
 
     tables: Mapping[Split, tuple[Path, ...]]
     files: tuple[str, ...]
-    """Masked URIs, with the archive member behind a `!` where there is one."""
+    """URIs without secrets, with the archive member behind a `!` where there is one."""
     weights: tuple[float, ...]
     """How often the rows of each file count, in the order of `files`."""
     quarantine: Path
@@ -90,7 +90,7 @@ class CleanRows:
     tables: Mapping[Split, Path]
     """Only the splits that have rows."""
     files: tuple[str, ...]
-    """What FILE counts: masked URIs, as in RawRows."""
+    """What FILE counts, as in RawRows."""
     rows: Mapping[Split, int]
     quarantine: Path
     profile: Mapping[str, Any]

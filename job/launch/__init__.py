@@ -30,7 +30,6 @@ from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.store import Store
 from job.telemetry import event
-from job.uris import mask
 
 __all__ = ["launch"]
 
@@ -146,7 +145,7 @@ class _Launcher:
             raise  # recorded already
         except JobError as error:
             if error.exit_code in PERMANENT:
-                self.record.write(Launched(run_id, wanted, failure=mask(str(error))[:1000]))
+                self.record.write(Launched(run_id, wanted, failure=str(error)[:1000]))
                 self._add_event("RunFailed", f"preparing failed: {error}")
             raise
 

@@ -5,7 +5,7 @@ Nothing else in the job uses transformers' Auto classes.
 
 from job.models.adapters import save_adapter
 from job.models.fitting import check_fits
-from job.models.places import Place, find, from_config, is_hub_id
+from job.models.places import Place, find, from_config
 from job.models.reading import (
     check_weights,
     label_names,
@@ -23,7 +23,6 @@ __all__ = [
     "check_weights",
     "find",
     "from_config",
-    "is_hub_id",
     "label_names",
     "load",
     "load_config",

@@ -10,7 +10,6 @@ from job.models.libraries import transformers
 from job.models.places import Place
 from job.models.reading import load_config, readable
 from job.settings import Model
-from job.uris import mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -28,7 +27,7 @@ def save_adapter(
     """
     vocabulary = load_config(base, settings).get_text_config().vocab_size
     grown = model.get_input_embeddings().weight.shape[0] != vocabulary
-    model.peft_config["default"].base_model_name_or_path = mask(base.name)
+    model.peft_config["default"].base_model_name_or_path = base.name
     model.save_pretrained(folder, save_embedding_layers=grown)
     plain = model.get_base_model()
     plain.config.save_pretrained(folder)
@@ -64,7 +63,7 @@ def with_adapter(
             held = {name.removeprefix("base_model.model.") for name in file.keys()}  # noqa: SIM118
         if lacking := sorted(missing - held):
             raise DataError(
-                f"the adapters in {mask(place.name)} do not hold {lacking[0]}, and their base model does not either",
+                f"the adapters in {place.name} do not hold {lacking[0]}, and their base model does not either",
                 hint="train them with FINETUNE_PUBLISH__MERGE=true, or on a model that has this head",
             )
         merged: PreTrainedModel = PeftModel.from_pretrained(

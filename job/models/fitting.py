@@ -8,7 +8,6 @@ from job.errors import SettingsError
 from job.models.libraries import transformers
 from job.models.places import Place
 from job.tasks.base import Task
-from job.uris import mask
 
 _ENCODERS = "an encoder such as BERT, RoBERTa or ModernBERT"
 FITTING = {
@@ -51,6 +50,6 @@ def check_fits(config: Any, task: Task, place: Place) -> None:
         fits = not encoder or config.is_encoder_decoder or getattr(config, "is_decoder", False)
     if not fits:
         raise SettingsError(
-            f"the task {task.name} needs {fitting}; {mask(place.name)} is a {kind} model",
+            f"the task {task.name} needs {fitting}; {place.name} is a {kind} model",
             hint="name another in FINETUNE_MODEL__NAME, or set FINETUNE_TASK to what this one can do",
         )

@@ -16,7 +16,7 @@ from job.models.libraries import hub
 from job.store import open_reader, resolve
 from job.store.commit import MANIFEST
 from job.store.keys import safe_path
-from job.uris import local_path, mask, scheme_of
+from job.uris import Uri
 
 FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 """What is taken from a Hub repository or a bucket: never a pickle."""
@@ -32,6 +32,7 @@ class Place:
     """A model's or a tokenizer's files: where they are, and what identifies them."""
 
     name: str
+    """A Hub id, a folder, or a URI without its secrets."""
     folder: Path
     identity: str
     blank: bool = False
@@ -45,25 +46,26 @@ class Place:
         return self.base or self.folder
 
 
-def is_hub_id(name: str) -> bool:
-    """Whether a model's name can only be the Hub's: no scheme and no such folder."""
-    return "://" not in name and not local_path(name).is_dir()
-
-
-def find(name: str, revision: str | None, scratch: Path, *, code: bool = False) -> Place:
+def find(name: Uri | str, revision: str | None, scratch: Path, *, code: bool = False) -> Place:
     """The model's files on this disk, with its Python files where `code` is trusted.
+
+    Args:
+        name: a Hub id, a folder, or the URI of a prefix.
+        revision: the Hub branch, tag or commit.
+        scratch: where files from a bucket go.
 
     Raises:
         InputMissing: there is no such model, folder or prefix.
         Forbidden: it may not be read.
         Unreachable: the Hub or the store does not answer.
     """
-    if is_hub_id(name):
-        place = _from_hub(name, revision, FILES + CODE if code else FILES)
-    elif scheme_of(name) == "file":
-        place = _from_folder(name)
+    uri = Uri.of(name)
+    if uri.is_hub_id:
+        place = _from_hub(uri.secret, revision, FILES + CODE if code else FILES)
+    elif uri.scheme == "file":
+        place = _from_folder(uri)
     else:
-        place = _from_bucket(name, scratch / "models")
+        place = _from_bucket(uri, scratch / "models")
     base = _base_of(place.folder)
     if base is None:
         return place
@@ -83,20 +85,19 @@ def _base_of(folder: Path) -> str | None:
         ) from error
 
 
-def _from_folder(name: str) -> Place:
-    folder = local_path(name)
+def _from_folder(uri: Uri) -> Place:
+    folder = uri.path
     if not (folder / "config.json").is_file() and not (folder / "tokenizer.json").is_file():
         raise InputMissing(
-            f"the folder {name} holds neither config.json nor tokenizer.json",
+            f"the folder {uri} holds neither config.json nor tokenizer.json",
             hint="FINETUNE_MODEL__NAME must name a folder in Hugging Face format",
         )
     digest = hashlib.sha256()
     for path in sorted(
         p for p in folder.iterdir() if p.is_file() and p.suffix in (".json", ".txt", ".safetensors")
     ):
-        with path.open("rb") as file:
-            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return Place(name, folder, f"sha256:{digest.hexdigest()}")
+        digest.update(path.name.encode() + bytes.fromhex(file_sha256(path)))
+    return Place(str(uri), folder, f"sha256:{digest.hexdigest()}")
 
 
 def _from_hub(name: str, revision: str | None, files: tuple[str, ...]) -> Place:
@@ -110,28 +111,30 @@ def _from_hub(name: str, revision: str | None, files: tuple[str, ...]) -> Place:
     return Place(name, folder, f"hub:{folder.name}")
 
 
-def _from_bucket(name: str, scratch: Path) -> Place:
-    prefix = name.rstrip("/") + "/"
+def _from_bucket(uri: Uri, scratch: Path) -> Place:
+    prefix = uri.folder
     base = open_reader(prefix)[1]  # empty, except that hf:// keeps a folder in its keys
     try:
         below = {o.key.removeprefix(base): (r, o) for r, o in resolve(prefix)}
     except Absent as error:
-        raise InputMissing(f"the model {mask(name)} does not exist ({error.message})") from None
+        raise InputMissing(f"the model {uri} does not exist ({error.message})") from None
     found = {file: at for file, at in below.items() if _wanted(file)}
     if not {"config.json", "tokenizer.json"} & found.keys():
         raise InputMissing(
-            f"{mask(name)} holds neither config.json nor tokenizer.json",
+            f"{uri} holds neither config.json nor tokenizer.json",
             hint="FINETUNE_MODEL__NAME must name a prefix in Hugging Face format",
         )
-    folder = scratch / hashlib.sha256(prefix.encode()).hexdigest()[:16]
+    folder = scratch / hashlib.sha256(prefix.secret.encode()).hexdigest()[:16]
     for file, (reader, item) in found.items():
         reader.download(item.key, safe_path(folder, file), identity=item.identity)
-    _check_manifest(mask(name), folder, set(found))
+    _check_manifest(uri, folder, set(found))
     identities = sorted(f"{file}={item.identity}" for file, (_, item) in found.items())
-    return Place(name, folder, "s3:" + hashlib.sha256("\n".join(identities).encode()).hexdigest())
+    return Place(
+        str(uri), folder, "s3:" + hashlib.sha256("\n".join(identities).encode()).hexdigest()
+    )
 
 
-def _check_manifest(name: str, folder: Path, files: set[str]) -> None:
+def _check_manifest(uri: Uri, folder: Path, files: set[str]) -> None:
     """A version that a run published names its files' hashes.
 
     Raises:
@@ -144,7 +147,7 @@ def _check_manifest(name: str, folder: Path, files: set[str]) -> None:
         for file in files & listed.keys():
             if file_sha256(folder / file) != listed[file]["sha256"]:
                 raise DataError(
-                    f"{name}: {file} is not the file that its manifest names",
+                    f"{uri}: {file} is not the file that its manifest names",
                     hint="it was changed or damaged after it was published; publish it again",
                 )
 

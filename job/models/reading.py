@@ -12,7 +12,6 @@ from job.models.libraries import transformers
 from job.models.places import Place
 from job.settings import Model
 from job.telemetry import event
-from job.uris import mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
@@ -34,7 +33,7 @@ def readable(what: str, place: Place) -> Iterator[None]:
     except Exception as error:
         reason = one_line(error)
         raise DataError(
-            f"the {what} in {mask(place.name)} cannot be read ({type(error).__name__}: {reason})",
+            f"the {what} in {place.name} cannot be read ({type(error).__name__}: {reason})",
             hint=COMPLETE,
         ) from error
 
@@ -52,7 +51,7 @@ def check_weights(place: Place) -> None:
     files = sorted(place.weights.glob("*.safetensors"))
     if not files:
         raise DataError(
-            f"{mask(place.name)} holds no .safetensors file",
+            f"{place.name} holds no .safetensors file",
             hint="save it with transformers' save_pretrained; weights in a pickle (pytorch_model.bin) "
             "are not read, since unpickling can run any code in this job",
         )
@@ -68,7 +67,7 @@ def load_config(place: Place, settings: Model) -> PreTrainedConfig:
         DataError: it is missing, or cannot be read.
     """
     if not (place.folder / "config.json").is_file():
-        raise DataError(f"{mask(place.name)} holds no config.json", hint=COMPLETE)
+        raise DataError(f"{place.name} holds no config.json", hint=COMPLETE)
 
     with readable("config", place):
         return transformers().AutoConfig.from_pretrained(
@@ -91,7 +90,7 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
     # without its files transformers makes one with an empty vocabulary
     if not any(file for pattern in VOCABULARIES for file in place.folder.glob(pattern)):
         raise DataError(
-            f"{mask(place.name)} holds no tokenizer",
+            f"{place.name} holds no tokenizer",
             hint="add its tokenizer.json, or name another in FINETUNE_MODEL__TOKENIZER",
         )
     with readable("tokenizer", place):
@@ -100,7 +99,7 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
         )
     if not getattr(tokenizer, "is_fast", False):
         raise DataError(
-            f"the tokenizer in {mask(place.name)} is not a fast one",
+            f"the tokenizer in {place.name} is not a fast one",
             hint="add a tokenizer.json, or name another in FINETUNE_MODEL__TOKENIZER",
         )
     if tokenizer.pad_token is None:
@@ -108,7 +107,7 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
         event("the tokenizer has no padding token; another serves", token=tokenizer.pad_token)
     if tokenizer.pad_token is None:
         raise SettingsError(
-            f"the tokenizer in {mask(place.name)} has no padding token and none that could serve as one; "
+            f"the tokenizer in {place.name} has no padding token and none that could serve as one; "
             "every task needs one",
             hint="add pad_token to its tokenizer_config.json",
         )

@@ -17,7 +17,6 @@ from job.settings import Settings
 from job.settings.tree import INHERITED
 from job.store import layout
 from job.tasks.base import Task
-from job.uris import mask
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def _inherited(settings: Settings, place: Place) -> Settings:
     recorded = _recorded(place.folder / layout.SETTINGS)
     if (task := recorded.get("task", settings.task)) != settings.task:
         raise SettingsError(
-            f"{mask(place.name)} was trained for {task}, and FINETUNE_TASK is {settings.task}",
+            f"{place.name} was trained for {task}, and FINETUNE_TASK is {settings.task}",
             hint=f"set FINETUNE_TASK={task}",
         )
     sections = {}

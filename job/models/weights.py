@@ -17,7 +17,6 @@ from job.models.places import Place
 from job.models.reading import COMPLETE, load_config, readable
 from job.settings import Model
 from job.tasks.base import Task
-from job.uris import mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -112,14 +111,14 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
     else:
         return
     raise DataError(
-        f"the model in {mask(place.name)} contradicts its own config: {problem}", hint=COMPLETE
+        f"the model in {place.name} contradicts its own config: {problem}", hint=COMPLETE
     )
 
 
 def _check_head(place: Place, task: Task, missing: set[str]) -> None:
     if lacking := sorted(name for name in missing if "pooler" not in name):
         raise SettingsError(
-            f"the model in {mask(place.name)} has not learned {task.name}: its weights lack {lacking[0]}",
+            f"the model in {place.name} has not learned {task.name}: its weights lack {lacking[0]}",
             hint="fine-tune it first, or name a model of this task in FINETUNE_MODEL__NAME",
         )
 

@@ -24,9 +24,9 @@ class CardFacts:
     run_id: str
     version: str
     uri: str
-    """Where the version lies, masked."""
+    """Where the version lies."""
     base_model: str
-    """A Hub id, a folder or a masked URI."""
+    """A Hub id, a folder, or a URI without its secrets."""
     base_is_hub_id: bool
     license: str | None
     labels: tuple[str, ...]
@@ -37,7 +37,7 @@ class CardFacts:
     pairs: bool
     profile: Mapping[str, Any]
     files: tuple[tuple[str, str], ...]
-    """Split and masked URI of every data file."""
+    """Split and URI of every data file, without its secrets."""
     fingerprint: str
     settings: Mapping[str, Any]
     max_length: int

@@ -22,7 +22,6 @@ from job.stages.fetch import resolve_inputs
 from job.store import Store, layout, open_store
 from job.store.probe import probe_conditional_writes
 from job.telemetry import milestone
-from job.uris import mask
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def begin(
         "run",
         run_id=state.run_id,
         attempt=state.attempt,
-        output=mask(settings.output),
+        output=str(settings.output),
     )
     base, frozen = _frozen(settings, run, inputs, scratch)
     world.rendezvous.publish("attempt", {"run_id": state.run_id, "attempt": state.attempt})
@@ -113,7 +112,7 @@ def _frozen(
         inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing
     base = find_base(settings, scratch, _commit_of(before))
     model = {
-        "name": mask(base.place.name),
+        "name": base.place.name,
         "identity": base.place.identity,
         "tokenizer": models.tokenizer_sha256(base.tokenizer),
     }
@@ -141,7 +140,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
     before = run.stored(layout.INPUTS)
     if before is None:
-        raise Torn(f"{mask(store.uri)}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
+        raise Torn(f"{store.uri}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
     base = shared_base(settings, scratch, _commit_of(before), world)
     return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
 

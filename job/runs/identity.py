@@ -14,7 +14,7 @@ from job.models.base import Base
 from job.settings import Settings, relevant
 from job.stages.encode import ENCODE_VERSION
 from job.store import resolve
-from job.uris import scheme_of
+from job.uris import Uri
 
 ROWS = ("task", "data", "clean", "encode")
 """The settings that decide which rows there are, and what they are as tokens."""
@@ -65,12 +65,12 @@ def predictor(settings: Settings, base: Base) -> str:
 
 def launch(settings: Settings, inputs: Inputs, image: str) -> str:
     """Whether there is reason to train again: settings, data, a model in a bucket, and the image."""
-    places = (settings.model.name, settings.model.tokenizer or "")
+    places = (settings.model.name, settings.model.tokenizer or Uri(""))
     files = [
         [item.key, item.identity]
         for place in places
-        if place and scheme_of(place) == "s3"
-        for _, item in resolve(place.rstrip("/") + "/")
+        if place.scheme == "s3"
+        for _, item in resolve(place.folder)
     ]
     return fingerprint([relevant(settings), inputs.identities(), files, image])
 

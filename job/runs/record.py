@@ -18,7 +18,6 @@ from job.data.artifacts import canonical_json
 from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError
 from job.settings import Settings, recorded
 from job.store import Store, layout, open_store
-from job.uris import mask
 
 STAGES = ("start", "encode", "train", "evaluate", "end")
 
@@ -135,7 +134,7 @@ class Run:
 
     def failed(self, error: JobError) -> None:
         """Record how an attempt ended, for those who look from outside."""
-        said = {"error": type(error).__name__, "message": mask(str(error))[:2000]}
+        said = {"error": type(error).__name__, "message": str(error)[:2000]}
         self._write(failure={**said, "exit_code": error.exit_code})
 
     def skipped(self) -> None:
@@ -190,7 +189,7 @@ def states(settings: Settings) -> list[dict[str, Any]]:
     keys = [item.key for item in store.list(prefix) if item.key.endswith(f"/{layout.STATE}")]
     if not keys:
         raise InputMissing(
-            f"{mask(store.uri)}/{prefix}: no run there",
+            f"{store.uri}/{prefix}: no run there",
             hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID",
         )
     return [json.loads(store.get(key)) for key in keys]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from typing import Any
 
-from job import models
 from job.data.artifacts import Dataset
 from job.registry.versions import Version
 from job.reporting.card import CardFacts
@@ -18,7 +17,6 @@ from job.settings import recorded
 from job.stages.train import TrainOutput
 from job.store import Store, layout
 from job.tasks.base import Task
-from job.uris import join, mask
 
 PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
 """Whose versions the card names."""
@@ -65,16 +63,16 @@ def card_facts(
         task=task.name,
         run_id=attempt.run.state.run_id,
         version=version.name,
-        uri=mask(join(attempt.run.store.uri, version.key)),
-        base_model=mask(settings.model.name) or "a config, from scratch",
-        base_is_hub_id=bool(settings.model.name) and models.is_hub_id(settings.model.name),
+        uri=str(attempt.run.store.uri / version.key),
+        base_model=str(settings.model.name) or "a config, from scratch",
+        base_is_hub_id=bool(settings.model.name) and settings.model.name.is_hub_id,
         license=settings.publish.license,
         labels=tuple(fitted.get("labels", ())),
         classes=tuple(fitted.get("types", fitted.get("labels", ()))),
         regression=fitted.get("problem_type") == "regression",
         pairs="text_pair" in task.columns,
         profile=dataset.profile,
-        files=tuple((i.split, mask(i.uri)) for i in attempt.inputs.files),
+        files=tuple((i.split, i.uri) for i in attempt.inputs.files),
         fingerprint=dataset.fingerprint,
         settings=recorded(settings),
         max_length=attempt.base.max_length,
@@ -88,7 +86,7 @@ def card_facts(
 
 def summary(store: Store, key: str, scores: Mapping[str, Any]) -> dict[str, Any]:
     """Where the model, the card and the scores are, and the scores that matter."""
-    place = mask(join(store.uri, key))
+    place = str(store.uri / key)
     return {
         "model": place,
         "card": f"{place}/{layout.CARD}",

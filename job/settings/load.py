@@ -14,12 +14,14 @@ from job.settings import names
 from job.settings.rules import mistakes
 from job.settings.sources import Variables, flatten, parse_flags, read_file, variable
 from job.settings.tree import CONFIG_VARIABLE, INCIDENTAL, PREFIX, Settings
-from job.uris import mask
+from job.uris import Uri
 
 _PLAIN = {
-    "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', at most 96, the first a letter or digit"
+    "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', at most 96, the first a letter or digit",
+    "too_short": "a URI is empty; name one, or a path",
 }
-"""pydantic's complaints in words that say what to do; both patterns are of names."""
+"""pydantic's complaints in words that say what to do: every pattern is a name's, and what can be too
+short a URI."""
 
 
 @dataclass(frozen=True)
@@ -115,25 +117,18 @@ def _explain(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> 
     for path, messages in complaints.items():
         said = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
         origin = next((o for leaf, o in origins.items() if leaf[: len(path)] == path), "default")
-        yield f"{variable(path)} ({origin}) = {mask(repr(values[path]))}: {said}"
+        value = str(Uri(values[path])) if isinstance(values[path], str) else values[path]
+        yield f"{variable(path)} ({origin}) = {value!r}: {said}"
 
 
 def recorded(settings: Settings) -> dict[str, Any]:
-    """The settings that decide what is learned, all of them, as JSON; a URI's secrets are masked."""
+    """The settings that decide what is learned, all of them, as JSON."""
     values = settings.model_dump(mode="json")
-    return {name: _masked(value) for name, value in values.items() if name not in INCIDENTAL}
+    return {name: value for name, value in values.items() if name not in INCIDENTAL}
 
 
 def relevant(settings: Settings) -> dict[str, Any]:
     """The same without what is left at its default, for identities: a release that brings a new
     setting must not make every data set and run another one."""
     values = settings.model_dump(mode="json", exclude_defaults=True)
-    return {name: _masked(value) for name, value in values.items() if name not in INCIDENTAL}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _masked(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item) for item in value]
-    return mask(value) if isinstance(value, str) else value
+    return {name: value for name, value in values.items() if name not in INCIDENTAL}

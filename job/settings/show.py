@@ -11,11 +11,10 @@ from pydantic_core import PydanticUndefined
 from job.settings.load import Loaded
 from job.settings.names import Leaf, leaves
 from job.settings.sources import variable
-from job.uris import mask
 
 
 def effective(loaded: Loaded) -> str:
-    """One line a setting: variable, value, origin; secrets in URIs masked."""
+    """One line a setting: variable, value, origin."""
     values = loaded.settings.model_dump(mode="json")
     rows = []
     for path, leaf in leaves().items():
@@ -25,13 +24,8 @@ def effective(loaded: Loaded) -> str:
         origins = [
             o for p, o in loaded.origins.items() if p[: len(path)] == path or path[: len(p)] == p
         ]
-        rows.append(
-            (
-                variable(path),
-                mask(json.dumps(value, ensure_ascii=False)),
-                (origins or ["default"])[0],
-            )
-        )
+        text = json.dumps(value, ensure_ascii=False)
+        rows.append((variable(path), text, (origins or ["default"])[0]))
     names, shown = (max(len(row[i]) for row in rows) for i in (0, 1))
     shown = min(shown, 50)
     return "\n".join(f"{name:<{names}}  {value:<{shown}}  {origin}" for name, value, origin in rows)
@@ -66,4 +60,8 @@ def _type(leaf: Leaf) -> str:
 
 def _default(leaf: Leaf) -> str:
     default = leaf.field.get_default(call_default_factory=True)
-    return "" if default is PydanticUndefined or default is None else f"`{json.dumps(default)}`"
+    return (
+        ""
+        if default is PydanticUndefined or default is None
+        else f"`{json.dumps(default, default=str)}`"
+    )

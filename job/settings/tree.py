@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from job.masking import mask_all
 from job.settings.sections.base import Incidental, Inherited, Section, marked
 from job.settings.sections.data import Clean, Data, Encode
 from job.settings.sections.launch import Launch, Metrics, Progress
@@ -14,6 +15,7 @@ from job.settings.sections.predict import Predict
 from job.settings.sections.runtime import Runtime
 from job.settings.sections.tokenizer import Tokenizer
 from job.settings.sections.training import Checkpoint, Evaluate, Model, Publish, Train
+from job.uris import Uri
 
 PREFIX = "FINETUNE_"
 DELIMITER = "__"
@@ -70,7 +72,7 @@ class Settings(BaseSettings):
     name: Name = "model"
     """The model's name: a folder below `output`, and the title of its card."""
 
-    output: Annotated[str, Incidental] = ""
+    output: Annotated[Uri, Incidental] = Uri("")
     """The root of everything the job writes: s3://bucket/prefix, or a folder."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
@@ -95,6 +97,12 @@ class Settings(BaseSettings):
     launch: Launch = Launch()
     progress: Progress = Progress()
     metrics: Metrics = Metrics()
+
+    @model_serializer(mode="wrap")
+    def _masked(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Whatever is dumped is masked, also where a template or a model's config names a URI."""
+        values: dict[str, Any] = mask_all(serialize(self))
+        return values
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from job.uris import Uri
+
 
 @dataclass(frozen=True)
 class Object:
@@ -30,7 +32,8 @@ class Object:
 class Reader(Protocol):
     """The reading half of a store; https:// and hf:// have no other."""
 
-    uri: str
+    uri: Uri
+    """Where its keys are below; holds no secret."""
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         """Every object whose key begins with `prefix`, in key order, however many there are."""

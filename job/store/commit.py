@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from job.data.artifacts import file_sha256
 from job.errors import Absent, BadName, Conflict, SettingsError, StoreError, Torn
 from job.store.base import Reader, Store
 from job.store.keys import below, check_key, safe_path
-from job.store.local import os_errors, sha256_of
+from job.store.local import os_errors
 
 T = TypeVar("T")
 
@@ -218,7 +219,7 @@ def _upload(
     if key == MANIFEST:
         raise StoreError(f"{MANIFEST} is the manifest's own name")
     with os_errors(str(path)):
-        file = File(key, path.stat().st_size, sha256_of(path))
+        file = File(key, path.stat().st_size, file_sha256(path))
     store.upload(path, below(prefix, key))
     return name, file
 
@@ -236,7 +237,7 @@ def _download(store: Reader, prefix: str, file: File, path: Path) -> None:
 
 def _same(path: Path, file: File) -> bool:
     with os_errors(str(path)):
-        return path.stat().st_size == file.size and sha256_of(path) == file.sha256
+        return path.stat().st_size == file.size and file_sha256(path) == file.sha256
 
 
 def _each(items: Iterable[Any], work: Callable[[Any], T]) -> list[T]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from job.errors import Absent, InputMissing, SettingsError
 from job.store.base import Object, Reader, Store
 from job.store.local import os_errors
 from job.store.patterns import compiled, fixed_folder, is_hidden, is_pattern
-from job.uris import local_path, mask, scheme_of, split_s3
+from job.store.retry import RetryingReader
+from job.uris import Uri
+
+WEB_ATTEMPTS = 6
+HUB_ATTEMPTS = 3
+"""Fewer, since the Hub's own client asks again too."""
 
 
-def open_store(uri: str, *, single_writer: bool = False) -> Store:
+def open_store(uri: Uri | str, *, single_writer: bool = False) -> Store:
     """The store whose root is `uri`: s3://bucket/prefix, file:///folder, or a folder's path.
 
     Nothing is asked of a bucket yet. With `single_writer`, no conditional writes are asked of it.
@@ -20,19 +24,20 @@ def open_store(uri: str, *, single_writer: bool = False) -> Store:
     Raises:
         SettingsError: the URI cannot be written to, names no bucket, or a file.
     """
-    scheme = scheme_of(uri)
+    uri = Uri.of(uri)
+    scheme = uri.scheme
     if scheme == "s3":
-        return _s3(*split_s3(uri), single_writer=single_writer)
+        return _s3(*uri.bucket_and_key(), single_writer=single_writer)
     if scheme == "file":
-        _refuse_file(local_path(uri).absolute())
-        return _folder(str(local_path(uri)))
+        _refuse_file(uri.path.absolute())
+        return _folder(str(uri.path))
     raise SettingsError(
-        f"{mask(uri)}: {scheme}:// can be read but not written to",
+        f"{uri}: {scheme}:// can be read but not written to",
         hint="use s3://bucket/prefix or a folder",
     )
 
 
-def open_reader(uri: str) -> tuple[Reader, str]:
+def open_reader(uri: Uri | str) -> tuple[Reader, str]:
     """A reader, and the key or pattern below its root that the URI of some data names.
 
     The root is the last folder in the URI before any pattern character. An empty key means all
@@ -41,13 +46,14 @@ def open_reader(uri: str) -> tuple[Reader, str]:
     Raises:
         SettingsError: the scheme is unknown or the URI lacks its bucket or repository.
     """
-    scheme = scheme_of(uri)
+    uri = Uri.of(uri)
+    scheme = uri.scheme
     if scheme == "s3":
-        bucket, key = split_s3(uri)
-        root, rest = _split(key + "/" * uri.endswith("/"))
+        bucket, key = uri.bucket_and_key()
+        root, rest = _split(key + "/" * uri.secret.endswith("/"))
         return _s3(bucket, root), rest
     if scheme == "file":
-        path = local_path(uri)
+        path = uri.path
         if path.is_dir():
             return _folder(str(path)), ""
         if path.exists():  # a name may have brackets in it
@@ -58,16 +64,16 @@ def open_reader(uri: str) -> tuple[Reader, str]:
         return _hub(uri)
     from job.store.http import HttpReader
 
-    if "*" in urlsplit(uri).path:
+    if "*" in uri.without_secrets:
         raise SettingsError(
-            f"{mask(uri)}: a web server cannot be asked which files match",
+            f"{uri}: a web server cannot be asked which files match",
             hint="name each file, or use s3://",
         )
     reader = HttpReader(uri)
-    return reader, reader.key
+    return RetryingReader(reader, WEB_ATTEMPTS), reader.key
 
 
-def resolve(uri: str) -> list[tuple[Reader, Object]]:
+def resolve(uri: Uri | str) -> list[tuple[Reader, Object]]:
     """The objects that the URI of some data names, in key order, each with its reader.
 
     A key names one object; a pattern those that match; a prefix that ends in `/`, a folder, or a
@@ -78,13 +84,14 @@ def resolve(uri: str) -> list[tuple[Reader, Object]]:
         InputMissing: nothing is there, or nothing matches.
         Forbidden, Unreachable, SettingsError: as the reader says.
     """
+    uri = Uri.of(uri)
     reader, key = open_reader(uri)
     try:
         found = _matching(reader, key)
     except Absent as error:
-        raise InputMissing(mask(error.message)) from error
+        raise InputMissing(error.message) from error
     if not found:
-        raise InputMissing(f"{mask(uri)}: nothing there has such a name")
+        raise InputMissing(f"{uri}: nothing there has such a name")
     return [(reader, item) for item in found]
 
 
@@ -137,17 +144,18 @@ def _refuse_file(path: Path) -> None:
             )
 
 
-def _hub(uri: str) -> tuple[Reader, str]:
+def _hub(uri: Uri) -> tuple[Reader, str]:
     from job.store.hub import HubReader
 
-    rest = uri[len("hf://") :]
+    rest = uri.secret[len("hf://") :]
     kind = "dataset" if rest.startswith("datasets/") else "model"
     organization, _, rest = rest.removeprefix("datasets/").partition("/")
     name, _, key = rest.partition("/")
     name, _, revision = name.partition("@")
     if not organization or not name:
         raise SettingsError(
-            f"{mask(uri)}: no repository",
+            f"{uri}: no repository",
             hint="write hf://datasets/organization/name[@revision]/path",
         )
-    return HubReader(f"{organization}/{name}", kind, revision or None), key
+    reader = HubReader(f"{organization}/{name}", kind, revision or None)
+    return RetryingReader(reader, HUB_ATTEMPTS), key

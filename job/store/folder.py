@@ -12,10 +12,12 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
+from job.data.artifacts import file_sha256
 from job.errors import Absent, Conflict
 from job.store.base import Object
 from job.store.keys import safe_path
-from job.store.local import OWN, os_errors, replacing, sha256_of, sync, temporary
+from job.store.local import OWN, os_errors, replacing, sync, temporary
+from job.uris import Uri
 
 
 class _File(Object):
@@ -29,7 +31,7 @@ class _File(Object):
     @cached_property
     def identity(self) -> str:
         with os_errors(str(self._path)):
-            return sha256_of(self._path)
+            return file_sha256(self._path)
 
     @property
     def tag(self) -> str:
@@ -43,7 +45,7 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self.uri = str(self.root)
+        self.uri = Uri(str(self.root))
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         """Every file whose key begins with `prefix`, in the keys' byte order.
@@ -55,7 +57,7 @@ class FolderStore:
         top = prefix.rpartition("/")[0]
         start = safe_path(self.root, top) if top else self.root
         found = []
-        with os_errors(self.uri):
+        with os_errors(str(self.root)):
             for folder, _, names in os.walk(start, onerror=_raise_unless_absent):
                 for name in names:
                     path = Path(folder, name)
@@ -70,7 +72,7 @@ class FolderStore:
         """The file's size in bytes and identity."""
         path = self._file(key)
         with os_errors(str(path)):
-            digest = sha256_of(path)
+            digest = file_sha256(path)
             return Object(key, path.stat().st_size, digest, digest)
 
     def get(self, key: str) -> bytes:
@@ -93,7 +95,7 @@ class FolderStore:
         source = self._file(key)
         with os_errors(str(source)), replacing(path) as name:
             shutil.copyfile(source, name)
-            if identity and sha256_of(name) != identity:
+            if identity and file_sha256(name) != identity:
                 raise Absent(f"{source} has changed since it was recorded")
 
     def put(

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from job.data.artifacts import file_sha256
 from job.errors import Absent, Forbidden, StoreError, Unreachable
 from job.store.base import Object
 from job.store.keys import check_key
-from job.store.local import os_errors, replacing, sha256_of
-from job.store.retry import retrying
-from job.uris import mask, without_secrets
+from job.store.local import os_errors, replacing
+from job.uris import Uri
 
 if TYPE_CHECKING:
     import httpx
-
-T = TypeVar("T")
 
 
 class HttpReader:
@@ -29,15 +27,13 @@ class HttpReader:
     (which `stat` then has to download).
 
     Args:
-        url: the address; user info and a signed query are used, and masked wherever it is named.
-        attempts: how often a request is made before its error counts.
+        url: the address; its user info and query are used.
     """
 
-    def __init__(self, url: str, *, attempts: int = 6) -> None:
-        self._url = url
-        self._attempts = attempts
-        folder, _, name = without_secrets(url).rpartition("/")
-        self.uri = folder
+    def __init__(self, url: Uri | str) -> None:
+        self._url = Uri.of(url)
+        folder, _, name = self._url.without_secrets.rpartition("/")
+        self.uri = Uri(folder)
         self.key = check_key(unquote(name)) if name else "index"
 
     def list(self, prefix: str = "") -> Iterator[Object]:
@@ -48,13 +44,13 @@ class HttpReader:
     def stat(self, key: str) -> Object:
         """The file's size in bytes and identity."""
         self._check(key)
-        found = self._retrying(self._head)
+        found = self._head()
         if found is not None:
             return found
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "body")
             self.download(key, path)
-            return Object(key, path.stat().st_size, f"sha256:{sha256_of(path)}")
+            return Object(key, path.stat().st_size, f"sha256:{file_sha256(path)}")
 
     def get(self, key: str) -> bytes:
         """The file's content."""
@@ -71,7 +67,7 @@ class HttpReader:
         """
         self._check(key)
         with os_errors(str(path)):
-            self._retrying(lambda: self._fetch(path, identity))
+            self._fetch(path, identity)
 
     def _check(self, key: str) -> None:
         if key != self.key:
@@ -90,23 +86,39 @@ class HttpReader:
                 for chunk in response.iter_raw():
                     file.write(chunk)
                 found = _identity(response.headers)
-            if identity and identity != (found or f"sha256:{sha256_of(name)}"):
-                raise Absent(f"{mask(self._url)} has changed since it was recorded")
+            if identity and identity != (found or f"sha256:{file_sha256(name)}"):
+                raise Absent(f"{self._url} has changed since it was recorded")
 
     @contextmanager
     def _open(self) -> Iterator[httpx.Response]:
+        """The answer; errors while its body is read, too, become the store's."""
         import httpx
 
-        with (
-            httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30, connect=10)) as client,
-            # the bytes as they lie on the server: a .gz is not to be unpacked on the way
-            client.stream("GET", self._url, headers={"Accept-Encoding": "identity"}) as response,
-        ):
-            self._refuse(response.status_code)
-            yield response
+        try:
+            with (
+                httpx.Client(
+                    follow_redirects=True, timeout=httpx.Timeout(30, connect=10)
+                ) as client,
+                # the bytes as they lie on the server: a .gz is not to be unpacked on the way
+                client.stream(
+                    "GET", self._url.secret, headers={"Accept-Encoding": "identity"}
+                ) as response,
+            ):
+                self._refuse(response.status_code)
+                yield response
+        except httpx.InvalidURL:  # which quotes a part of it: of a password, where one is unescaped
+            raise Unreachable(
+                f"{self._url}: not an address", hint="correct it", passing=False
+            ) from None
+        except httpx.HTTPError as error:
+            raise Unreachable(
+                f"{self._url}: {str(error) or type(error).__name__}",
+                hint="check the address and the network",
+                passing=isinstance(error, httpx.TransportError),
+            ) from None
 
     def _refuse(self, status: int) -> None:
-        where = f"{mask(self._url)}: HTTP {status}"
+        where = f"{self._url}: HTTP {status}"
         if status in (404, 410):
             raise Absent(where)
         if status in (401, 403, 407, 451):
@@ -115,20 +127,6 @@ class HttpReader:
             raise Unreachable(where, hint="the server is in trouble; try later")
         if status >= 400:
             raise StoreError(where, hint="check the address")
-
-    def _retrying(self, work: Callable[[], T]) -> T:
-        import httpx
-
-        def worth_it(error: BaseException) -> bool:
-            return isinstance(error, (httpx.TransportError, Unreachable))
-
-        try:
-            return retrying(work, worth_it, self._attempts)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(
-                f"{mask(self._url)}: {mask(str(error)) or type(error).__name__}",
-                hint="check the address and the network",
-            ) from None
 
 
 def _identity(headers: Mapping[str, str]) -> str | None:

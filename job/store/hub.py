@@ -13,8 +13,7 @@ from job.errors import Absent, Forbidden, JobError, SettingsError, StoreError, U
 from job.store.base import Object
 from job.store.keys import check_key
 from job.store.local import os_errors, replacing
-from job.store.retry import retrying
-from job.uris import mask
+from job.uris import Uri
 
 T = TypeVar("T")
 
@@ -30,7 +29,6 @@ class HubReader:
         kind: "dataset" or "model".
         revision: a branch, tag or commit; None is the default branch.
         endpoint: the Hub's address; None is HF_ENDPOINT.
-        attempts: how often to ask, where the Hub's own client has not asked again already.
     """
 
     def __init__(
@@ -40,15 +38,13 @@ class HubReader:
         revision: str | None = None,
         *,
         endpoint: str | None = None,
-        attempts: int = 3,
     ) -> None:
         self.repo = repo
         self.kind = kind
         self.revision = revision
         self._endpoint = endpoint
-        self._attempts = attempts
         at = f"@{revision}" if revision else ""
-        self.uri = f"hf://{'datasets/' if kind == 'dataset' else ''}{repo}{at}"
+        self.uri = Uri(f"hf://{'datasets/' if kind == 'dataset' else ''}{repo}{at}")
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         """Every file whose key begins with `prefix`, in the keys' byte order."""
@@ -121,11 +117,8 @@ class HubReader:
         return Object(path, size, f"{self._commit}:{path}")
 
     def _call(self, work: Callable[[], T]) -> T:
-        def attempt() -> T:
-            with hub_errors(self.uri):
-                return work()
-
-        return retrying(attempt, lambda error: isinstance(error, Unreachable), self._attempts)
+        with hub_errors(str(self.uri)):
+            return work()
 
 
 @contextmanager
@@ -146,7 +139,7 @@ def hub_errors(what: str) -> Iterator[None]:
 def _translate(error: Exception, uri: str) -> JobError:
     from huggingface_hub import errors as hub
 
-    text = f"{uri}: {mask(str(error).strip().splitlines()[0]) if str(error).strip() else error!r}"
+    text = f"{uri}: {str(error).strip().splitlines()[0] if str(error).strip() else repr(error)}"
     status = getattr(getattr(error, "response", None), "status_code", 0)
     access = "check HF_TOKEN, and that its owner has accepted the repository's terms"
     if isinstance(error, (hub.GatedRepoError, hub.DisabledRepoError)) or status == 403:

@@ -1,8 +1,7 @@
-"""Local files: replaced whole or not at all, hashed in chunks, their errors named."""
+"""Local files: replaced whole or not at all, their errors named."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -13,8 +12,6 @@ from job.errors import Absent, StoreError, Unreachable, from_os_error
 
 OWN = ".~"
 """How the names of temporary and lock files begin; listings skip them."""
-
-_CHUNK = 1 << 20
 
 
 @contextmanager
@@ -82,12 +79,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, in hex, read in chunks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -188,7 +188,7 @@ def release(
     def make(name: str, helm_binary: str | None = None, **values: Any) -> Helm:
         rows(f"{name}/1.csv", 200)
         chosen = helm_binary or binaries.find("helm4")
-        base = _values(name, image, bucket.uri, endpoint[0])
+        base = _values(name, image, str(bucket.uri), endpoint[0])
         made.append(Helm(chosen, kube, name, merged(base, values)))
         return made[-1]
 

@@ -47,7 +47,7 @@ def test_json_is_a_settings_file_too(tmp_path: Path) -> None:
     environment = {**COMPLETE, "FINETUNE_CONFIG": str(file)}
     del environment["FINETUNE_DATA__TRAIN"]
     sources = load(environment, rules=TRAINING).settings.data.train
-    assert [(s.uri, s.weight) for s in sources] == [("a.csv", 1), ("b.csv", 2)]
+    assert [(str(s.uri), s.weight) for s in sources] == [("a.csv", 1), ("b.csv", 2)]
 
 
 def test_values_that_hold_more_than_one_thing() -> None:
@@ -63,7 +63,7 @@ def test_values_that_hold_more_than_one_thing() -> None:
         },
         rules=TRAINING,
     ).settings
-    assert [source.uri for source in settings.data.train] == ["a.csv", "b/*.csv"]
+    assert [str(source.uri) for source in settings.data.train] == ["a.csv", "b/*.csv"]
     assert settings.data.column_names == ("label", "text")
     assert settings.clean.rename == {"Body": "text"}
     assert settings.model.lora is not None

@@ -59,7 +59,7 @@ def test_list_is_in_byte_order_of_the_whole_key(store: Store) -> None:
 
 def test_a_prefix_of_another_store_is_not_this_one(store: Store) -> None:
     store.put("x", b"1")
-    assert keys(open_store(store.uri[:-1])) == []
+    assert keys(open_store(str(store.uri)[:-1])) == []
 
 
 def test_lists_more_than_a_page_and_deletes_it(store: Store) -> None:

@@ -11,7 +11,6 @@ import pytest
 from job.errors import Conflict, InputMissing, SettingsError
 from job.store import open_reader, open_store, resolve
 from job.store.patterns import compiled
-from job.uris import mask, without_secrets
 
 NAMES = [
     "data/a.csv",
@@ -88,7 +87,7 @@ def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ((reader, item),) = resolve(uri)
         assert reader.get(item.key) == b"1"
     ((reader, item),) = resolve(f"file://{tmp_path}/here/a.csv")
-    assert (reader.uri, item.key) == (str(tmp_path / "here"), "a.csv")
+    assert (str(reader.uri), item.key) == (str(tmp_path / "here"), "a.csv")
 
 
 def test_what_cannot_be_opened() -> None:
@@ -144,16 +143,3 @@ def test_a_single_writer_asks_for_no_conditions(bucket: str) -> None:
         store.put("other", b"first", if_tag=tag)
     assert [given["Body"] for given in seen] == [b"first", b"second"]
     assert not any({"IfNoneMatch", "IfMatch"} & given.keys() for given in seen)
-
-
-def test_secrets_in_uris_are_masked_and_nothing_else() -> None:
-    for scheme in ("https://", "https:/", "s3:/", "HTTP:/"):
-        assert mask(f"at {scheme}user:pw@host/a") == f"at {scheme}***@host/a"
-        assert mask(f"{scheme}host/a?X-Amz-Signature=1 it") == f"{scheme}host/a?*** it"
-    for text in ("c:/me@home", "a/b@c", "hf://datasets/me/it@main/a.csv", "https://host:8443/a"):
-        assert mask(text) == text
-    with pytest.raises(SettingsError) as caught:
-        open_store("https:/user:pw@host/a")
-    assert "pw" not in str(caught.value)
-    assert without_secrets("https://user:pw@Host:8443/a?b=1") == "https://host:8443/a"
-    assert without_secrets("http://[::1]:80/a") == "http://[::1]:80/a"

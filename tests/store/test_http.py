@@ -19,14 +19,19 @@ ETAGS: dict[str, str] = {}
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; /status/N answers N, /to/X redirects, /plain/X says nothing about X."""
+    """Serves a folder; /status/N answers N, /to/X redirects, /circle/X to itself, and /plain/X says
+    nothing about X."""
 
     def do_HEAD(self) -> None:
         self.send_error(403)  # as for an address that was signed for GET
 
     def do_GET(self) -> None:
         kind, _, rest = self.path.lstrip("/").partition("/")
-        if kind == "status":
+        if kind == "circle":
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.end_headers()
+        elif kind == "status":
             self.send_error(int(rest.partition("/")[0]))
         elif kind == "to":
             self.send_response(302)
@@ -68,7 +73,7 @@ def site(tmp_path: Path) -> Iterator[str]:
 def test_reads_the_file(site: str, tmp_path: Path, path: str) -> None:
     ((reader, item),) = resolve(f"{site}/{path}")
     assert (item.key, item.size) == ("data.csv", 8)
-    assert "s3cr" not in reader.uri
+    assert "s3cr" not in reader.uri.secret
     assert reader.get(item.key) == b"a,b\n1,2\n"
     reader.download(item.key, tmp_path / "out" / "got", identity=item.identity)
     assert (tmp_path / "out" / "got").read_bytes() == b"a,b\n1,2\n"
@@ -113,7 +118,7 @@ def test_identity_changes_with_the_content(
 )
 def test_errors(site: str, tmp_path: Path, status: int, expected: type[Exception]) -> None:
     url = site.replace("://", "://user:s3cr@") + f"/status/{status}/x.csv?sig=s3cr"
-    reader = HttpReader(url, attempts=2)
+    reader = HttpReader(url)
     for action in (
         lambda: reader.stat(reader.key),
         lambda: reader.get(reader.key),
@@ -125,10 +130,26 @@ def test_errors(site: str, tmp_path: Path, status: int, expected: type[Exception
         assert "s3cr" not in str(caught.value)
 
 
-def test_nothing_listens() -> None:
+@pytest.mark.parametrize(
+    ("url", "passing"),
+    [
+        ("http://user:s3cr@127.0.0.1:9/x?sig=s3cr", True),
+        ("http://user:s3cr/s3cr@127.0.0.1:9/x?sig=s3cr", False),
+    ],
+)
+def test_nothing_listens(url: str, passing: bool) -> None:
     with pytest.raises(Unreachable) as caught:
-        HttpReader("http://user:s3cr@127.0.0.1:9/x?sig=s3cr", attempts=2).get("x")
+        HttpReader(url).get("x")
     assert "s3cr" not in str(caught.value)
+    assert caught.value.passing is passing
+
+
+def test_a_server_that_redirects_in_circles_is_not_asked_again(site: str) -> None:
+    with relay("127.0.0.1", int(site.rpartition(":")[2])) as circle:
+        reader, key = open_reader(f"{circle.url}/circle/x.csv")
+        with pytest.raises(Unreachable, match="redirects"):
+            reader.get(key)
+        assert len(circle.seen) == 21  # what httpx follows, once
 
 
 def test_a_missing_file_is_a_missing_input(site: str) -> None:
@@ -140,5 +161,6 @@ def test_a_missing_file_is_a_missing_input(site: str) -> None:
 def test_a_body_that_breaks_off_is_read_again(site: str) -> None:
     with relay("127.0.0.1", int(site.rpartition(":")[2])) as broken:
         broken.cut["GET"] = 1
-        assert HttpReader(f"{broken.url}/data.csv").get("data.csv") == b"a,b\n1,2\n"
+        reader, key = open_reader(f"{broken.url}/data.csv")
+        assert reader.get(key) == b"a,b\n1,2\n"
         assert len(broken.seen) == 2

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from job.errors import SettingsError
 from job.settings.rules import seq2seq
 from job.settings.tree import Settings
-from job.uris import check_uri, mask, scheme_of
+from job.uris import Uri
 
 METRICS = {
     "single_label_classification": ("accuracy", "matthews_correlation"),
@@ -43,8 +43,8 @@ def _output(settings: Settings) -> Iterator[str]:
         yield "FINETUNE_OUTPUT is not set; name an s3://bucket/prefix or a folder"
     elif wrong := list(_uri("FINETUNE_OUTPUT", settings.output)):
         yield from wrong
-    elif scheme_of(settings.output) not in ("s3", "file"):
-        yield f"FINETUNE_OUTPUT={mask(settings.output)} cannot be written to; use s3:// or a folder"
+    elif settings.output.scheme not in ("s3", "file"):
+        yield f"FINETUNE_OUTPUT={settings.output} cannot be written to; use s3:// or a folder"
 
 
 def _training_rows(settings: Settings) -> Iterator[str]:
@@ -92,7 +92,7 @@ def _data(settings: Settings) -> Iterator[str]:
                 yield f"FINETUNE_DATA__{split.upper()} has a weight; only training rows may have one"
     data = settings.data
     sources = (*data.train, *data.validation, *data.test)
-    formats = (data.format, *(_suffix(source.uri) for source in sources))
+    formats = (data.format, *(source.uri.suffix for source in sources))
     if any(f in ("pickle", "pkl") for f in formats) and not settings.data.allow_pickle:
         yield (
             "FINETUNE_DATA__FORMAT=pickle is refused, since whoever wrote a pickle can run any program "
@@ -103,15 +103,11 @@ def _data(settings: Settings) -> Iterator[str]:
         yield f"FINETUNE_CLEAN__MIN_WORDS={low} is above FINETUNE_CLEAN__MAX_WORDS={high}; swap them"
 
 
-def _uri(setting: str, uri: str) -> Iterator[str]:
+def _uri(setting: str, uri: Uri) -> Iterator[str]:
     try:
-        check_uri(uri)
+        uri.check()
     except SettingsError as error:
         yield f"{setting}: {error}"
-
-
-def _suffix(uri: str) -> str:
-    return uri.rsplit(".", 1)[-1].lower() if "." in uri else ""
 
 
 def _model(settings: Settings) -> Iterator[str]:
@@ -132,12 +128,12 @@ def _model(settings: Settings) -> Iterator[str]:
         )
     places = {
         "FINETUNE_MODEL__NAME": model.name,
-        "FINETUNE_MODEL__TOKENIZER": model.tokenizer or "",
+        "FINETUNE_MODEL__TOKENIZER": model.tokenizer or Uri(""),
     }
     if wrong := [line for setting, uri in places.items() for line in _uri(setting, uri)]:
         yield from wrong
     elif model.trust_remote_code:
-        if "s3" in map(scheme_of, places.values()):
+        if any(uri.scheme == "s3" for uri in places.values()):
             yield "FINETUNE_MODEL__TRUST_REMOTE_CODE is refused for files from a bucket; unset it"
         elif not re.fullmatch(r"[0-9a-f]{40}", model.revision or ""):
             yield (

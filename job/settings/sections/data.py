@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from job.errors import SettingsError
 from job.settings.sections.base import Inherited, Section
-from job.uris import check_uri
+from job.uris import Uri
 
 Format = Literal[
     "auto", "csv", "tsv", "json", "jsonl", "text", "parquet", "arrow", "conll", "squad", "pickle"
@@ -19,7 +19,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 class Source(Section):
     """One place that rows come from."""
 
-    uri: Annotated[str, Field(min_length=1)]
+    uri: Annotated[Uri, Field(min_length=1)]
     """s3://, https://, hf:// or a path; may hold a glob (`*`, `**`, `?`), or end in `/` for all below it."""
 
     weight: Annotated[float, Field(gt=0, le=100)] = 1.0
@@ -29,11 +29,12 @@ class Source(Section):
 def _sources(value: Any) -> Any:
     """Accept one URI, one source or a list of either, and refuse a URI that nothing can read."""
     items = value if isinstance(value, (list, tuple)) else [value]
-    sources = [{"uri": item} if isinstance(item, str) else item for item in items]
+    sources = [{"uri": item} if isinstance(item, (str, Uri)) else item for item in items]
     for source in sources:
-        if isinstance(source, dict) and isinstance(source.get("uri"), str):
+        uri = source.get("uri") if isinstance(source, dict) else None
+        if isinstance(uri, (str, Uri)):
             try:
-                check_uri(source["uri"])
+                Uri.of(uri).check()
             except SettingsError as error:
                 raise ValueError(str(error)) from None
     return sources

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from job.settings.sections.base import Section
 from job.settings.sections.data import listed
+from job.uris import Uri
 
 Normalizer = Literal["nfc", "nfd", "nfkc", "nfkd", "lowercase", "strip", "strip_accents", "bert"]
 PreTokenizer = Literal[
@@ -28,7 +29,7 @@ class Tokenizer(Section):
     kind: Literal["wordpiece", "bpe", "unigram", "wordlevel", "char"] = "bpe"
     """WordPiece as in BERT, byte-level BPE as in GPT-2, Unigram as in T5, whole words, or characters."""
 
-    base: str | None = None
+    base: Uri | None = None
     """Train the pipeline of this existing tokenizer anew, in place of building one from blocks."""
 
     vocab_size: Annotated[int, Field(ge=2)] = 30_000

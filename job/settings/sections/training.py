@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from job.settings.sections.base import Inherited, Section
+from job.uris import Uri
 
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -39,7 +40,7 @@ class Lora(Section):
 class Model(Section):
     """The model that is fine-tuned."""
 
-    name: str = ""
+    name: Uri = Uri("")
     """A Hub id, a folder, or an s3:// prefix that holds config.json and model.safetensors."""
 
     revision: str | None = None
@@ -48,7 +49,7 @@ class Model(Section):
     config: dict[str, Any] | None = None
     """Train from scratch: a transformers config as JSON, `model_type` in it; needs `tokenizer`."""
 
-    tokenizer: str | None = None
+    tokenizer: Uri | None = None
     """The tokenizer's place when it is not the model's."""
 
     problem_type: Annotated[

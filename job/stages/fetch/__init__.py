@@ -18,7 +18,6 @@ from job.stages.fetch.chunks import Parts
 from job.stages.fetch.files import AHEAD, local_copies, resolve_inputs
 from job.stages.fetch.formats import Member, members
 from job.stages.fetch.pairing import parallel
-from job.uris import mask
 
 __all__ = ["fetch", "resolve_inputs"]
 
@@ -91,12 +90,12 @@ class _Run:
         copies = local_copies(data, sources, scratch, ahead=self._ahead)
         if not targets:
             for file, path in copies:
-                yield file, members(path, mask(file.uri), data, scratch)
+                yield file, members(path, file.uri, data, scratch)
             return
         (scratch / "targets").mkdir(exist_ok=True)  # both of a pair are here at the same time
         others = local_copies(data, targets, scratch / "targets", ahead=self._ahead)
         for (file, path), (target, other) in zip(copies, others, strict=True):
-            names = mask(file.uri), mask(target.uri)
+            names = file.uri, target.uri
             yield file, parallel(path, other, names, data, scratch)
 
     def _file(self, found: Iterator[Member], weight: float, parts: Parts) -> None:

@@ -14,7 +14,7 @@ from job.runtime.stop import poll
 from job.settings import Data
 from job.store.base import Object, Reader
 from job.store.factory import resolve
-from job.uris import join, local_path, mask, scheme_of, without_secrets
+from job.uris import Uri
 
 AHEAD = 3
 """Downloads that run at the same time, the file that is waited for included."""
@@ -57,23 +57,23 @@ def resolve_inputs(data: Data) -> Inputs:
     return Inputs(tuple(files))
 
 
-def _targets(split: Split, uri: str, sources: int) -> list[Input]:
+def _targets(split: Split, uri: Uri, sources: int) -> list[Input]:
     """The files of targets behind a URI, as many as there are files of sources to them."""
     found = _found(uri)
     if len(found) != sources:
         setting = f"FINETUNE_DATA__{split.upper()}"
         raise DataError(
-            f"{setting}_TARGET finds {len(found)} file(s) behind {mask(uri)}, and {setting} {sources} "
+            f"{setting}_TARGET finds {len(found)} file(s) behind {uri}, and {setting} {sources} "
             "in its place",
             hint="each file of sources needs its file of targets, in the order of their names",
         )
     return [Input(split, name, o.size, o.identity, target=True) for name, _, o in found]
 
 
-def _found(uri: str) -> list[tuple[str, Reader, Object]]:
+def _found(uri: Uri) -> list[tuple[str, Reader, Object]]:
     """What lies behind a source, in key order, each with its URI without secrets."""
     return [
-        (without_secrets(join(reader.uri, thing.key)), reader, thing)
+        ((reader.uri / thing.key).without_secrets, reader, thing)
         for reader, thing in sorted(resolve(uri), key=lambda pair: pair[1].key)
         if not thing.key.endswith("/")  # a folder, as S3 consoles make them
     ]
@@ -95,10 +95,10 @@ def local_copies(
         Forbidden, Unreachable, StoreError: the store's.
     """
     # asked for again, since a signed query is needed to read and may not stand in a record
-    remote = {file.split for file in inputs if scheme_of(file.uri) != "file"}
+    remote = {file.split for file in inputs if not _is_local(file)}
     names = [name for split in remote for name in (split, f"{split}_target")]
     sources = dict.fromkeys(s.uri for name in names for s in getattr(data, name))
-    places = [f for uri in sources if scheme_of(uri) != "file" for f in _found(uri)]
+    places = [f for uri in sources if uri.scheme != "file" for f in _found(uri)]
     todo = enumerate(inputs)
     waiting: deque[_Copy] = deque()
     try:
@@ -117,13 +117,17 @@ def local_copies(
             copy.discard()
 
 
+def _is_local(file: Input) -> bool:
+    return Uri(file.uri).scheme == "file"
+
+
 def _place(file: Input, places: Sequence[tuple[str, Reader, Object]]) -> Place | None:
     """Where to download a file from; None for a local one."""
-    if scheme_of(file.uri) == "file":
+    if _is_local(file):
         return None
     found = [(reader, thing) for uri, reader, thing in places if uri == file.uri]
     if not found:
-        raise InputMissing(f"{mask(file.uri)}: it is there no more", hint=_CHANGED)
+        raise InputMissing(f"{file.uri}: it is there no more", hint=_CHANGED)
     # addresses that differ in their query alone are told apart by content
     return next((place for place in found if place[1].identity == file.identity), found[0])
 
@@ -158,14 +162,14 @@ class _Copy:
             self._thread.join(POLL_SECONDS)
         if isinstance(self._error, Absent):
             raise InputMissing(
-                f"{mask(self.input.uri)}: it is there no more as it was", hint=_CHANGED
+                f"{self.input.uri}: it is there no more as it was", hint=_CHANGED
             ) from self._error
         if self._error is not None:
             raise self._error
         return self._path
 
     def _verified(self) -> Path:
-        path = local_path(self.input.uri)
+        path = Uri(self.input.uri).path
         try:
             identity = file_sha256(path)
         except (FileNotFoundError, IsADirectoryError):

@@ -76,7 +76,7 @@ _FAULTS = (  # what the decompressors and Arrow raise for bytes that are not wha
 
 @dataclass(frozen=True)
 class Member:
-    """A data file, or one file of an archive: its masked URI, and its rows as they are read."""
+    """A data file, or one file of an archive: its URI without secrets, and its rows as they are read."""
 
     name: str
     chunks: Iterator[Chunk]

@@ -26,7 +26,7 @@ def parallel(
     Args:
         source: a file on this disk.
         target: the file with as many lines.
-        names: their masked URIs.
+        names: their URIs, without secrets.
         data: its format is not looked at, since names such as train.en.gz say none.
         scratch: a folder for what must be unpacked.
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from job.errors import Absent, Conflict, JobError, StoreError, Unreachable
+from job.retry import retrying
 from job.store.base import Object
 from job.store.keys import check_key
 from job.store.local import replacing
-from job.store.retry import retrying
 from job.store.s3.client import expecting, new_client, transfers
 from job.store.s3.errors import (
     BrokenBodyError,
@@ -21,6 +21,7 @@ from job.store.s3.errors import (
     is_lost_condition,
     translate,
 )
+from job.uris import Uri
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class S3Store:
     ) -> None:
         self.bucket = bucket
         self.prefix = prefix.strip("/")
-        self.uri = f"s3://{bucket}/{self.prefix}".rstrip("/")
+        self.uri = Uri(f"s3://{bucket}/{self.prefix}".rstrip("/"))
         self._root = f"{self.prefix}/" if self.prefix else ""
         self._attempts = attempts
         self._parallel = parallel
@@ -236,8 +237,11 @@ class S3Store:
             return None
 
     def _call(self, key: str, work: Callable[[], T]) -> T:
-        """Do `work`, again where a body broke off, and turn the SDK's errors into the store's."""
-        where = f"{self.uri}/{key}" if key else self.uri
+        """Do `work`, again where a body broke off, and turn the SDK's errors into the store's.
+
+        The SDK repeats requests by itself, so a RetryingReader around the store would do it twice.
+        """
+        where = str(self.uri / key)
         try:
             return retrying(work, is_broken_body, attempts=4)
         except JobError:

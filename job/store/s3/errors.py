@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from job.errors import Absent, Forbidden, JobError, StoreError, Unreachable, from_os_error
-from job.uris import mask
 
 _NO_CREDENTIALS = (
     "NoCredentialsError",
@@ -72,7 +71,7 @@ def translate(error: Exception, where: str) -> JobError:
     A bare 404, as HEAD gives it, names the key; the caller says so when it is the bucket.
     """
     code, status = code_and_status(error)
-    text = f"{where}: {mask(str(error))}"
+    text = f"{where}: {error}"
     if code == "NoSuchBucket":
         bucket = "/".join(where.split("/")[:3])
         return Absent(f"{bucket}: the bucket does not exist", hint="create it, or correct its name")
