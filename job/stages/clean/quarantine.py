@@ -1,23 +1,16 @@
-"""Rows that cannot be used: kept with their place and reason, and counted against the bound."""
+"""The bound on rows that cannot be used."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
 from job.data.artifacts import Split
+from job.data.quarantine import read_bad
 from job.errors import DataError
 
-SHOWN_CHARS = 1_000
 EXAMPLES = 3
-
-
-def write_bad(file: TextIO, split: Split, name: str, line: int, reason: str, row: str) -> None:
-    """Append a row to a quarantine file, its text cut to SHOWN_CHARS."""
-    entry = {"split": split, "file": name, "line": line, "reason": reason, "row": row[:SHOWN_CHARS]}
-    file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 def check_bad(
@@ -33,19 +26,12 @@ def check_bad(
             part = f"{count:,} of {read[split]:,} {split} rows ({count / read[split]:.1%})"
             error = DataError(
                 f"{part} cannot be used: " + "; ".join(_first(quarantine, split)),
-                hint=f"mend them, or raise FINETUNE_DATA__MAX_BAD_FRACTION above {bound:g}",
+                hint=f"fix them, or raise FINETUNE_DATA__MAX_BAD_FRACTION above {bound:g}",
             )
             error.kept = quarantine
             raise error
 
 
 def _first(quarantine: Path, split: Split) -> list[str]:
-    found: list[str] = []
-    with quarantine.open(encoding="utf-8") as file:
-        for line in file:
-            entry = json.loads(line)
-            if entry["split"] == split:
-                found.append(f"{entry['file']}:{entry['line']}: {entry['reason']}")
-            if len(found) == EXAMPLES:
-                break
-    return found
+    entries = (entry for entry in read_bad(quarantine) if entry["split"] == split)
+    return [f"{e['file']}:{e['line']}: {e['reason']}" for e in islice(entries, EXAMPLES)]

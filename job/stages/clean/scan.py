@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from job.data.arrow import Writer, schema_of, stream
 from job.data.artifacts import FILE, LINE, SPLITS, RawRows, Split
+from job.data.quarantine import BadRow, write_bad
 from job.runtime.stop import poll
 from job.settings import Clean, Data
 from job.stages.clean.columns import Selected, Selector, as_row, source_columns
 from job.stages.clean.profile import WORDS
-from job.stages.clean.quarantine import write_bad
 from job.stages.clean.splits import CODE, Codes, Keys, Labels, key_of, keys_of
 from job.stages.clean.text import cleaned, is_empty, word_counts
 from job.tasks.base import RowRules
@@ -155,7 +155,8 @@ class Scan:
         for i, reason in enumerate(reasons):
             if reason:
                 name = self._raw.files[files[i]]
-                write_bad(quarantine, split, name, lines[i], reason, as_row(selected.roles, i))
+                row = BadRow(lines[i], reason, as_row(selected.roles, i))
+                write_bad(quarantine, split, name, [row])
                 self.result.bad[split] = self.result.bad.get(split, 0) + 1
         return [i for i, reason in enumerate(reasons) if not reason]
 

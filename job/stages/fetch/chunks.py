@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from job.data.arrow import Writer
 from job.data.artifacts import FILE, LINE, Split
+from job.data.quarantine import BadRow, write_bad
 from job.errors import DataError
 
 CHUNK_ROWS = 5_000
@@ -22,20 +23,10 @@ CHUNK_ROWS = 5_000
 CHUNK_CHARS = 1 << 20
 MAX_ROW_CHARS = 1 << 24
 """A longer row (16 Mi characters) is taken for a file that is not what its name says."""
-SHOWN_CHARS = 1_000
 
 NOT_TEXT = "holds bytes that are no {encoding} text; set FINETUNE_DATA__ENCODING, such as cp1252"
 
 Strings: TypeAlias = Sequence[str | None] | pa.Array
-
-
-@dataclass(frozen=True)
-class Bad:
-    """A row that cannot be used: its line from 1, why, and its text."""
-
-    line: int
-    reason: str
-    row: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Chunk:
 
     columns: Mapping[str, Strings] = field(default_factory=dict)
     lines: Sequence[int] = ()
-    bad: Sequence[Bad] = ()
+    bad: Sequence[BadRow] = ()
 
 
 def as_text(value: Any) -> str | None:
@@ -68,18 +59,6 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str | None]]
     """Objects as columns, in the order in which the names appear; a missing value is null."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [as_text(row.get(name)) for row in rows] for name in names}
-
-
-def printable(text: str) -> str:
-    """Text cut to what a quarantine line shows, with bytes that were no text as escapes."""
-    return text[:SHOWN_CHARS].encode("utf-8", "backslashreplace").decode()
-
-
-def write_bad(file: TextIO, split: Split, name: str, bad: Iterable[Bad]) -> None:
-    """Append rows to a quarantine file."""
-    for row in bad:
-        entry = {"split": split, "file": name, "line": row.line, "reason": row.reason}
-        file.write(json.dumps({**entry, "row": printable(row.row)}, ensure_ascii=False) + "\n")
 
 
 def check_names(names: Sequence[str], file: str) -> None:
@@ -180,7 +159,9 @@ def _cut(chunk: Chunk, limit: int | None, read: int) -> Chunk:
     )
 
 
-def _encodable(chunk: Chunk, encoding: str) -> tuple[dict[str, pa.Array], Sequence[int], list[Bad]]:
+def _encodable(
+    chunk: Chunk, encoding: str
+) -> tuple[dict[str, pa.Array], Sequence[int], list[BadRow]]:
     """The chunk as Arrow; rows with bytes that could not be decoded join the bad ones."""
     names = list(chunk.columns)
     strange = [name for name in names if not _is_text(name)]
@@ -198,7 +179,7 @@ def _encodable(chunk: Chunk, encoding: str) -> tuple[dict[str, pa.Array], Sequen
     ]
     reason = NOT_TEXT.format(encoding=encoding)
     bad = [
-        Bad(line, reason, json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False))
+        BadRow(line, reason, json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False))
         for line, row, ok in zip(chunk.lines, rows, good, strict=True)
         if not ok
     ]

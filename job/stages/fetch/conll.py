@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO
 
+from job.data.quarantine import BadRow
 from job.settings import Data
-from job.stages.fetch.chunks import Bad, Chunk
+from job.stages.fetch.chunks import Chunk
 from job.stages.fetch.text import NUL, blocks, pieces
 
 DOCUMENT = "-DOCSTART-"
@@ -33,7 +34,7 @@ class _Reader:
         self._sentence: _Sentence | None = None
         self._width = 0
         self._good: list[_Sentence] = []
-        self._bad: list[Bad] = []
+        self._bad: list[BadRow] = []
 
     def add(self, number: int, line: str) -> None:
         """One line, from 1; a blank one ends the sentence."""
@@ -66,7 +67,7 @@ class _Reader:
         if sentence is None:
             return
         if sentence.fault:
-            self._bad.append(Bad(*sentence.fault, "\n".join(sentence.lines)))
+            self._bad.append(BadRow(*sentence.fault, "\n".join(sentence.lines)))
         else:
             self._good.append(sentence)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO
 
+from job.data.quarantine import BadRow
 from job.errors import DataError
 from job.settings import Data
-from job.stages.fetch.chunks import MAX_ROW_CHARS, NOT_TEXT, Bad, Chunk, check_names
+from job.stages.fetch.chunks import MAX_ROW_CHARS, NOT_TEXT, Chunk, check_names
 from job.stages.fetch.text import NUL, blocks, pieces
 
 MAX_ROW_LINES = 10_000
@@ -68,7 +69,7 @@ def _read(file: BinaryIO, name: str, data: Data, delimiter: str, quoting: bool) 
     names = list(data.column_names)
     lines = blocks(pieces(file, data.encoding), name)
     for parsed in _parse(lines, delimiter, quoting):
-        if isinstance(parsed, Bad):
+        if isinstance(parsed, BadRow):
             yield Chunk(bad=[parsed])
             continue
         if not names:
@@ -88,7 +89,9 @@ def _header(row: list[str], name: str, data: Data) -> list[str]:
     return names
 
 
-def _parse(source: Iterator[list[str]], delimiter: str, quoting: bool) -> Iterator[_Parsed | Bad]:
+def _parse(
+    source: Iterator[list[str]], delimiter: str, quoting: bool
+) -> Iterator[_Parsed | BadRow]:
     """Parse blocks of lines; a row that is not complete waits for the next block.
 
     A quote that is never closed would swallow the rest of the file: its line is bad and parsing
@@ -107,7 +110,7 @@ def _parse(source: Iterator[list[str]], delimiter: str, quoting: bool) -> Iterat
             lines = lines[complete:]
             if closed or not (block is None or _endless(lines)):
                 break
-            yield Bad(first, UNCLOSED, lines[0].rstrip("\r\n"))
+            yield BadRow(first, UNCLOSED, lines[0].rstrip("\r\n"))
             first += 1
             lines = lines[1:]
         carry = lines
@@ -143,14 +146,14 @@ def _chunk(parsed: _Parsed, names: list[str]) -> Chunk:
         return Chunk(dict(columns), parsed.starts)
     kept: list[list[str]] = []
     lines: list[int] = []
-    bad: list[Bad] = []
+    bad: list[BadRow] = []
     for i, (row, start) in enumerate(zip(parsed.rows, parsed.starts, strict=True)):
         if not row:
             continue
         if len(row) != width:
-            bad.append(Bad(start, f"{len(row)} columns in place of {width}", parsed.text(i)))
+            bad.append(BadRow(start, f"{len(row)} columns in place of {width}", parsed.text(i)))
         elif any("\0" in cell for cell in row):
-            bad.append(Bad(start, NUL, parsed.text(i)))
+            bad.append(BadRow(start, NUL, parsed.text(i)))
         else:
             kept.append(row)
             lines.append(start)

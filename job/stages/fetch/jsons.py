@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
+from job.data.quarantine import BadRow
 from job.errors import DataError
 from job.settings import Data
 from job.stages.fetch.chunks import (
     CHUNK_CHARS,
     CHUNK_ROWS,
     MAX_ROW_CHARS,
-    Bad,
     Chunk,
     columns_of,
 )
@@ -59,7 +59,7 @@ def _lines(source: Iterator[list[str]]) -> Iterator[Chunk]:
     for block in source:
         rows: list[dict[str, Any]] = []
         lines: list[int] = []
-        bad: list[Bad] = []
+        bad: list[BadRow] = []
         for number, line in enumerate(block, first):
             text = line.strip()
             if not text:
@@ -70,7 +70,7 @@ def _lines(source: Iterator[list[str]]) -> Iterator[Chunk]:
             except (ValueError, RecursionError) as error:
                 fault = f"not JSON: {error}"
             if fault:
-                bad.append(Bad(number, fault, text))
+                bad.append(BadRow(number, fault, text))
             else:
                 rows.append(value)
                 lines.append(number)
@@ -115,11 +115,11 @@ def _is_lines(start: str) -> bool:
 def _chunks(values: Iterator[tuple[Any, int]]) -> Iterator[Chunk]:
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
-    bad: list[Bad] = []
+    bad: list[BadRow] = []
     chars = 0
     for number, (value, size) in enumerate(values, 1):
         if fault := _fault(value):
-            bad.append(Bad(number, fault, json.dumps(value, ensure_ascii=False)))
+            bad.append(BadRow(number, fault, json.dumps(value, ensure_ascii=False)))
         else:
             rows.append(value)
             lines.append(number)

@@ -7,12 +7,13 @@ from itertools import zip_longest
 from operator import itemgetter
 from pathlib import Path
 
+from job.data.quarantine import BadRow
 from job.errors import DataError
 from job.settings import Data
-from job.stages.fetch.chunks import CHUNK_CHARS, CHUNK_ROWS, Bad, Chunk
+from job.stages.fetch.chunks import CHUNK_CHARS, CHUNK_ROWS, Chunk
 from job.stages.fetch.formats import Member, members
 
-Line = tuple[int, "str | Bad"]
+Line = tuple[int, "str | BadRow"]
 
 
 def parallel(
@@ -49,7 +50,7 @@ def parallel(
 def _zipped(source: Member, target: Member, data: Data) -> Iterator[Chunk]:
     ours, theirs = _lines(source.chunks), _lines(target.chunks)
     rows: list[tuple[int, str, str]] = []
-    bad: list[Bad] = []
+    bad: list[BadRow] = []
     size = last = 0
     for one, other in zip_longest(ours, theirs):
         if one is None or other is None:
@@ -61,7 +62,7 @@ def _zipped(source: Member, target: Member, data: Data) -> Iterator[Chunk]:
             rows.append((last, one[1], other[1]))
             size += len(one[1]) + len(other[1])
         else:
-            bad += [side for side in (one[1], other[1]) if isinstance(side, Bad)][:1]
+            bad += [side for side in (one[1], other[1]) if isinstance(side, BadRow)][:1]
         if len(rows) + len(bad) >= CHUNK_ROWS or size >= CHUNK_CHARS:
             yield _chunk(rows, bad, data)
             rows, bad, size = [], [], 0
@@ -76,7 +77,7 @@ def _lines(chunks: Iterable[Chunk]) -> Iterator[Line]:
         yield from sorted([*good, *((bad.line, bad) for bad in chunk.bad)], key=itemgetter(0))
 
 
-def _chunk(rows: list[tuple[int, str, str]], bad: list[Bad], data: Data) -> Chunk:
+def _chunk(rows: list[tuple[int, str, str]], bad: list[BadRow], data: Data) -> Chunk:
     columns = {
         data.columns.source: [source for _, source, _ in rows],
         data.columns.target: [target for _, _, target in rows],

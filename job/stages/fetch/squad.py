@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from job.data.quarantine import BadRow
 from job.settings import Data
-from job.stages.fetch.chunks import CHUNK_CHARS, CHUNK_ROWS, Bad, Chunk, columns_of
+from job.stages.fetch.chunks import CHUNK_CHARS, CHUNK_ROWS, Chunk, columns_of
 from job.stages.fetch.jsons import objects
 
 
@@ -23,13 +24,13 @@ def read_squad(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
     """
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
-    bad: list[Bad] = []
+    bad: list[BadRow] = []
     number = chars = 0
     for article in objects(file, name, data):
         for row in _questions(article):
             number += 1
             if isinstance(row, str):
-                bad.append(Bad(number, row, json.dumps(article, ensure_ascii=False)))
+                bad.append(BadRow(number, row, json.dumps(article, ensure_ascii=False)))
             else:
                 rows.append(row)
                 lines.append(number)

@@ -7,9 +7,10 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from job.data.quarantine import BadRow
 from job.errors import DataError, SettingsError
 from job.settings import Data
-from job.stages.fetch.chunks import CHUNK_CHARS, CHUNK_ROWS, MAX_ROW_CHARS, Bad, Chunk
+from job.stages.fetch.chunks import CHUNK_CHARS, CHUNK_ROWS, MAX_ROW_CHARS, Chunk
 
 NUL = "holds a NUL byte; if the file is utf-16, set FINETUNE_DATA__ENCODING"
 
@@ -101,7 +102,7 @@ def read_text(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
         yield Chunk(
             {"text": [line for _, line in good]},
             [n for n, _ in good],
-            [Bad(n, NUL, line) for n, line in rows if "\0" in line]
+            [BadRow(n, NUL, line) for n, line in rows if "\0" in line]
             if len(good) < len(rows)
             else (),
         )

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from job.data.quarantine import BadRow
 from job.errors import DataError
 from job.settings import Data
-from job.stages.fetch.chunks import Bad
 from job.stages.fetch.conll import read_conll
 from job.stages.fetch.formats import format_of
 from job.stages.fetch.squad import read_squad
 
 
-def conll(text: str) -> tuple[list[tuple[Any, Any, int]], list[Bad]]:
+def conll(text: str) -> tuple[list[tuple[Any, Any, int]], list[BadRow]]:
     chunks = list(read_conll(io.BytesIO(text.encode()), "f", Data()))
     rows = [
         (json.loads(str(tokens)), json.loads(str(tags)), line)
@@ -51,7 +51,7 @@ def test_a_sentence_with_a_ragged_line_is_bad(text: str, line: int, reason: str)
     assert [row[0] for row in rows] == [["d"]]
     assert [b.line for b in bad] == [line]
     assert bad[0].reason.startswith(reason)
-    assert bad[0].row.startswith("a O\n"), "the sentence is kept whole"
+    assert bad[0].text.startswith("a O\n"), "the sentence is kept whole"
 
 
 def test_a_sentence_may_lie_across_blocks() -> None:
@@ -59,7 +59,7 @@ def test_a_sentence_may_lie_across_blocks() -> None:
     assert [(len(row[0]), row[2]) for row in rows] == [(12_000, 1), (1, 12_002)]
 
 
-def squad(document: Any) -> tuple[list[dict[str, Any]], list[Bad]]:
+def squad(document: Any) -> tuple[list[dict[str, Any]], list[BadRow]]:
     chunks = list(read_squad(io.BytesIO(json.dumps(document).encode()), "f", Data()))
     rows = [
         dict(zip(c.columns, row, strict=True))
