@@ -24,7 +24,7 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(BIN)/python -m helm.binaries
 	touch $@
 
-# what is generated: the chart's schema from the settings, the manifests from the chart
+# what is generated: the chart's schema and facts from the job, the plain manifests from the chart
 chart: install
 	$(BIN)/python -m helm.schema
 

@@ -1,4 +1,4 @@
-"""Writes k8s/manifests: each of the chart's examples as plain manifests, for those who use no Helm.
+"""Writes k8s/manifests: each of the chart's examples as plain manifests, for use without Helm.
 
 `make manifests` runs it; a test fails where a file is not what it would write.
 """
@@ -12,7 +12,7 @@ MANIFESTS = cli.CHART.parents[1] / "k8s" / "manifests"
 NAMESPACE = "finetune"
 
 HEAD = """\
-# `make manifests` made this of helm/finetune/examples/{name}.yaml.
+# `make manifests` made this from helm/finetune/examples/{name}.yaml.
 #   kubectl apply --namespace {namespace} -f k8s/manifests/{name}.yaml
 """
 

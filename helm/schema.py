@@ -31,7 +31,7 @@ DROPPED = {"title", "default", "format", "$defs"}
 """Annotations, which check nothing."""
 
 FACTS = """\
-# `make chart` made this of job/; never edit it.
+# `make chart` made this from job/; never edit it.
 
 # job/settings: what does not decide what is learned, and so is not part of a run's id
 incidental:

@@ -1,4 +1,4 @@
-"""The four things that a run can be made as: what each must have, and that all say the same."""
+"""The four kinds of object that a run can be: what each must have, and that all say the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = {
 CONFIG = {"train": {"learning_rate": 2e-5}, "data": {"train": "s3://raw/a<b>&.csv"}, "name": "y"}
 
 
-def workload(bodies: list[Body]) -> Body:
+def workload_of(bodies: list[Body]) -> Body:
     (body,) = (body for body in bodies if (body["apiVersion"], body["kind"]) in KINDS)
     return body
 
@@ -44,21 +44,20 @@ def variables(pod: Body) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_it_is_taken_by_its_schema_and_carries_the_same(render: Render, backend: str) -> None:
+def test_its_schema_accepts_it_and_it_carries_the_same(render: Render, backend: str) -> None:
     bodies = render(backend=backend, nodes=3, gpusPerNode=2, config=CONFIG, rerun=1)
     for body in bodies:
         check(body)
-    made = workload(bodies)
-    assert KINDS[made["apiVersion"], made["kind"]] == backend
-    text = json.dumps(made)
+    workload = workload_of(bodies)
+    assert KINDS[workload["apiVersion"], workload["kind"]] == backend
+    text = json.dumps(workload)
 
     # the settings, exactly, and the run's id, in the annotations that pods read them from
-    annotated = made["metadata"]["annotations"]["finetune/run-id"]
-    holders = [made] if backend == "trainjob" else pods(bodies)
+    annotated = workload["metadata"]["annotations"]["finetune/run-id"]
+    holders = [workload] if backend == "trainjob" else pods(bodies)
     for holder in holders:
-        found = json.dumps(holder)
-        assert json.dumps(json.dumps(annotated))[1:-1] in json.dumps(found)
-    (config, *rest) = _configs(made)
+        assert json.dumps(json.dumps(annotated))[1:-1] in json.dumps(json.dumps(holder))
+    (config, *rest) = _configs(workload)
     assert all(other == config for other in rest)
     assert json.loads(config) == {"output": "s3://models", **CONFIG}
     assert json.loads(config)["train"]["learning_rate"] == 2e-5
@@ -80,49 +79,51 @@ def test_it_is_taken_by_its_schema_and_carries_the_same(render: Render, backend:
         )
 
     # every pod takes part
-    assert _pods_of(made, bodies) == 3
-    # the codes after which no retry helps end it, 143 does not
-    assert [code for code in range(1, 256) if _ends(made, bodies, code)] == list(PERMANENT)
-    # nothing decides when it starts but its queue
+    assert _pods_of(workload, bodies) == 3
+    # the codes that no retry helps with end it, 143 does not
+    assert [code for code in range(1, 256) if _ends(workload, bodies, code)] == list(PERMANENT)
+    # only its queue decides when it starts
     assert "suspend" not in text
 
 
 def _configs(value: Any) -> list[str]:
     if isinstance(value, list):
-        return [found for item in value for found in _configs(item)]
+        return [config for item in value for config in _configs(item)]
     if not isinstance(value, dict):
         return []
     own = [value["finetune/config"]] if "finetune/config" in value else []
     return own + _configs(list(value.values()))
 
 
-def _jobs(made: Body, bodies: list[Body]) -> list[Body]:
+def _jobs(workload: Body, bodies: list[Body]) -> list[Body]:
     """The specs of the batch/v1 Jobs inside."""
-    if made["kind"] == "Job":
-        return [made["spec"]] if made["apiVersion"] == "batch/v1" else []
-    if made["kind"] == "TrainJob":
+    if workload["kind"] == "Job":
+        return [workload["spec"]] if workload["apiVersion"] == "batch/v1" else []
+    if workload["kind"] == "TrainJob":
         (runtime,) = (body for body in bodies if body["kind"] == "TrainingRuntime")
-        assert runtime["metadata"]["name"] == made["spec"]["runtimeRef"]["name"]
+        assert runtime["metadata"]["name"] == workload["spec"]["runtimeRef"]["name"]
         replicated = runtime["spec"]["template"]["spec"]["replicatedJobs"]
     else:
-        replicated = made["spec"]["replicatedJobs"]
+        replicated = workload["spec"]["replicatedJobs"]
     return [item["template"]["spec"] for item in replicated]
 
 
-def _pods_of(made: Body, bodies: list[Body]) -> int:
-    jobs = _jobs(made, bodies)
+def _pods_of(workload: Body, bodies: list[Body]) -> int:
+    jobs = _jobs(workload, bodies)
     if not jobs:
-        assert made["spec"]["minAvailable"] == sum(t["replicas"] for t in made["spec"]["tasks"])
-        return int(made["spec"]["minAvailable"])
-    if made["kind"] == "TrainJob":
-        assert made["spec"]["trainer"]["numNodes"] == jobs[0]["completions"]
+        assert workload["spec"]["minAvailable"] == sum(
+            t["replicas"] for t in workload["spec"]["tasks"]
+        )
+        return int(workload["spec"]["minAvailable"])
+    if workload["kind"] == "TrainJob":
+        assert workload["spec"]["trainer"]["numNodes"] == jobs[0]["completions"]
     return sum(int(job["completions"]) for job in jobs)
 
 
-def _ends(made: Body, bodies: list[Body], code: int) -> bool:
-    jobs = _jobs(made, bodies)
+def _ends(workload: Body, bodies: list[Body], code: int) -> bool:
+    jobs = _jobs(workload, bodies)
     if not jobs:
-        policies = made["spec"]["policies"]
+        policies = workload["spec"]["policies"]
         return any(p.get("exitCode") == code and p["action"] == "TerminateJob" for p in policies)
     rules = jobs[0]["podFailurePolicy"]["rules"]
     assert rules[0]["action"] == "Ignore"
@@ -137,7 +138,7 @@ def _ends(made: Body, bodies: list[Body], code: int) -> bool:
 @pytest.mark.parametrize("backend", ["job", "jobset", "trainjob"])
 def test_the_jobs_inside_are_indexed_and_patient(render: Render, backend: str) -> None:
     bodies = render(backend=backend, nodes=2)
-    (job,) = _jobs(workload(bodies), bodies)
+    (job,) = _jobs(workload_of(bodies), bodies)
     assert job["completionMode"] == "Indexed"
     assert job["parallelism"] == job["completions"] == 2
     assert job["backoffLimit"] == 40
@@ -155,7 +156,7 @@ def test_pods_of_a_job_find_the_first_by_its_service(render: Render) -> None:
     assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
     assert pod["spec"]["subdomain"] == service["metadata"]["name"]
     env = variables(pod)
-    # the Job's name is known to its pods alone, where launchers make it
+    # where launchers make the Job, only its pods know its name
     assert (
         env["WORKLOAD"]["fieldRef"]["fieldPath"]
         == "metadata.labels['batch.kubernetes.io/job-name']"
@@ -164,9 +165,9 @@ def test_pods_of_a_job_find_the_first_by_its_service(render: Render) -> None:
     assert list(env).index("WORKLOAD") < list(env).index("FINETUNE_RUNTIME__ADDRESS")
 
 
-def test_volcano_s_own_words(render: Render) -> None:
+def test_what_is_volcano_s_own(render: Render) -> None:
     queue = {"kind": "volcano", "name": "research", "priorityClass": "high"}
-    spec = workload(render(backend="volcano", nodes=2, queue=queue))["spec"]
+    spec = workload_of(render(backend="volcano", nodes=2, queue=queue))["spec"]
     assert (spec["queue"], spec["priorityClassName"]) == ("research", "high")
     assert spec["maxRetry"] == 40, "it counts every restart, also after 143"
     assert {task["name"]: task["replicas"] for task in spec["tasks"]} == {"master": 1, "worker": 1}
@@ -174,18 +175,18 @@ def test_volcano_s_own_words(render: Render) -> None:
     # the first policy that fits counts: the codes come before the event
     kinds = ["exitCode" if "exitCode" in policy else "event" for policy in spec["policies"]]
     assert kinds == sorted(kinds, reverse=True)
-    assert len(workload(render(backend="volcano"))["spec"]["tasks"]) == 1
+    assert len(workload_of(render(backend="volcano"))["spec"]["tasks"]) == 1
 
 
 @pytest.mark.parametrize("backend", ["job", "jobset", "trainjob"])
-def test_kueue_s_labels_stand_where_kueue_looks(render: Render, backend: str) -> None:
+def test_kueue_s_labels_are_where_kueue_looks(render: Render, backend: str) -> None:
     queue = {"kind": "kueue", "name": "gpus", "topology": "rack", "priorityClass": "research"}
     bodies = render(backend=backend, nodes=2, queue=queue)
-    labels = workload(bodies)["metadata"]["labels"]
+    labels = workload_of(bodies)["metadata"]["labels"]
     assert labels["kueue.x-k8s.io/queue-name"] == "gpus"
     assert labels["kueue.x-k8s.io/priority-class"] == "research"
     for pod in pods(bodies):
         assert pod["metadata"]["annotations"]["kueue.x-k8s.io/podset-preferred-topology"] == "rack"
-        # Kueue sets them by its flavors; an upgrade would contend with it, even by an empty list
+        # Kueue sets them from its flavors; an upgrade would undo that, even with an empty list
         assert not {"tolerations", "nodeSelector"} & pod["spec"].keys()
     assert "min-parallelism" not in json.dumps(bodies), "a fixed world is never admitted in part"

@@ -27,7 +27,7 @@ def example_bodies(binary: str, example: str) -> list[Body]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_every_example_is_taken_and_keeps_to_the_rules(binary: str, example: str) -> None:
+def test_every_example_is_accepted_and_keeps_to_the_rules(binary: str, example: str) -> None:
     bodies = example_bodies(binary, example)
     for body in bodies:
         check(body)
@@ -58,8 +58,8 @@ def _keeps_to_the_restricted_standard(spec: Body) -> None:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_helm_s_own_linter_finds_nothing(binary: str, example: str) -> None:
     arguments = ("lint", "--strict", str(cli.CHART))
-    done = cli.run(binary, *arguments, values=manifests.EXAMPLES / f"{example}.yaml")
-    assert done.returncode == 0, done.stdout
+    process = cli.run(binary, *arguments, values=manifests.EXAMPLES / f"{example}.yaml")
+    assert process.returncode == 0, process.stdout
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -73,7 +73,7 @@ def test_every_example_s_config_is_one(binary: str, example: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_plain_manifests_are_what_helm_makes_of_them(example: str) -> None:
+def test_the_plain_manifests_are_what_helm_renders(example: str) -> None:
     binary = binaries.find("helm3")
     written = (manifests.MANIFESTS / f"{example}.yaml").read_text()
     assert written == manifests.text(binary, example), "run `make manifests`"
@@ -83,7 +83,7 @@ def test_there_is_no_other_plain_manifest() -> None:
     assert sorted(path.stem for path in manifests.MANIFESTS.iterdir()) == EXAMPLES
 
 
-def test_what_stands_around_runs_in_a_cluster_is_taken_too() -> None:
+def test_what_a_cluster_needs_around_runs_is_accepted_too() -> None:
     for path in (manifests.MANIFESTS.parent / "cluster").glob("*.yaml"):
         for body in yaml.safe_load_all(path.read_text()):
             if body["apiVersion"].startswith("kind."):
@@ -94,7 +94,7 @@ def test_what_stands_around_runs_in_a_cluster_is_taken_too() -> None:
 
 
 @pytest.mark.parametrize("release", ["y", "no", "1", "1e3", "on", "a.b", "x" * 53])
-def test_names_that_yaml_or_dns_could_take_for_something_else(render: Render, release: str) -> None:
+def test_names_that_yaml_or_dns_could_misread(render: Render, release: str) -> None:
     labels = {"y": "n", "1": "1e3"}
     for values in ({}, {"schedule": "@daily"}):
         extra = {"extraEnv": {"N": "off", "Y": "0x1", "E": 1000000}, "podLabels": labels}
@@ -153,7 +153,7 @@ def test_what_an_upgrade_does_to_a_running_job(render: Render) -> None:
             b for b in render(**values, podLabels={"a": "b"}) if b["kind"] in ("Job", "TrainJob")
         )
         run = "finetune/run-id"
-        # two that train the same run would take it from each other
+        # two Jobs would take one run from each other
         assert one_run["metadata"]["annotations"][run] != other["metadata"]["annotations"][run]
 
 
@@ -165,10 +165,10 @@ def test_a_schedule_makes_a_cronjob_and_no_run(render: Render) -> None:
     assert cronjob["concurrencyPolicy"] == "Forbid"
     template = launcher(bodies)
     assert "nvidia.com/gpu" not in json.dumps(template["spec"]), (
-        "no GPU to look whether one is needed"
+        "no GPU is needed to find out whether to train"
     )
     assert template["spec"]["automountServiceAccountToken"] is True
-    # what it makes goes with the config it was made with: an upgrade changes both or none
+    # what it creates travels with the config it was made from: an upgrade changes both or neither
     assert [body for body in bodies if body["kind"] == "ConfigMap"] == []
     train = json.loads(template["metadata"]["annotations"]["finetune/train"])
     check({**train, "metadata": {**train["metadata"], "name": "x"}})
@@ -183,7 +183,7 @@ def test_a_schedule_makes_a_cronjob_and_no_run(render: Render) -> None:
     assert "helm.sh/resource-policy" not in json.dumps(train)
 
 
-def test_rights_are_as_few_as_can_be(render: Render) -> None:
+def test_rights_are_minimal(render: Render) -> None:
     assert [b for b in render() if b["kind"] in ("Role", "RoleBinding")] == []
     plain = render(progress={"enabled": True})
     jobs, events = one(plain, "Role")["rules"]
@@ -259,14 +259,14 @@ def test_one_pod_a_node_and_nodes_that_are_lost(render: Render) -> None:
     assert pod["spec"]["affinity"] == {"nodeAffinity": {}}
 
 
-def test_notes_warn_of_runs_that_are_scheduled_half() -> None:
+def test_notes_warn_of_runs_that_may_be_half_scheduled() -> None:
     binary = binaries.find("helm4")  # helm 3 renders notes only with a cluster
 
     def notes(**values: Any) -> str:
         arguments = ("install", "demo", str(cli.CHART), "--dry-run=client", "--namespace", "team")
-        done = cli.run(binary, *arguments, values={"config": {"output": "s3://m"}, **values})
-        assert done.returncode == 0, done.stderr
-        return done.stdout.partition("NOTES:")[2]
+        process = cli.run(binary, *arguments, values={"config": {"output": "s3://m"}, **values})
+        assert process.returncode == 0, process.stderr
+        return process.stdout.partition("NOTES:")[2]
 
     assert "no gang scheduler" in notes(nodes=2)
     assert "no gang scheduler" not in notes()

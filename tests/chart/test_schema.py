@@ -14,9 +14,9 @@ SECRET = "A" * 20
 
 
 def refused(binary: str, **values: Any) -> str:
-    done = cli.run(binary, "template", "demo", str(cli.CHART), values=values)
-    assert done.returncode, done.stdout
-    return done.stderr
+    process = cli.run(binary, "template", "demo", str(cli.CHART), values=values)
+    assert process.returncode, process.stdout
+    return process.stderr
 
 
 def test_what_is_generated_is_up_to_date() -> None:
@@ -24,7 +24,7 @@ def test_what_is_generated_is_up_to_date() -> None:
         assert path.read_text() == text, "run `make chart`"
 
 
-def test_it_is_written_in_draft_07_alone() -> None:
+def test_the_schema_uses_only_draft_07() -> None:
     later = {"$defs", "prefixItems", "unevaluatedProperties", "dependentRequired", "minContains"}
     assert not later & set(
         re.findall(r'"([^"]+)":', (cli.CHART / "values.schema.json").read_text())
@@ -32,7 +32,7 @@ def test_it_is_written_in_draft_07_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"gpusPernode": 1}, "gpusPernode"),
         ({"image": {"tga": "1"}}, "tga"),
@@ -56,12 +56,12 @@ def test_it_is_written_in_draft_07_alone() -> None:
         ({"launch": {"ttlSecondsAfterFinished": 0}}, "ttlSecondsAfterFinished"),
     ],
 )
-def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], said: str) -> None:
-    assert said in refused(binary, **values)
+def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], message: str) -> None:
+    assert message in refused(binary, **values)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"image": {"tag": "latest"}}, "image.tag"),
         ({"config": {"runtime": {"nodes": 2}}}, "config.runtime.nodes"),
@@ -76,9 +76,9 @@ def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], said: str) 
         ({"config": {"data": {"train": "https://me:pw@host/a.csv"}}}, "valueFrom.secretKeyRef"),
         ({"config": {"data": {"train": "https://h/a?X=1&X-Amz-Signature=f"}}}, "a signature"),
         ({"extraEnv": {"DB_PASSWORD": 12345678}}, "secretKeyRef"),
-        ({"s3": {"region": "r"}, "extraEnv": {"AWS_REGION": "q"}}, "a value of its own"),
+        ({"s3": {"region": "r"}, "extraEnv": {"AWS_REGION": "q"}}, "from another value"),
         ({"podLabels": {"app.kubernetes.io/component": "web"}}, "pods are found by it"),
-        ({"podAnnotations": {"finetune/config": "{}"}}, "leave it to the chart"),
+        ({"podAnnotations": {"finetune/config": "{}"}}, "the chart sets these"),
         ({"queue": {"kind": "kueue", "name": "q"}, "tolerations": [{}]}, "ResourceFlavor"),
         ({"backend": "volcano", "deadlineSeconds": 60}, "config.train.max_runtime"),
         ({"extraEnv": {"FINETUNE_SEED": "1"}}, "put it into config"),
@@ -95,24 +95,26 @@ def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], said: str) 
         ),
     ],
 )
-def test_values_that_do_not_go_together(binary: str, values: dict[str, Any], said: str) -> None:
-    assert said in refused(binary, **values)
+def test_values_that_contradict_each_other(
+    binary: str, values: dict[str, Any], message: str
+) -> None:
+    assert message in refused(binary, **values)
 
 
-def test_all_contradictions_are_said_at_once(binary: str) -> None:
-    said = refused(
+def test_all_contradictions_are_reported_at_once(binary: str) -> None:
+    message = refused(
         binary, image={"tag": "latest"}, queue={"kind": "kueue"}, extraEnv={"A_KEY": "x"}
     )
-    assert said.count("\n  - ") == 2
+    assert message.count("\n  - ") == 2
     assert refused(binary, image={"tag": "latest"}, extraEnv={"API_KEY": "x"}).count("\n  - ") == 2
 
 
-def test_what_parent_charts_set_is_let_through(binary: str) -> None:
+def test_what_parent_charts_set_is_accepted(binary: str) -> None:
     values = {"global": {"anything": 1}, "enabled": True}
     assert rendered(binary, values)
 
 
-def test_what_looks_like_a_secret_and_is_a_reference_is_let_through(binary: str) -> None:
+def test_a_secret_by_reference_is_accepted(binary: str) -> None:
     by_reference = {"valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
     env = {
         "HF_TOKEN": by_reference,

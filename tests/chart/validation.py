@@ -1,7 +1,7 @@
-"""Whether the cluster would take an object: by Kubernetes' own schemas, and by those of custom resources.
+"""Whether a cluster would accept an object, by the schemas of Kubernetes and of custom resources.
 
-JobSet's and the trainer's types come from the trainer's package; Volcano's and Kueue's are on no package
-index, so that what the chart uses of them stands in `shapes.yaml`. CRDS=FOLDER, a folder of
+The types of JobSet and Kubeflow Trainer come from the trainer's package; those of Volcano and Kueue are on no
+package index, so what the chart uses of them is in `shapes.yaml`. CRDS=FOLDER, a folder of
 CustomResourceDefinitions as their projects publish them, checks against these as well.
 """
 
@@ -23,9 +23,10 @@ SHAPES = Path(__file__).with_name("shapes.yaml")
 
 
 def check(body: Body) -> None:
-    """
+    """Check an object.
+
     Raises:
-        AssertionError: with all that is wrong.
+        AssertionError: a cluster would refuse it; the message lists every reason.
     """
     wrong = [f"{body['kind']} {body['metadata']['name']}: {line}" for line in _wrong(body)]
     assert not wrong, "\n".join(wrong)
@@ -77,7 +78,7 @@ def _by_schema(body: Body, schema: Body) -> Iterator[str]:
 
 
 def _by_model(body: Body, model: Any) -> Iterator[str]:
-    """The trainer's types pass over fields that they do not know; what is lost on the way was one."""
+    """The trainer's types drop fields that they do not know; what is lost on the way was one."""
     kept = model.from_dict(body).to_dict()
     yield from _lost(body, kept, "")
 
@@ -114,7 +115,7 @@ def _shapes() -> dict[str, dict[str, Body]]:
 @cache
 def _published() -> dict[tuple[str, str], Body]:
     """The schemas of the CRDs in the folder that CRDS names, closed where the API would prune."""
-    found = {}
+    schemas = {}
     for path in sorted(Path(os.environ["CRDS"]).glob("*.yaml")) if "CRDS" in os.environ else ():
         for crd in yaml.safe_load_all(path.read_text()):
             if not crd or crd.get("kind") != "CustomResourceDefinition":
@@ -122,8 +123,8 @@ def _published() -> dict[tuple[str, str], Body]:
             for version in crd["spec"]["versions"]:
                 schema = version["schema"]["openAPIV3Schema"]
                 name = f"{crd['spec']['group']}/{version['name']}"
-                found[name, crd["spec"]["names"]["kind"]] = _closed(schema, top=True)
-    return found
+                schemas[name, crd["spec"]["names"]["kind"]] = _closed(schema, top=True)
+    return schemas
 
 
 def _closed(schema: Any, *, top: bool = False) -> Any:
@@ -139,7 +140,7 @@ def _closed(schema: Any, *, top: bool = False) -> Any:
         if top or {"kind", "apiVersion"} <= inner.keys():
             inner["metadata"] = {"type": "object"}
         closed["properties"] = inner
-        # metadata in a template is a plain object in CRDs; whatever stands in it is kept by the API
+        # metadata in a template is a plain object in CRDs, of which the API keeps whatever is in it
         closed.setdefault("additionalProperties", False)
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):

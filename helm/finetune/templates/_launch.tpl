@@ -1,4 +1,4 @@
-{{/* A pod that prepares, as launchers make it where launch.prepare is `job`; named and numbered by them. */}}
+{{/* The Job that prepares the rows where launch.prepare is `job`; launchers fill in its name and run id. */}}
 {{- define "finetune.prepareJob" -}}
 {{- $v := .Values -}}
 {{- $env := `- name: "FINETUNE_RUN_ID"
@@ -26,6 +26,7 @@ spec:
       "resources" $resources "gpus" 0 "runId" "" "env" $env) | nindent 4 }}
 {{- end }}
 
+{{/* What only launchers are told. */}}
 {{- define "finetune.launchEnv" -}}
 {{- $launch := .Values.launch -}}
 {{- $prepare := get (dict "inPlace" "in_place" "job" "job" "none" "none") $launch.prepare -}}

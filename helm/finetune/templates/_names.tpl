@@ -1,4 +1,4 @@
-{{/* The release's name where a Service may be called so: a DNS label that begins with a letter. */}}
+{{/* The release's name as a Service may have it: a DNS label that begins with a letter. */}}
 {{- define "finetune.fullname" -}}
 {{- $name := replace "." "-" .Release.Name -}}
 {{- if not (contains "finetune" $name) }}{{ $name = printf "%s-finetune" $name }}{{ end -}}
@@ -6,7 +6,7 @@
 {{- regexReplaceAll "-+$" (trunc 52 $name) "" -}}
 {{- end }}
 
-{{/* What a release's objects are found by; of a pod with the role it has. */}}
+{{/* The labels that select a release's pods; app.kubernetes.io/component says which of them. */}}
 {{- define "finetune.selector" -}}
 app.kubernetes.io/name: "finetune"
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -26,51 +26,51 @@ labels:
   {{- include "finetune.labels" .root | nindent 2 }}
 {{- end }}
 
-{{/* Whether what a run needs outlives upgrades and an uninstall; what launchers make is theirs to keep. */}}
+{{/* Whether the Job and what it needs outlive upgrades and an uninstall; what launchers make is theirs. */}}
 {{- define "finetune.kept" -}}
 {{- if and (not .Values.schedule) (eq .Values.upgradePolicy "keep") }}true{{ end -}}
 {{- end }}
 
-{{/* The same of an object's own annotations. */}}
+{{/* The annotation that keeps an object then. */}}
 {{- define "finetune.keep" -}}
 {{- if include "finetune.kept" . }}
 annotations: {helm.sh/resource-policy: "keep"}
 {{- end }}
 {{- end }}
 
-{{/* A map of texts as JSON, also where a value was written as a number or a boolean. */}}
+{{/* A map with text values, as JSON; numbers and booleans become text. */}}
 {{- define "finetune.texts" -}}
 {{- $texts := dict -}}
 {{- range $name, $value := . }}{{ $_ := set $texts $name (include "finetune.text" $value) }}{{ end -}}
 {{- toJson $texts -}}
 {{- end }}
 
-{{/* A list of texts as a CEL expression, quoted for YAML. */}}
+{{/* A list of strings as a CEL expression, quoted for YAML. */}}
 {{- define "finetune.celList" -}}
 {{- toJson . | replace "\"" "'" | quote -}}
 {{- end }}
 
-{{/* NAMESPACE-RELEASE, cut so that the names of pods made of it stay below 63 characters. */}}
+{{/* NAMESPACE-RELEASE, cut so that the names of pods made from it stay within 63 characters. */}}
 {{- define "finetune.runPrefix" -}}
 {{- $name := printf "%s-%s" .Release.Namespace .Release.Name | replace "." "-" -}}
 {{- if not (regexMatch "^[a-z]" $name) }}{{ $name = printf "r%s" $name }}{{ end -}}
 {{- regexReplaceAll "-+$" (trunc 28 $name) "" -}}
 {{- end }}
 
-{{/* What files/job.yaml, which is generated, says of the job. */}}
+{{/* The job's own facts, from a generated file, as JSON. */}}
 {{- define "finetune.job" -}}
 {{- .Files.Get "files/job.yaml" | fromYaml | toJson -}}
 {{- end }}
 
-{{/* The settings that decide what is learned, and so which run it is. */}}
+{{/* The settings that decide what is learned, and with that a run's identity. */}}
 {{- define "finetune.relevantConfig" -}}
 {{- $config := .Values.config -}}
 {{- range (include "finetune.job" . | fromJson).incidental }}{{ $config = omit $config . }}{{ end -}}
 {{- toJson $config -}}
 {{- end }}
 
-{{/* Stable across restarts and upgrades: the same id goes on with the same run. Where the Job of before
-     is kept, each Job is a run of its own: two would take the same one from each other. */}}
+{{/* Stable across restarts and upgrades: the same id resumes the same run. With upgradePolicy keep each Job
+     is a run of its own, since two Jobs would take one run from each other. */}}
 {{- define "finetune.runId" -}}
 {{- if .Values.config.run_id }}{{ .Values.config.run_id }}{{ else -}}
 {{- $identity := printf "%s/%s %s" .Release.Namespace .Release.Name (include "finetune.relevantConfig" .) -}}
@@ -96,7 +96,7 @@ annotations: {helm.sh/resource-policy: "keep"}
 {{- .Values.serviceAccount.name | default (include "finetune.fullname" .) -}}
 {{- end }}
 
-{{/* apiVersion, kind and plural of what a run is made as. */}}
+{{/* The group, version, kind and plural of the object that a run is made as. */}}
 {{- define "finetune.backend" -}}
 {{- $kinds := dict
   "job" (dict "group" "batch" "version" "v1" "kind" "Job" "plural" "jobs")
@@ -106,12 +106,12 @@ annotations: {helm.sh/resource-policy: "keep"}
 {{- get $kinds .Values.backend | toJson -}}
 {{- end }}
 
-{{/* The account of launchers, which may do what roles.yaml says. */}}
+{{/* The service account of launchers; roles.yaml says what it may do. */}}
 {{- define "finetune.launchAccountName" -}}
 {{- .Values.launch.serviceAccountName | default (printf "%s-launch" (include "finetune.fullname" .)) -}}
 {{- end }}
 
-{{/* A value as text: numbers as they were written, and not 1000000 as 1e+06. */}}
+{{/* A value as text; a number as it was written, not 1000000 as 1e+06. */}}
 {{- define "finetune.text" -}}
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end -}}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* The variables that every pod of the release has. */}}
+{{/* The environment variables of every pod of the release. */}}
 {{- define "finetune.env" -}}
 {{- $v := .Values -}}
 - {name: "FINETUNE_CONFIG", value: "/etc/finetune/config.json"}
@@ -22,7 +22,7 @@
 {{- end }}
 {{- end }}
 {{- if include "finetune.proxied" . }}
-{{- /* the API server and the clouds' credentials are never behind a proxy; the kubelet fills in $(…) */}}
+{{- /* the API server and the clouds' credential services are never behind a proxy; the kubelet expands $(…) */}}
 {{- $no := list "$(KUBERNETES_SERVICE_HOST)" "169.254.169.254" "169.254.170.23" ".svc" ".cluster.local"
   "localhost" "127.0.0.1" }}
 {{- $no = append $no $v.proxy.noProxy | join "," | trimSuffix "," }}
@@ -42,10 +42,19 @@
 {{- end }}
 {{- end }}
 
-{{/* A pod as a Pod or a template has it.
-     root; role: train, launch, prepare, check; container; command; args: finetune's; env: more of it;
-     runId: of the annotation, false where somebody else sets it; resources; gpus; token: whether it
-     may talk to the API server; annotations: more of them, and the files of /etc/finetune-launch. */}}
+{{/* The metadata and spec of a pod, or of a pod template. Takes:
+     root
+     role         train, launch, prepare or check
+     container    its name
+     args         of finetune
+     resources    without GPUs; `gpus` says whether it gets gpusPerNode of them
+     token        whether it may talk to the API server
+     account      its service account; by default the release's
+     env          more environment variables, as YAML
+     ports        of the container
+     subdomain    the Service that gives it a DNS name
+     runId        for the annotation; without it there is none
+     annotations  more of them, which become the files of /etc/finetune-launch */}}
 {{- define "finetune.pod" -}}
 {{- $root := .root -}}
 {{- $v := .root.Values -}}
@@ -120,7 +129,7 @@ spec:
   {{- with $placed.nodeSelector }}
   nodeSelector: {{ include "finetune.texts" . }}
   {{- end }}
-  {{- /* Kueue sets them by its flavors, and the key itself would contend with it */}}
+  {{- /* Kueue sets them from its flavors, and an upgrade would undo that even with an empty list */}}
   {{- if not (and (eq .role "train") (eq $v.queue.kind "kueue")) }}
   tolerations:
     {{- range $placed.tolerations }}

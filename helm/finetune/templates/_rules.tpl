@@ -1,7 +1,8 @@
-{{/* What no single value can see; the rest is in values.schema.json and in the job's own settings. */}}
+{{/* Mistakes across values. Those in a single one are found by values.schema.json, those across settings
+     by the job itself. */}}
 {{- define "finetune.rules" -}}
 {{- with include "finetune.mistakes" . | trim }}
-{{- fail (printf "\n\nThe values do not go together:\n  - %s\n" (replace "\n" "\n  - " .)) }}
+{{- fail (printf "\n\nThe values contradict each other:\n  - %s\n" (replace "\n" "\n  - " .)) }}
 {{- end }}
 {{- end }}
 
@@ -9,31 +10,31 @@
 {{- define "finetune.mistakes" -}}
 {{- $v := .Values -}}
 {{- if eq (toString $v.image.tag) "latest" }}
-image.tag: latest is another image every day; name a version, or image.digest
+image.tag: latest changes from day to day; name a version, or set image.digest
 {{- end }}
 {{- include "finetune.mistakes.config" . }}
 {{- include "finetune.mistakes.queue" . }}
 {{- if and $v.launch.admissionPolicy (ne $v.backend "job") }}
-launch.admissionPolicy knows backend job alone
+launch.admissionPolicy supports only backend job
 {{- end }}
 {{- if and $v.caBundle.configMap $v.caBundle.secret }}
-caBundle: a ConfigMap or a Secret, not both
+caBundle: set configMap or secret, not both
 {{- end }}
 {{- $asksTheServer := or $v.schedule $v.progress.enabled }}
 {{- if and $v.networkPolicy.storeCIDRs $asksTheServer (not $v.networkPolicy.apiServerCIDRs) }}
-networkPolicy.apiServerCIDRs: launchers and progress talk to the API server; name its addresses
+networkPolicy.apiServerCIDRs: launchers and progress need the API server; list its addresses
 {{- end }}
 {{- if and $v.deadlineSeconds (eq $v.backend "volcano") }}
-deadlineSeconds: Volcano's Jobs know none; set config.train.max_runtime
+deadlineSeconds: Volcano's Jobs have none; set config.train.max_runtime
 {{- end }}
 {{- range $name := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
 {{- if hasKey $v.podLabels $name }}
-podLabels.{{ $name }}: pods are found by it; leave it to the chart
+podLabels.{{ $name }}: pods are found by it; remove it
 {{- end }}
 {{- end }}
 {{- range $name, $value := $v.podAnnotations }}
 {{- if hasPrefix "finetune/" $name }}
-podAnnotations.{{ $name }}: pods read it; leave it to the chart
+podAnnotations.{{ $name }}: the chart sets these for the job; remove it
 {{- end }}
 {{- end }}
 {{- include "finetune.mistakes.secrets" . }}
@@ -50,15 +51,15 @@ podAnnotations.{{ $name }}: pods read it; leave it to the chart
 {{- range $section, $names := $own }}
 {{- range $names }}
 {{- if hasKey (get $v.config $section | default dict) . }}
-config.{{ $section }}.{{ . }}: the chart sets it from its own values; unset it
+config.{{ $section }}.{{ . }}: the chart sets it from its own values; remove it
 {{- end }}
 {{- end }}
 {{- end }}
 {{- if and $v.schedule $v.config.run_id }}
-config.run_id: each scheduled run has an id of its own; unset it
+config.run_id: each scheduled run has an id of its own; remove it
 {{- end }}
 {{- if and $v.schedule $v.rerun }}
-rerun: has no meaning with a schedule; set launch.force
+rerun: means nothing with a schedule; set launch.force
 {{- end }}
 {{- end }}
 
@@ -66,23 +67,23 @@ rerun: has no meaning with a schedule; set launch.force
 {{- $v := .Values -}}
 {{- $kind := $v.queue.kind -}}
 {{- if and (eq $kind "kueue") (eq $v.backend "volcano") }}
-queue.kind kueue does not queue Volcano's Jobs; use backend job, jobset or trainjob
+queue.kind: Kueue does not queue Volcano's Jobs; set backend to job, jobset or trainjob
 {{- end }}
 {{- if and (eq $kind "volcano") (ne $v.backend "volcano") }}
-queue.kind volcano queues Volcano's Jobs alone; set backend to volcano, which is {{ $v.backend }}
+queue.kind: Volcano queues only its own Jobs; set backend to volcano instead of {{ $v.backend }}
 {{- end }}
 {{- if and (ne $kind "none") (not $v.queue.name) }}
-queue.name: name the queue of {{ $kind }}
+queue.name: queue.kind {{ $kind }} needs the name of a queue
 {{- end }}
 {{- if and $v.queue.topology (ne $kind "kueue") }}
-queue.topology is Kueue's; set queue.kind to kueue, or use affinity
+queue.topology: only Kueue knows it; set queue.kind to kueue, or use affinity
 {{- end }}
 {{- if and (eq $kind "kueue") (or $v.nodeSelector $v.tolerations) }}
-nodeSelector and tolerations: Kueue sets them by the ResourceFlavor, and an upgrade would undo it; put them there
+nodeSelector and tolerations: Kueue sets them from the ResourceFlavor, and an upgrade would undo that; set them there
 {{- end }}
 {{- end }}
 
-{{/* Secrets that stand in values, where everybody reads them. */}}
+{{/* Secrets in plain values, where everyone can read them. */}}
 {{- define "finetune.mistakes.secrets" -}}
 {{- $v := .Values -}}
 {{- $signature := "[?&](X-Amz-Signature|Signature|sig|AWSAccessKeyId)=" -}}
@@ -97,7 +98,7 @@ config holds a URI with a password or a signature; set it as FINETUNE_… in ext
   "proxy.https" $v.proxy.https -}}
 {{- range $name, $value := $uris }}
 {{- if regexMatch "//[^/]*@" $value }}
-{{ $name }} holds a password; give its variable in extraEnv with valueFrom.secretKeyRef
+{{ $name }} holds a password; set its variable in extraEnv, with valueFrom.secretKeyRef
 {{- end }}
 {{- end }}
 {{- end }}
@@ -106,20 +107,20 @@ config holds a URI with a password or a signature; set it as FINETUNE_… in ext
 {{- $own := include "finetune.ownVariables" . | fromJsonArray -}}
 {{- range $name, $value := .Values.extraEnv }}
 {{- if has $name $own }}
-extraEnv.{{ $name }}: the chart sets it from a value of its own
+extraEnv.{{ $name }}: the chart sets it from another value; remove it
 {{- end }}
 {{- if not (kindIs "map" $value) }}
 {{- $text := include "finetune.text" $value }}
 {{- if hasPrefix "FINETUNE_" $name }}
-extraEnv.{{ $name }}: a setting of the job; put it into config
+extraEnv.{{ $name }} is a setting of the job; put it into config
 {{- else if include "finetune.isSecret" (dict "name" $name "text" $text) }}
-extraEnv.{{ $name }} looks like a secret; put it into a Secret and refer to it with valueFrom.secretKeyRef
+extraEnv.{{ $name }} looks like a secret; put it into a Secret and refer to that with valueFrom.secretKeyRef
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Whether a variable looks like a secret: name, text. */}}
+{{/* Whether an environment variable looks like a secret: name, text. */}}
 {{- define "finetune.isSecret" -}}
 {{- $word := "(?i)(^|_)(secret|token|password|passwd|pwd|credentials?|access_key|api_key|private_key)(_|$)" -}}
 {{- $place := "(?i)_(file|path|dir|url|uri)$" -}}
@@ -128,12 +129,12 @@ extraEnv.{{ $name }} looks like a secret; put it into a Secret and refer to it w
 {{- if or $named (regexMatch $key .text) (regexMatch (include "finetune.password" .) .text) }}true{{ end -}}
 {{- end }}
 
-{{/* A user and a password in a URI, as a regular expression. */}}
+{{/* A regular expression for a user and password in a URI. */}}
 {{- define "finetune.password" -}}
 //[^/@\s"]+:[^/@\s"]*@
 {{- end }}
 
-{{/* The names of variables that pods have by other values. */}}
+{{/* The environment variables that the chart sets from values of their own. */}}
 {{- define "finetune.ownVariables" -}}
 {{- $v := .Values -}}
 {{- $names := list "FINETUNE_CONFIG" "FINETUNE_RUN_ID" "FINETUNE_RUNTIME__GRACE_SECONDS" "WORKLOAD" -}}
@@ -150,7 +151,7 @@ extraEnv.{{ $name }} looks like a secret; put it into a Secret and refer to it w
 {{- toJson $names -}}
 {{- end }}
 
-{{/* Whether some proxy is set, here or by reference. */}}
+{{/* Whether there is a proxy, as a value or by reference. */}}
 {{- define "finetune.proxied" -}}
 {{- $env := .Values.extraEnv -}}
 {{- $referred := or (hasKey $env "HTTP_PROXY") (hasKey $env "HTTPS_PROXY") -}}

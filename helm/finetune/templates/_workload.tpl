@@ -1,5 +1,6 @@
-{{/* What a run is made as, whole but for its name and its run id, which are given:
-     root, name, runId. Four ways to say the same; tests/chart/test_backends.py says what each must have. */}}
+{{/* The object that a run is made as: root, name, runId. The four backends say the same in different words;
+     tests/chart/test_backends.py holds what each must have. The text of a spec is hashed as it is rendered
+     (finetune.workloadName), comments included: rewording one renames the Jobs of every release. */}}
 {{- define "finetune.workload" -}}
 {{- $backend := include "finetune.backend" .root | fromJson -}}
 apiVersion: {{ printf "%s/%s" $backend.group $backend.version | quote }}
@@ -23,7 +24,7 @@ spec:
   {{- include (printf "finetune.spec.%s" .root.Values.backend) . | nindent 2 }}
 {{- end }}
 
-{{/* root, name: the queue. */}}
+{{/* Kueue's labels on what it queues: root, and the queue's name. */}}
 {{- define "finetune.queueLabels" -}}
 {{- if eq .root.Values.queue.kind "kueue" -}}
 kueue.x-k8s.io/queue-name: {{ .name | quote }}
@@ -33,7 +34,7 @@ kueue.x-k8s.io/priority-class: {{ . | quote }}
 {{- end -}}
 {{- end }}
 
-{{/* A training pod; of `finetune.pod`'s arguments those that differ between backends, and runId. */}}
+{{/* A training pod; takes the arguments of finetune.pod that differ between backends, and those of its env. */}}
 {{- define "finetune.trainingPod" -}}
 {{- $v := .root.Values -}}
 {{- $own := dict "role" "train" "args" (list "run") "resources" $v.resources "gpus" $v.gpusPerNode -}}
@@ -45,6 +46,7 @@ kueue.x-k8s.io/priority-class: {{ . | quote }}
 {{- include "finetune.pod" (merge $own .) -}}
 {{- end }}
 
+{{/* nameLabel: the label that holds the workload's name; address: of the first pod, where the chart knows it. */}}
 {{- define "finetune.trainingEnv" -}}
 {{- $v := .root.Values -}}
 {{- $backend := include "finetune.backend" .root | fromJson -}}
@@ -81,7 +83,7 @@ podFailurePolicy:
       onExitCodes: {containerName: {{ .container | quote }}, operator: "In", values: [{{ $permanent }}]}
 {{- end }}
 
-{{/* An Indexed Job's spec: container, and the pod template as text. */}}
+{{/* The spec of an Indexed Job: root, container, pod (its template as YAML), deadline (whether it has one). */}}
 {{- define "finetune.indexedJob" -}}
 {{- $v := .root.Values -}}
 completionMode: "Indexed"
@@ -130,7 +132,7 @@ replicatedJobs:
 {{- include "finetune.ttl" .root }}
 {{- end }}
 
-{{/* Volcano counts every restart, also after 143, and its exit-code policies take one code each. */}}
+{{/* Volcano counts every restart, even after 143, and its policies take one exit code each. */}}
 {{- define "finetune.spec.volcano" -}}
 {{- $v := .root.Values -}}
 {{- $args := dict "root" .root "container" "train" "runId" .runId "nameLabel" "volcano.sh/job-name" -}}
@@ -168,7 +170,7 @@ tasks:
 {{- include "finetune.ttl" .root }}
 {{- end }}
 
-{{/* What a TrainJob patches onto the runtime, which stands in trainingruntime.yaml: the run's own. */}}
+{{/* What is a run's own; the rest is in its runtime (trainingruntime.yaml), which this patches. */}}
 {{- define "finetune.spec.trainjob" -}}
 {{- $v := .root.Values -}}
 runtimeRef:
@@ -219,8 +221,8 @@ template:
 {{- printf "%s-%s" (include "finetune.fullname" .) (include "finetune.runtimeSpec" . | sha256sum | trunc 5) -}}
 {{- end }}
 
-{{/* The run's id and a hash of the spec: a changed spec is another object, since a Job's template
-     cannot change, and goes on with the same run. job/launch/manifest.py does the same. */}}
+{{/* The run's id and a hash of the spec: a Job's template cannot be changed, so a changed spec is another
+     Job, which continues the same run. job/launch/manifest.py does the same for launched runs. */}}
 {{- define "finetune.workloadName" -}}
 {{- $runId := include "finetune.runId" . -}}
 {{- $spec := include (printf "finetune.spec.%s" .Values.backend) (dict "root" . "runId" $runId) -}}
