@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from job.settings import load
-from job.settings.rules import METRICS
+from job.settings.rules.evaluate import METRICS
 from job.tasks.text_classification.metrics import compute
 
 
