@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from job.settings.metrics import OF_CLASSES, SUPPORT, is_of_class
+
 TEMPLATES = Path(__file__).parent
 """`card.md.jinja`, and for a task that needs other words a template that extends it."""
 SPLIT_NAMES = {"eval": "validation", "test": "test"}
@@ -100,17 +102,15 @@ def write_card(path: Path, facts: Facts, results: Mapping[str, Any]) -> None:
     path.write_text(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")), encoding="utf-8")
 
 
-_CLASS_METRICS = ("precision", "recall", "f1", "support")
+_CLASS_METRICS = (*OF_CLASSES, SUPPORT)
 
 
 def _overall(results: Mapping[str, Any], prefix: str) -> dict[str, float]:
     """A split's metrics over all classes, by name without prefix."""
-    whole = ("precision_weighted", "recall_weighted", "f1_weighted", "f1_micro", "f1_samples")
     found = {}
     for key, value in results.items():
         name = key.removeprefix(f"{prefix}_")
-        of_class = name.startswith(tuple(f"{m}_" for m in _CLASS_METRICS)) and name not in whole
-        if key.startswith(f"{prefix}_") and not of_class and name != "samples":
+        if key.startswith(f"{prefix}_") and not is_of_class(name) and name != "samples":
             found[name] = value
     return found
 

@@ -14,13 +14,13 @@ from job.reporting.card import Facts
 from job.runs.attempt import Attempt
 from job.runs.record import Run
 from job.settings import recorded
+from job.settings.metrics import HEADLINE
 from job.stages.train import Trained
 from job.store import Store
 from job.tasks.base import Task
 from job.uris import join, mask
 
 PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
-SHOWN = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf", "perplexity")
 
 
 @dataclass(frozen=True)
@@ -96,5 +96,5 @@ def summary(store: Store, key: str, scores: Mapping[str, Any]) -> dict[str, Any]
 
 def headline(scores: Mapping[str, Any]) -> dict[str, float]:
     """The scores that matter most, those of test before those of validation."""
-    shown = [f"{prefix}_{name}" for prefix in ("test", "eval") for name in SHOWN]
+    shown = [f"{prefix}_{name}" for prefix in ("test", "eval") for name in HEADLINE]
     return {name: round(scores[name], 4) for name in shown if name in scores}

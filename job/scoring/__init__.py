@@ -16,13 +16,12 @@ from job.distributed.world import World
 from job.errors import Diverged
 from job.scoring.held_out import HeldOut
 from job.scoring.inference import Losses, _together, outputs_of
+from job.settings.metrics import MINIMIZED
 from job.tasks.base import FIXED, Outputs, Scored, Task
 
 if TYPE_CHECKING:
     from torch import device
     from transformers import PreTrainedTokenizerFast
-
-MINIMIZED = ("loss", "mse", "mae", "perplexity", "hamming_loss")
 
 
 def score(

@@ -5,32 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-METRICS = {
-    "single_label_classification": ("accuracy", "matthews_correlation"),
-    "multi_label_classification": ("accuracy", "hamming_loss", "f1_micro", "f1_samples"),
-    "regression": ("mse", "mae", "pearson", "spearman"),
-}
-"""Of text-classification, besides `loss` and AVERAGED."""
-AVERAGED = ("precision", "recall", "f1")
-"""Macro averages; `_weighted` weights the classes, and `f1_spam` is that of one class."""
+from job.settings import metrics
+from job.settings.tree import Settings
 
 
-def metric(given: str, problem: str) -> Iterator[str]:
-    """A metric that is none is found out at the first evaluation otherwise, after all the training."""
-    metric = given.removeprefix("eval_")
-    known = [
-        "loss",
-        *dict.fromkeys(m for p in METRICS if problem in ("auto", p) for m in METRICS[p]),
-    ]
-    if problem != "regression":
-        known += [*AVERAGED, *(f"{name}_weighted" for name in AVERAGED), "roc_auc"]
-        if metric.startswith(tuple(f"{name}_" for name in AVERAGED)):
-            return  # of one class; which there are the data says
-    if metric not in known:
-        near = get_close_matches(metric, known, n=1)
+def metric(settings: Settings) -> Iterator[str]:
+    """A name that no metric of the task has; the first evaluation, which may be hours away, would
+    end the run."""
+    given = settings.evaluate.metric
+    if not given:
+        return
+    name, (kind, where) = given.removeprefix("eval_"), _kind(settings)
+    known = metrics.names(settings.task, kind)
+    if not metrics.is_among(name, known):
+        near = get_close_matches(name, known, n=1)
         guess = f" (did you mean {near[0]}?)" if near else ""
-        kind = "" if problem == "auto" else f" with FINETUNE_MODEL__PROBLEM_TYPE={problem}"
         yield (
-            f"FINETUNE_EVALUATE__METRIC={given} is no metric of text-classification{kind}{guess}; "
+            f"FINETUNE_EVALUATE__METRIC={given} is not a metric of {settings.task}{where}{guess}; "
             f"use one of {', '.join(known)}"
         )
+
+
+def _kind(settings: Settings) -> tuple[str | None, str]:
+    """The kind in `metrics.METRICS` and the words for it; None where only the data will say."""
+    problem, data = settings.model.problem_type, settings.data
+    if settings.task == "text-classification" and problem != "auto":
+        return problem, f" with FINETUNE_MODEL__PROBLEM_TYPE={problem}"
+    if settings.task == "token-classification":
+        if data.tag_scheme == "none":
+            return "tags", " with FINETUNE_DATA__TAG_SCHEME=none"
+        return "entities", ""
+    if settings.task == "text-generation":
+        asked = data.columns.prompt or data.columns.messages
+        return ("prompts", "") if asked else ("text", " on plain text")
+    return None, ""

@@ -26,8 +26,7 @@ def model(settings: Settings) -> Iterator[str]:
     yield from _origin(settings)
     yield from _adapters(settings)
     yield from _places(settings)
-    if settings.task == "text-classification" and settings.evaluate.metric:
-        yield from metric(settings.evaluate.metric, settings.model.problem_type)
+    yield from metric(settings)
 
 
 def trained_model(settings: Settings) -> Iterator[str]:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
+from job.settings.metrics import OF_CLASSES, SUPPORT
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -138,16 +140,15 @@ def _averages(truth: Any, guess: Any, labels: Sequence[str]) -> dict[str, float]
     each = sklearn_metrics.precision_recall_fscore_support(
         truth, guess, labels=range(len(labels)), average=None, zero_division=0
     )
-    names = ("precision", "recall", "f1")
     support = each[3]
     scores: dict[str, float] = {}
-    for name, values in zip(names, each, strict=False):
+    for name, values in zip(OF_CLASSES, each, strict=False):
         scores[name] = float(values.mean())
         scores[f"{name}_weighted"] = float((values * support).sum() / max(1, support.sum()))
     for i, label in enumerate(labels):
-        for name, values in zip(names, each, strict=False):
+        for name, values in zip(OF_CLASSES, each, strict=False):
             scores[f"{name}_{label}"] = float(values[i])
-        scores[f"support_{label}"] = int(support[i])
+        scores[f"{SUPPORT}_{label}"] = int(support[i])
     return scores
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import datasets
 import evaluate
 
+from job.settings.metrics import SUPPORT
 from job.tasks.token_classification.tags import Entity, entities
 
 Tags = Sequence[Sequence[str]]
@@ -48,7 +49,7 @@ class EntityScores(evaluate.Metric):
         for name in types:
             each = _shares(hits[name], found[name], there[name])
             scores |= {f"{metric}_{name}": value for metric, value in each.items()}
-            scores[f"support_{name}"] = there[name]
+            scores[f"{SUPPORT}_{name}"] = there[name]
         return scores
 
 
