@@ -35,7 +35,7 @@ from job.stages.fetch import resolve_inputs
 from job.stages.predict import Parts, Predictor
 from job.stages.predict.rules import Questions
 from job.store import Store
-from job.tasks.base import KEPT
+from job.tasks.rules import KEPT
 from job.telemetry import progress
 from job.uris import join, mask
 

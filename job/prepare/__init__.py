@@ -19,7 +19,8 @@ from job.settings import Settings
 from job.stages import encode
 from job.stages.clean import clean
 from job.stages.fetch import fetch
-from job.tasks.base import RowRules, Task
+from job.tasks.base import Task
+from job.tasks.rules import RowRules
 from job.telemetry import event
 
 

@@ -17,7 +17,8 @@ from job.errors import Diverged
 from job.scoring.held_out import HeldOut
 from job.scoring.inference import Losses, _together, outputs_of
 from job.settings.metrics import MINIMIZED
-from job.tasks.base import FIXED, Outputs, Scored, Task
+from job.tasks.base import Task
+from job.tasks.values import FIXED, Outputs, Scored
 
 if TYPE_CHECKING:
     from torch import device

@@ -11,7 +11,8 @@ from job.batching.steps import evaluation_batches
 from job.data.arrow import MappedTable
 from job.distributed.world import World
 from job.runtime.stop import poll
-from job.tasks.base import FIXED, Outputs, Task
+from job.tasks.base import Task
+from job.tasks.values import FIXED, Outputs
 
 if TYPE_CHECKING:
     from torch import device

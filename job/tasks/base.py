@@ -8,93 +8,21 @@ a task means adding its file and a line in `job.tasks`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from job.batching.padding import Padding
+from job.batching.steps import Rows
 from job.data.artifacts import FILE, LINE
+from job.tasks.rules import Columns
+from job.tasks.values import Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
     from job.tasks.packing import Packer
-
-Columns = Mapping[str, Sequence[str | None]]
-"""A batch of rows by role. A value is text; one that is not text in its source stands as JSON."""
-
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-Outputs = list[npt.NDArray[Any]]
-"""What a model made of encoded rows, one array a row; shapes are the task's own."""
-Batch = dict[str, "torch.Tensor"]
-
-FIXED = -1
-"""In place of an epoch, where what is drawn anew each epoch must be the same each time."""
-
-
-KEPT = "keep "
-"""Before the name of a column that is only carried along, in place of a role: no role begins so."""
-
-
-class RowRules(Protocol):
-    """The part of a task that preparation needs before any model is known."""
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """The source column of each role that is used; a column that is missing is an error."""
-        ...
-
-    @property
-    def text_roles(self) -> tuple[str, ...]:
-        """Roles that hold text: they are cleaned, and their hash decides a row's split."""
-        ...
-
-    @property
-    def verbatim_roles(self) -> tuple[str, ...]:
-        """Text roles that are not cleaned, since something counts their characters or words."""
-        ...
-
-    def problems(self, rows: Columns) -> list[str | None]:
-        """Why each row cannot be used (`no label`), or None."""
-        ...
-
-    def labels_of(self, rows: Columns) -> list[list[str]]:
-        """The labels of each row, for counting; empty lists where a task has none."""
-        ...
-
-
-@dataclass(frozen=True)
-class Features:
-    """Rows as tokens."""
-
-    columns: dict[str, pa.Array]
-    """What `collate` reads, `length` (int32, tokens) among it."""
-    source: Rows
-    """For each encoded row the number of the row of the batch that it came from; a long row may
-    give several."""
-    truncated: int = 0
-    """Rows that lost their end."""
-    repaired: int = 0
-    """Labels that did not fit their neighbours and were changed."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What predictions are made from: a model's outputs beside the rows they are for."""
-
-    outputs: Outputs
-    table: MappedTable
-    """The encoded rows, with ROW among the columns unless they are packed."""
-    rows: MappedTable
-    """The cleaned rows, by role."""
-    tokenizer: PreTrainedTokenizerFast
 
 
 class Task(ABC):

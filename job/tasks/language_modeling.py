@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from job.batching.padding import Padding
-from job.tasks.base import FIXED, Batch, Outputs, Scored, Task
+from job.tasks.base import Task
+from job.tasks.values import FIXED, IGNORED, Batch, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
-
-IGNORED = -100
-"""The label of a position that is not learned; torch's own cross-entropy skips it."""
 
 
 def row_losses(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:

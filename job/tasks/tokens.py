@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from job.batching.padding import Padding
-from job.tasks.base import Batch, Rows
+from job.batching.steps import Rows
+from job.tasks.values import Batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from job.errors import SettingsError
+from job.tasks.values import Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
 
-Ints = npt.NDArray[np.int32]
 Values = npt.NDArray[Any]
 
 MOST_SHARED = 128

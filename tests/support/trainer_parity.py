@@ -27,7 +27,8 @@ from job.stages.train import Given, Home, TrainSettings, train
 from job.stages.train.history import merged
 from job.stages.train.plan import Plan
 from job.store import open_store
-from job.tasks.base import Batch, Task
+from job.tasks.base import Task
+from job.tasks.values import Batch
 
 STEPS, SEED = 20, 7
 TRAIN = Train(max_steps=STEPS, batch_size=8, learning_rate=1e-3, tokens_per_device=100_000)

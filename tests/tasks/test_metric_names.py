@@ -27,7 +27,8 @@ from job.settings.metrics import (
     is_of_class,
     names,
 )
-from job.tasks.base import Outputs, Task
+from job.tasks.base import Task
+from job.tasks.values import Outputs
 from tests.support.samples import cleaned, encoded, tiny_bert
 
 Rows = Mapping[str, list[str]]

@@ -13,10 +13,11 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from job.data.arrow import Writer
 from job.demo import tickets
 from job.settings import Columns, Model, Train
-from job.tasks.base import Batch, Task
+from job.tasks.base import Task
 from job.tasks.fill_mask import FillMask
 from job.tasks.text_classification import MULTI, REGRESSION, SINGLE, TextClassification
 from job.tasks.text_generation import TextGeneration
+from job.tasks.values import Batch
 from tests.support.samples import encoded, tiny_bert
 from tests.support.trainer_parity import losses_of_both
 

@@ -11,7 +11,8 @@ from job.batching.limits import Limits
 from job.data.arrow import MappedTable
 from job.data.artifacts import FILE, LINE, ROW
 from job.scoring.inference import outputs_of
-from job.tasks.base import Scored, Task
+from job.tasks.base import Task
+from job.tasks.values import Scored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

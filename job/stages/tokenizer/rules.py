@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from job.tasks.base import Columns
+from job.tasks.rules import Columns
 
 if TYPE_CHECKING:
     pass

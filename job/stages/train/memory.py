@@ -6,10 +6,9 @@ import gc
 from collections.abc import Callable
 
 from job.batching.limits import Limits
-from job.batching.steps import evaluation_batches
+from job.batching.steps import Rows, evaluation_batches
 from job.errors import OutOfMemory, is_out_of_memory, one_line
 from job.stages.train.plan import Plan
-from job.tasks.base import Rows
 from job.telemetry import warn
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from job.batching.steps import Rows, Share, epoch_steps, shares, steps_per_epoch
 from job.settings import Train
 from job.stages.train.optimizer import learning_rate
-from job.tasks.base import Floats
+from job.tasks.values import Floats
 
 
 @dataclass

@@ -8,7 +8,8 @@ import numpy as np
 
 from job.batching.limits import Limits
 from job.data.arrow import MappedTable
-from job.tasks.base import FIXED, Task
+from job.tasks.base import Task
+from job.tasks.values import FIXED
 
 if TYPE_CHECKING:
     import torch

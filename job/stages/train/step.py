@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from accelerate import DistributedDataParallelKwargs
 
 from job.batching.limits import Limits
+from job.batching.steps import Rows
 from job.data.arrow import MappedTable
 from job.data.artifacts import FILE, LINE
 from job.distributed.world import World
@@ -20,7 +21,7 @@ from job.runtime.device import seed_everything
 from job.stages.train.memory import fitting, free, halved
 from job.stages.train.plan import Plan
 from job.stages.train.sharding import dummy_loss, has_unused, settle
-from job.tasks.base import Rows, Task
+from job.tasks.base import Task
 from job.telemetry import warn
 
 if TYPE_CHECKING:

@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from job.batching.padding import Padding
+from job.batching.steps import Rows
 from job.errors import SettingsError
 from job.settings import Columns as ColumnSettings
 from job.settings import Train
 from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Task
 from job.tasks.packing import Packer
+from job.tasks.rules import Columns
 from job.tasks.tokens import tokenize
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch
@@ -154,7 +157,7 @@ class FillMask(Task):
         hidden = np.where(
             action < MASKED, self.mask_id, np.where(action < MASKED + RANDOM, words, ids)
         )
-        return np.where(chosen, hidden, ids), np.where(chosen, ids, lm.IGNORED)
+        return np.where(chosen, hidden, ids), np.where(chosen, ids, IGNORED)
 
     # -- loss ------------------------------------------------------------------------------------
 
@@ -174,11 +177,11 @@ class FillMask(Task):
         pairs = [
             self.masked(i.astype(np.int64), int(r), epoch) for i, r in zip(ids, rows, strict=True)
         ]
-        labels = pad.fill([label for _, label in pairs], lm.IGNORED)
+        labels = pad.fill([label for _, label in pairs], IGNORED)
         return {
             "input_ids": torch.from_numpy(pad.fill([i for i, _ in pairs], pad.token)),
             "attention_mask": torch.from_numpy(pad.fill([np.ones_like(i) for i, _ in pairs], 0)),
-            "labels": torch.from_numpy(np.full_like(labels, lm.IGNORED) if dummy else labels),
+            "labels": torch.from_numpy(np.full_like(labels, IGNORED) if dummy else labels),
         }
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:

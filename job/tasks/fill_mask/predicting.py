@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from job.batching.padding import Padding
-from job.tasks.base import Batch, Columns, Features, Outputs, Rows, Scored
+from job.batching.steps import Rows
 from job.tasks.fill_mask import FillMask
+from job.tasks.rules import Columns
 from job.tasks.tokens import inputs_of, tokenize
+from job.tasks.values import Batch, Features, Outputs, Scored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

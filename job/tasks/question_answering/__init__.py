@@ -10,13 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from job.batching.padding import Padding
+from job.batching.steps import Rows
 from job.data.artifacts import ROW
 from job.settings import Columns as ColumnSettings
 from job.settings import Encode, Evaluate
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Task
 from job.tasks.question_answering import answers
 from job.tasks.question_answering.answers import Reading
+from job.tasks.rules import Columns
 from job.tasks.tokens import inputs_of
+from job.tasks.values import Batch, Features, Floats, Outputs, Scored
 from job.tasks.windows import columns_of, groups, opened, stride_of, windows_of
 
 if TYPE_CHECKING:

@@ -10,13 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from job.batching.padding import Padding
+from job.batching.steps import Rows
 from job.errors import SettingsError
 from job.settings import Columns as ColumnSettings
 from job.settings import Encode, Evaluate, Generation, Train
 from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Task
+from job.tasks.rules import Columns
 from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
 from job.tasks.tokens import inputs_of, tokenize
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch
@@ -160,7 +163,7 @@ class Seq2Seq(Task):
         fixed = pad.fixed and self.most_target_tokens(pad.fixed)
         # to the right whatever the tokenizer's side: a decoder begins with its start token
         behind = replace(pad, side="right", fixed=fixed)
-        labels = behind.fill(table.lists("labels", rows), lm.IGNORED)
+        labels = behind.fill(table.lists("labels", rows), IGNORED)
         batch["labels"] = torch.from_numpy(labels)
         batch["weights"] = torch.full((len(rows),), 0.0 if dummy else 1.0)
         return batch

@@ -10,12 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from job.batching.padding import Padding
+from job.batching.steps import Rows
 from job.errors import DataError
 from job.settings import Columns as ColumnSettings
 from job.settings import Model, Train
 from job.tasks import labels as label_names
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Task
+from job.tasks.rules import Columns
 from job.tasks.tokens import inputs_of, tokenize
+from job.tasks.values import Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch

@@ -11,13 +11,11 @@ from typing import Any
 import datasets
 import evaluate
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from job.settings.metrics import OF_CLASSES, SUPPORT
-
-Floats = npt.NDArray[np.float32]
+from job.tasks.values import Floats
 
 
 def _info(description: str, value: Any) -> evaluate.MetricInfo:

@@ -12,13 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from job.batching.padding import Padding
+from job.batching.steps import Rows
 from job.errors import SettingsError
 from job.settings import Columns as ColumnSettings
 from job.settings import Generation
 from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
+from job.tasks.base import Task
 from job.tasks.packing import Packer
+from job.tasks.rules import Columns
 from job.tasks.tokens import inputs_of, tokenize
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch
@@ -126,7 +129,7 @@ class TextGeneration(Task):
             rest = prompt[max(0, len(prompt) - max(0, room - len(before))) :]
             given = (before + rest)[-room:]
             ids.append(given + learned)
-            labels.append([lm.IGNORED] * len(given) + learned)
+            labels.append([IGNORED] * len(given) + learned)
         columns = {
             "input_ids": pa.array(ids, pa.list_(pa.int32())),
             "labels": pa.array(labels, pa.list_(pa.int32())),
@@ -165,7 +168,7 @@ class TextGeneration(Task):
         if "labels" not in table.names:
             return (table.column("length")[rows] - 1).astype(np.float32)
         labels = table.lists("labels", rows)
-        return np.array([(label[1:] != lm.IGNORED).sum() for label in labels], dtype=np.float32)
+        return np.array([(label[1:] != IGNORED).sum() for label in labels], dtype=np.float32)
 
     def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids, attention_mask, and labels that are already moved one token to the left."""
@@ -176,9 +179,9 @@ class TextGeneration(Task):
         batch = inputs_of(table, rows, pad)
         batch.pop("token_type_ids", None)
         labels = table.lists("labels" if "labels" in table.names else "input_ids", rows)
-        moved = [np.append(label[1:], lm.IGNORED) for label in labels]
-        filled = pad.fill(moved, lm.IGNORED)
-        batch["labels"] = torch.from_numpy(np.full_like(filled, lm.IGNORED) if dummy else filled)
+        moved = [np.append(label[1:], IGNORED) for label in labels]
+        filled = pad.fill(moved, IGNORED)
+        batch["labels"] = torch.from_numpy(np.full_like(filled, IGNORED) if dummy else filled)
         return batch
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
@@ -226,7 +229,7 @@ class TextGeneration(Task):
 
     def _wanted(self, scored: Scored) -> list[str]:
         labels = scored.table.lists("labels", np.arange(len(scored.table)))
-        return lm.decoded(scored.tokenizer, [label[label != lm.IGNORED] for label in labels])
+        return lm.decoded(scored.tokenizer, [label[label != IGNORED] for label in labels])
 
 
 def _problem_of_chat(chat: str | None) -> str | None:

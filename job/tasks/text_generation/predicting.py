@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from job.batching.padding import Padding
+from job.batching.steps import Rows
 from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored
+from job.tasks.rules import Columns
 from job.tasks.text_generation import TextGeneration
 from job.tasks.tokens import tokenize
+from job.tasks.values import Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -11,15 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from job.batching.padding import Padding
+from job.batching.steps import Rows
 from job.data.artifacts import ROW
 from job.errors import DataError
 from job.settings import Data, Encode, Train
 from job.tasks import labels as label_names
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Rows, Scored, Task
-from job.tasks.language_modeling import IGNORED
+from job.tasks.base import Task
+from job.tasks.rules import Columns
 from job.tasks.token_classification import entities as aggregation
 from job.tasks.token_classification import tags as tagging
 from job.tasks.tokens import inputs_of
+from job.tasks.values import IGNORED, Batch, Features, Floats, Ints, Outputs, Scored
 from job.tasks.windows import (
     Window,
     columns_of,
@@ -196,7 +198,7 @@ class TokenClassification(Task):
 
     def _labels(
         self, windows: Sequence[Window], words: Sequence[str], tags: Sequence[str]
-    ) -> Iterator[tagging.Ints]:
+    ) -> Iterator[Ints]:
         """For each window the label of each of its tokens."""
         index = {label: i for i, label in enumerate(self.labels)}
         firsts = [window.first for window in windows]

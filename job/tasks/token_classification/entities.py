@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from job.tasks.base import Rows, Scored
+from job.batching.steps import Rows
+from job.tasks.values import Floats, Ints, Scored
 from job.tasks.windows import merged, opened
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 ENTITY = pa.struct(
     [

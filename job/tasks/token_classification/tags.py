@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from job.tasks.values import Ints
+
 OUTSIDE = "O"
 PREFIXES = {"iob2": "BI", "bioes": "BIES"}
 """The letters of each scheme, in the order of the labels."""
-
-Ints = npt.NDArray[np.int32]
 
 
 class Entity(NamedTuple):

@@ -30,8 +30,8 @@ from job.stages.train import Given, Home, TrainSettings, train
 from job.stages.train.optimizer import learning_rate
 from job.store import open_store
 from job.store.commit import withdraw
-from job.tasks.base import FIXED
 from job.tasks.text_classification import TextClassification
+from job.tasks.values import FIXED
 from tests.support.samples import cleaned, encoded, tiny_bert
 
 MAX_LENGTH = 32

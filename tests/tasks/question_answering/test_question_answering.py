@@ -15,8 +15,8 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.settings import Columns, Encode, Evaluate
-from job.tasks.base import FIXED, Batch, Scored
 from job.tasks.question_answering import QuestionAnswering, shortened
+from job.tasks.values import FIXED, Batch, Scored
 from tests.support.samples import cleaned, encoded, finetune, tiny_bert
 from tests.support.trainer_parity import losses_of_both
 

@@ -19,8 +19,8 @@ from job.batching.steps import evaluation_batches
 from job.data.arrow import MappedTable
 from job.errors import SettingsError
 from job.settings import Columns, Encode, Evaluate, Generation, Train
-from job.tasks.base import FIXED, Batch, Scored
 from job.tasks.seq2seq import Seq2Seq, Summarization, Translation
+from job.tasks.values import FIXED, Batch, Scored
 from tests.support.samples import cleaned, encoded
 from tests.support.seq2seq_samples import BACKWARDS, tiny
 from tests.support.trainer_parity import losses_of_both

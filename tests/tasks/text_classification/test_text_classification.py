@@ -15,8 +15,8 @@ from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.errors import DataError, SettingsError
 from job.settings import Columns, Model, Train
-from job.tasks.base import FIXED, Scored
 from job.tasks.text_classification import MULTI, REGRESSION, SINGLE, TextClassification
+from job.tasks.values import FIXED, Scored
 from tests.support.samples import encoded, tiny_bert
 
 ROWS = {

@@ -15,10 +15,10 @@ from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.errors import SettingsError
 from job.settings import Columns
-from job.tasks.base import FIXED, Scored
 from job.tasks.text_generation import TextGeneration
 from job.tasks.text_generation.predicting import Prompting
 from job.tasks.tokens import tokenize
+from job.tasks.values import FIXED, Scored
 from tests.support.samples import encoded, tiny_bert
 
 CHAT = "{% for m in messages %}{{ m['role'] + ' ' + m['content'] + ' ' }}{% endfor %}{% if add_generation_prompt %}assistant {% endif %}"

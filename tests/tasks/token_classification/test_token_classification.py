@@ -17,9 +17,8 @@ from job.commands.check import plan
 from job.data.arrow import MappedTable
 from job.errors import DataError, SettingsError
 from job.settings import Data, Encode, Train, load
-from job.tasks.base import FIXED, Scored
-from job.tasks.language_modeling import IGNORED
 from job.tasks.token_classification import TokenClassification
+from job.tasks.values import FIXED, IGNORED, Scored
 from tests.support.samples import cleaned, encoded, finetune, tiny_bert
 from tests.support.trainer_parity import losses_of_both
 
