@@ -11,11 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+
 from job.batching.padding import Padding
 from job.batching.steps import Rows
 from job.data.artifacts import FILE, LINE
 from job.tasks.rules import Columns
-from job.tasks.values import Batch, Features, Floats, Outputs, Scored
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch
@@ -159,11 +161,22 @@ class Task(ABC):
     def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
         """What each of these rows adds to the denominator of its step's loss, shape (rows,)."""
 
-    @abstractmethod
     def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
-        """A micro-batch; no rows make a one-row dummy of weight 0, since every rank must run one.
+        """A micro-batch of some rows, or of none.
 
-        What is not the model's own input begins with `labels` or `weights`.
+        Every rank must run a micro-batch where one does, so no rows make a dummy: the first row,
+        in whose loss nothing counts, so that it is 0.
+        """
+        if len(rows):
+            return self.batch_of(table, rows, pad, epoch)
+        return _uncounted(self.batch_of(table, np.zeros(1, dtype=np.int64), pad, epoch))
+
+    @abstractmethod
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """A micro-batch of one row or more, shape (rows, tokens).
+
+        What is not the model's own input begins with `labels` or `weights`. The loss is over what
+        `weights` weigh, or where a task has none, over the labels that are not IGNORED.
         """
 
     def forward(self, model: Any, batch: Batch) -> Any:
@@ -213,3 +226,12 @@ class Task(ABC):
     @abstractmethod
     def written(self, scored: Scored) -> dict[str, Any]:
         """Predictions as columns of predictions.parquet, one entry a cleaned row, in order."""
+
+
+def _uncounted(batch: Batch) -> Batch:
+    """The same micro-batch with a loss of 0."""
+    import torch
+
+    if "weights" in batch:
+        return {**batch, "weights": torch.zeros_like(batch["weights"])}
+    return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}

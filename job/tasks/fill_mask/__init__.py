@@ -167,12 +167,10 @@ class FillMask(Task):
         counts = [self.chosen(np.asarray(i, np.int64), row, epoch).sum() for i, row in ids]
         return np.array(counts, dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids with masks, attention_mask, labels."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         ids = table.lists("input_ids", rows)
         pairs = [
             self.masked(i.astype(np.int64), int(r), epoch) for i, r in zip(ids, rows, strict=True)
@@ -181,7 +179,7 @@ class FillMask(Task):
         return {
             "input_ids": torch.from_numpy(pad.fill([i for i, _ in pairs], pad.token)),
             "attention_mask": torch.from_numpy(pad.fill([np.ones_like(i) for i, _ in pairs], 0)),
-            "labels": torch.from_numpy(np.full_like(labels, IGNORED) if dummy else labels),
+            "labels": torch.from_numpy(labels),
         }
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:

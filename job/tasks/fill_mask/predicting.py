@@ -73,7 +73,7 @@ class Filling(FillMask):
         columns = {"input_ids": tokens.input_ids, "length": tokens.lengths}
         return Features(columns, np.arange(len(rows["text"])), tokens.truncated)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids and attention_mask."""
         return inputs_of(table, rows, pad)
 

@@ -166,19 +166,17 @@ class QuestionAnswering(Task):
         """One for each window."""
         return np.ones(len(rows), dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids, attention_mask, token_type_ids, labels (rows, 2) and weights."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         batch = inputs_of(table, rows, pad)
         labels = np.stack([table.column(name)[rows] for name in ("start", "end")], axis=-1)
         if pad.side == "left":
             lengths = table.column("length")[rows]
             labels = labels + (batch["input_ids"].shape[1] - lengths)[:, None]
         batch["labels"] = torch.from_numpy(labels.astype(np.int64))
-        batch["weights"] = torch.full((len(rows),), 0.0 if dummy else 1.0)
+        batch["weights"] = torch.ones(len(rows))
         return batch
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:

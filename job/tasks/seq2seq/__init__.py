@@ -153,19 +153,17 @@ class Seq2Seq(Task):
         """The number of target tokens."""
         return np.array([len(ids) for ids in table.lists("labels", rows)], dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids, attention_mask, labels with IGNORED behind them, and weights (rows,)."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         batch = inputs_of(table, rows, pad)
         fixed = pad.fixed and self.most_target_tokens(pad.fixed)
         # to the right whatever the tokenizer's side: a decoder begins with its start token
         behind = replace(pad, side="right", fixed=fixed)
         labels = behind.fill(table.lists("labels", rows), IGNORED)
         batch["labels"] = torch.from_numpy(labels)
-        batch["weights"] = torch.full((len(rows),), 0.0 if dummy else 1.0)
+        batch["weights"] = torch.ones(len(rows))
         return batch
 
     def forward(self, model: Any, batch: Batch) -> Any:

@@ -214,19 +214,16 @@ class TextClassification(Task):
             return np.ones(len(rows), dtype=np.float32)
         return np.asarray(self.weights_of_labels()[table.column("labels")[rows]])
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids, attention_mask, token_type_ids, labels and weights as tensors."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         batch = inputs_of(table, rows, pad)
         if self.problem_type == MULTI:
             batch["labels"] = torch.from_numpy(np.stack(table.lists("labels", rows)))
         else:
             batch["labels"] = torch.from_numpy(table.column("labels")[rows])
-        weights = self.row_weights(table, rows, epoch) * (0.0 if dummy else 1.0)
-        batch["weights"] = torch.from_numpy(weights.astype(np.float32))
+        batch["weights"] = torch.from_numpy(self.row_weights(table, rows, epoch))
         return batch
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:

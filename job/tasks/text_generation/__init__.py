@@ -170,18 +170,16 @@ class TextGeneration(Task):
         labels = table.lists("labels", rows)
         return np.array([(label[1:] != IGNORED).sum() for label in labels], dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids, attention_mask, and labels that are already moved one token to the left."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         batch = inputs_of(table, rows, pad)
         batch.pop("token_type_ids", None)
         labels = table.lists("labels" if "labels" in table.names else "input_ids", rows)
         moved = [np.append(label[1:], IGNORED) for label in labels]
         filled = pad.fill(moved, IGNORED)
-        batch["labels"] = torch.from_numpy(np.full_like(filled, IGNORED) if dummy else filled)
+        batch["labels"] = torch.from_numpy(filled)
         return batch
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:

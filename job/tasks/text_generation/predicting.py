@@ -85,7 +85,7 @@ class Prompting(TextGeneration):
         """None: nothing is scored."""
         return np.zeros(len(rows), dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids and attention_mask, padded on the left, so that every row goes on at one place."""
         import torch
 

@@ -223,15 +223,13 @@ class TokenClassification(Task):
         counts = [(labels != IGNORED).sum() for labels in table.lists("labels", rows)]
         return np.array(counts, dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids, attention_mask, token_type_ids, labels."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         labels = pad.fill(table.lists("labels", rows), IGNORED)
         batch = inputs_of(table, rows, pad)
-        batch["labels"] = torch.from_numpy(np.full_like(labels, IGNORED) if dummy else labels)
+        batch["labels"] = torch.from_numpy(labels)
         return batch
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
