@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
+    from job.settings import Settings
     from job.tasks.packing import Packer
 
 
@@ -46,6 +47,11 @@ class Task(ABC):
 
     columns: Mapping[str, str]
     """See RowRules."""
+
+    @classmethod
+    @abstractmethod
+    def create(cls, settings: Settings) -> Self:
+        """The task as the settings describe it, not fitted to any data yet."""
 
     # -- rows ------------------------------------------------------------------------------------
 

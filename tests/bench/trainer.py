@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.demo import model_folder, tickets
-from tests.support.samples import SHARED, encoded
+from tests.support.samples import SHARED, encoded, settings_of
 
 if TYPE_CHECKING:
     from job.settings import Checkpoint, Train
@@ -63,14 +63,14 @@ def given_of(
     from job.data.artifacts import Dataset
     from job.models import Place
     from job.runtime.stop import StopSignal
-    from job.settings import Columns, Evaluate, Model, Runtime
+    from job.settings import Evaluate, Model, Runtime
     from job.settings.tree import Log
     from job.stages.train import Given, Home, TrainSettings
     from job.store import open_store
     from job.tasks.text_classification import TextClassification
 
     labels = [label for _, label in rows]
-    task = TextClassification.create(Columns(), Model(), train)
+    task = TextClassification.create(settings_of(train=train))
     counts = {label: labels.count(label) for label in set(labels)}
     fitted = task.fitted({"label": labels[:9]}, {"train": counts}, ())
     tokenizer = AutoTokenizer.from_pretrained(model_folder())

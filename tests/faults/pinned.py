@@ -34,6 +34,8 @@ ARTIFACT = re.compile(r"^out/(?P<place>.+)/manifest\.json$")
 HASHED = re.compile(r"(\.safetensors|\.arrow|\.parquet|\.jsonl|tokenizer\.json|vocab\.\w+)$")
 MEASURED = re.compile(r"^metrics.*\.jsonl$")
 """Names of files that hold times."""
+USES = re.compile(r"(?<=(?:evaluations|predictions)/)\w+")
+"""The fingerprint of what uses a published model, which has times among its files."""
 
 RUNS: dict[str, dict[str, str]] = {
     "text-classification": {"DATA__TRAIN": "rows.csv", "CLEAN__LOWERCASE": "true"},
@@ -168,7 +170,7 @@ def _artifacts(client: Any, prefix: str) -> Iterator[str]:
         manifest = json.loads(client.get_object(Bucket="pinned", Key=key)["Body"].read())
         for name, file in manifest["files"].items():
             if HASHED.search(name) and not MEASURED.match(name):
-                yield f"{found['place']}/{name} {file['sha256']}"
+                yield f"{USES.sub('*', found['place'])}/{name} {file['sha256']}"
 
 
 if __name__ == "__main__":

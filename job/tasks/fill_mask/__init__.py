@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,7 @@ import numpy.typing as npt
 from job.batching.padding import Padding
 from job.batching.steps import Rows
 from job.errors import SettingsError
-from job.settings import Columns as ColumnSettings
-from job.settings import Train
+from job.settings import Data, Train
 from job.tasks import language_modeling as lm
 from job.tasks.base import Task
 from job.tasks.packing import Packer
@@ -32,6 +31,17 @@ Ids = npt.NDArray[np.int64]
 MASKED, RANDOM = 0.8, 0.1
 """Of the chosen tokens: the part that becomes the mask token, and the part that becomes any token;
 the rest stays as it is."""
+
+
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def train(self) -> Train: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,11 @@ class FillMask(Task):
     default_metric = "loss"
 
     @classmethod
-    def create(cls, columns: ColumnSettings, train: Train, seed: int) -> FillMask:
-        """The task as the settings describe it."""
-        return cls({"text": columns.text}, train.mask_probability, train.whole_word_mask, seed)
+    def create(cls, settings: _Settings) -> Self:
+        """See Task."""
+        train = settings.train
+        roles = {"text": settings.data.columns.text}
+        return cls(roles, train.mask_probability, train.whole_word_mask, settings.seed)
 
     @property
     def text_roles(self) -> tuple[str, ...]:

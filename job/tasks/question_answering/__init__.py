@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,7 @@ import pyarrow as pa
 from job.batching.padding import Padding
 from job.batching.steps import Rows
 from job.data.artifacts import ROW
-from job.settings import Columns as ColumnSettings
-from job.settings import Encode, Evaluate
+from job.settings import Data, Encode, Evaluate
 from job.tasks.base import Task
 from job.tasks.question_answering import answers
 from job.tasks.question_answering.answers import Reading
@@ -31,6 +30,17 @@ if TYPE_CHECKING:
 NO_ANSWER = "no answer"
 CAN_BE_NONE = "questions_can_have_no_answer"
 """In config.json, which has no field for it."""
+
+
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def encode(self) -> Encode: ...
+    @property
+    def evaluate(self) -> Evaluate: ...
 
 
 @dataclass(frozen=True)
@@ -52,17 +62,16 @@ class QuestionAnswering(Task):
     default_metric = "f1"
 
     @classmethod
-    def create(
-        cls, columns: ColumnSettings, encode: Encode, evaluate: Evaluate
-    ) -> QuestionAnswering:
-        """The task as the settings describe it."""
+    def create(cls, settings: _Settings) -> Self:
+        """See Task."""
+        columns, evaluate = settings.data.columns, settings.evaluate
         roles = {role: getattr(columns, role) for role in ("question", "context", "answers")}
         how = Reading(
             n_best=evaluate.n_best,
             most_tokens=evaluate.max_answer_tokens,
             threshold=evaluate.no_answer_threshold,
         )
-        return cls(roles, encode.stride, how)
+        return cls(roles, settings.encode.stride, how)
 
     # -- rows ------------------------------------------------------------------------------------
 

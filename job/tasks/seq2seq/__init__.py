@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,7 @@ import pyarrow as pa
 from job.batching.padding import Padding
 from job.batching.steps import Rows
 from job.errors import SettingsError
-from job.settings import Columns as ColumnSettings
-from job.settings import Encode, Evaluate, Generation, Train
+from job.settings import Data, Encode, Evaluate, Generation, Train
 from job.tasks import language_modeling as lm
 from job.tasks.base import Task
 from job.tasks.rules import Columns
@@ -29,6 +28,19 @@ if TYPE_CHECKING:
 
 TARGET_TOKENS = 128
 """Tokens of a target at most, where the settings do not say."""
+
+
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def encode(self) -> Encode: ...
+    @property
+    def evaluate(self) -> Evaluate: ...
+    @property
+    def train(self) -> Train: ...
 
 
 @dataclass(frozen=True)
@@ -49,12 +61,11 @@ class Seq2Seq(Task):
     compared = ("loss", "prediction")
 
     @classmethod
-    def create(
-        cls, columns: ColumnSettings, encode: Encode, evaluate: Evaluate, train: Train
-    ) -> Self:
-        """The task as the settings describe it."""
+    def create(cls, settings: _Settings) -> Self:
+        """See Task."""
+        columns, generation = settings.data.columns, settings.evaluate.generation
         roles = {"source": columns.source, "target": columns.target}
-        return cls(roles, encode, evaluate.generation, train.label_smoothing)
+        return cls(roles, settings.encode, generation, settings.train.label_smoothing)
 
     def problems(self, rows: Columns) -> list[str | None]:
         """A row needs a source and a target."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,7 @@ import pyarrow as pa
 from job.batching.padding import Padding
 from job.batching.steps import Rows
 from job.errors import DataError
-from job.settings import Columns as ColumnSettings
-from job.settings import Model, Train
+from job.settings import Data, Model, Train
 from job.tasks import labels as label_names
 from job.tasks.base import Task
 from job.tasks.rules import Columns
@@ -28,6 +27,17 @@ if TYPE_CHECKING:
 
 SINGLE, MULTI = "single_label_classification", "multi_label_classification"
 REGRESSION = "regression"
+
+
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def model(self) -> Model: ...
+    @property
+    def train(self) -> Train: ...
 
 
 @dataclass(frozen=True)
@@ -47,14 +57,15 @@ class TextClassification(Task):
     targets = known = ("label",)
 
     @classmethod
-    def create(cls, columns: ColumnSettings, model: Model, train: Train) -> TextClassification:
-        """The task as the settings describe it."""
+    def create(cls, settings: _Settings) -> Self:
+        """See Task."""
+        columns, train = settings.data.columns, settings.train
         roles = {"text": columns.text, "label": columns.label}
         if columns.text_pair:
             roles["text_pair"] = columns.text_pair
         return cls(
             columns=roles,
-            problem_type=model.problem_type,
+            problem_type=settings.model.problem_type,
             label_smoothing=train.label_smoothing,
             class_weights=train.class_weights,
         )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,7 @@ import pyarrow as pa
 from job.batching.padding import Padding
 from job.batching.steps import Rows
 from job.errors import SettingsError
-from job.settings import Columns as ColumnSettings
-from job.settings import Generation
+from job.settings import Data, Evaluate, Generation
 from job.tasks import language_modeling as lm
 from job.tasks.base import Task
 from job.tasks.packing import Packer
@@ -28,6 +27,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
+
+
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def evaluate(self) -> Evaluate: ...
 
 
 @dataclass(frozen=True)
@@ -44,17 +52,16 @@ class TextGeneration(Task):
     default_metric = "loss"
 
     @classmethod
-    def create(
-        cls, columns: ColumnSettings, generation: Generation | None = None
-    ) -> TextGeneration:
+    def create(cls, settings: _Settings) -> Self:
         """The task with the roles whose columns are set: messages, or prompt and completion, or text."""
+        columns = settings.data.columns
         if columns.messages:
             roles = {"messages": columns.messages}
         elif columns.prompt:
             roles = {"prompt": columns.prompt, "completion": columns.completion or "completion"}
         else:
             roles = {"text": columns.text}
-        return cls(roles, generation or Generation())
+        return cls(roles, settings.evaluate.generation)
 
     @property
     def text_roles(self) -> tuple[str, ...]:

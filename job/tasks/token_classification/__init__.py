@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,17 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def encode(self) -> Encode: ...
+    @property
+    def train(self) -> Train: ...
+
+
 @dataclass(frozen=True)
 class TokenClassification(Task):
     """Tags words by the first token of each.
@@ -63,14 +74,15 @@ class TokenClassification(Task):
     compared = ("entities",)
 
     @classmethod
-    def create(cls, data: Data, encode: Encode, train: Train) -> TokenClassification:
-        """The task as the settings describe it."""
+    def create(cls, settings: _Settings) -> Self:
+        """See Task."""
+        columns, encode = settings.data.columns, settings.encode
         return cls(
-            {"tokens": data.columns.tokens, "tags": data.columns.tags},
-            data.tag_scheme,
-            encode.stride,
-            encode.label_all_pieces,
-            train.label_smoothing,
+            columns={"tokens": columns.tokens, "tags": columns.tags},
+            scheme=settings.data.tag_scheme,
+            stride=encode.stride,
+            label_all=encode.label_all_pieces,
+            label_smoothing=settings.train.label_smoothing,
         )
 
     @property

@@ -14,10 +14,10 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
-from job.settings import Columns, Encode, Evaluate
+from job.settings import Encode, Evaluate
 from job.tasks.question_answering import QuestionAnswering, shortened
 from job.tasks.values import FIXED, Batch, Scored
-from tests.support.samples import cleaned, encoded, finetune, tiny_bert
+from tests.support.samples import cleaned, encoded, finetune, settings_of, tiny_bert
 from tests.support.trainer_parity import losses_of_both
 
 NAMES = ("anna", "boris", "chidi", "dana", "emil", "femi")
@@ -67,7 +67,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(*, none: bool = False, stride: int | None = None, **evaluate: Any) -> QuestionAnswering:
-    task = QuestionAnswering.create(Columns(), Encode(stride=stride), Evaluate(**evaluate))
+    task = QuestionAnswering.create(
+        settings_of(encode=Encode(stride=stride), evaluate=Evaluate(**evaluate))
+    )
     return task.fitted({}, {"train": {"answer": 1, **({"no answer": 1} if none else {})}}, ())
 
 

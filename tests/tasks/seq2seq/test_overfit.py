@@ -16,13 +16,13 @@ from job.batching.padding import Padding
 from job.data.artifacts import Dataset
 from job.models import Place
 from job.runtime.stop import StopSignal
-from job.settings import Checkpoint, Columns, Encode, Evaluate, Model, Runtime, Train
+from job.settings import Checkpoint, Encode, Evaluate, Model, Runtime, Train
 from job.settings.tree import Log
 from job.stages.evaluate import evaluate
 from job.stages.train import Given, Home, TrainSettings, train
 from job.store import open_store
 from job.tasks.seq2seq import Seq2Seq, Summarization, Translation
-from tests.support.samples import SHARED, cleaned, encoded
+from tests.support.samples import SHARED, cleaned, encoded, settings_of
 from tests.support.seq2seq_samples import dialogsum, multi30k, tiny
 
 TRAIN = Train(max_steps=600, batch_size=16, learning_rate=2e-3, tokens_per_device=100_000)
@@ -45,9 +45,8 @@ def test_32_real_pairs_are_learned_by_heart(
     model = tiny(tmp_path / kind, [t for p in pairs for t in p], kind, width=128, words=1000)
     _turn_off_dropout(model)
     tokenizer = AutoTokenizer.from_pretrained(model)
-    task = task_class.create(
-        Columns(), Encode(max_length=MAX_LENGTH, max_target_length=200), Evaluate(), TRAIN
-    )
+    lengths = Encode(max_length=MAX_LENGTH, max_target_length=200)
+    task = task_class.create(settings_of(encode=lengths, train=TRAIN))
     for split in ("train", "test"):
         encoded(task.features(rows, tokenizer, MAX_LENGTH), tmp_path / f"{split}.arrow")
     cleaned(rows, tmp_path / "test.rows.arrow")

@@ -16,10 +16,10 @@ from job.batching.padding import Padding
 from job.commands.check import plan
 from job.data.arrow import MappedTable
 from job.errors import DataError, SettingsError
-from job.settings import Data, Encode, Train, load
+from job.settings import Data, Encode, load
 from job.tasks.token_classification import TokenClassification
 from job.tasks.values import FIXED, IGNORED, Scored
-from tests.support.samples import cleaned, encoded, finetune, tiny_bert
+from tests.support.samples import cleaned, encoded, finetune, settings_of, tiny_bert
 from tests.support.trainer_parity import losses_of_both
 
 NAMES = ("Anna", "Chidi", "Okonkwo", "Lee")
@@ -63,7 +63,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(data: dict[str, Any] | None = None, **encode: Any) -> TokenClassification:
-    return TokenClassification.create(Data(**(data or {})), Encode(**encode), Train())
+    return TokenClassification.create(
+        settings_of(data=Data(**(data or {})), encode=Encode(**encode))
+    )
 
 
 def fitted(rows: dict[str, list[str]], **encode: Any) -> TokenClassification:
