@@ -7,9 +7,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from job.errors import DataError, SettingsError
 
 
@@ -43,30 +40,6 @@ def classes(label: str | None) -> list[str]:
         return []
     listed = as_list(label)
     return [label] if listed is None else listed
-
-
-def multi_hot(labels: Sequence[str], index: Mapping[str, int]) -> pa.ListArray:
-    """1 for each label in a row's JSON list, else 0; list<float>, as many a row as there are labels.
-
-    Args:
-        labels: a JSON list a row.
-        index: the place of each label.
-
-    Raises:
-        DataError: a row's label is no list.
-    """
-    hot = np.zeros((len(labels), len(index)), dtype=np.float32)
-    for row, label in zip(hot, labels, strict=True):
-        names = as_list(label)
-        if names is None:
-            raise DataError(
-                f"the label {label[:40]!r} is no list, and the first rows' labels are",
-                hint='write every label as a list (["a"]), or set '
-                "FINETUNE_MODEL__PROBLEM_TYPE=single_label_classification",
-            )
-        row[[index[name] for name in names]] = 1
-    rows = pa.FixedSizeListArray.from_arrays(pa.array(hot.ravel()), len(index))
-    return rows.cast(pa.list_(pa.float32()))
 
 
 def ordered(labels: Iterable[str], model_labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -116,6 +89,13 @@ def of_model(config: Any) -> tuple[str, ...]:
     names = tuple(str(config.id2label[i]) for i in range(config.num_labels))
     unnamed = names == tuple(f"LABEL_{i}" for i in range(len(names)))
     return tuple(map(str, range(len(names)))) if unnamed else names
+
+
+def write_labels(config: Any, labels: Sequence[str]) -> None:
+    """Label names into a model's config, as transformers reads them."""
+    config.num_labels = len(labels)
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
 
 
 def refuse_unknown(labels: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> None:

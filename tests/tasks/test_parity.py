@@ -15,7 +15,8 @@ from job.demo import tickets
 from job.settings import Columns, Data, Model
 from job.tasks.base import Task
 from job.tasks.fill_mask import FillMask
-from job.tasks.text_classification import MULTI, REGRESSION, SINGLE, TextClassification
+from job.tasks.text_classification import TextClassification
+from job.tasks.text_classification.problems import MULTI, REGRESSION, SINGLE
 from job.tasks.text_generation import TextGeneration
 from job.tasks.values import Batch
 from tests.support.samples import encoded, settings_of, tiny_bert

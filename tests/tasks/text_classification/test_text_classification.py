@@ -15,7 +15,8 @@ from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.errors import DataError, SettingsError
 from job.settings import Columns, Data, Model, Train
-from job.tasks.text_classification import MULTI, REGRESSION, SINGLE, TextClassification
+from job.tasks.text_classification import TextClassification
+from job.tasks.text_classification.problems import MULTI, REGRESSION, SINGLE
 from job.tasks.values import FIXED, Scored
 from tests.support.samples import encoded, settings_of, tiny_bert
 
@@ -130,8 +131,8 @@ def test_features_are_the_tokenizers_own(bert: Path, tmp_path: Path) -> None:
 
 def test_a_mixed_label_column_is_refused() -> None:
     task = made(MULTI).fitted(ROWS[MULTI], {"train": {"x": 1}}, ())
-    with pytest.raises(DataError, match="is no list"):
-        task._encode_labels(["x"])
+    with pytest.raises(DataError, match="is not a list"):
+        task.problem.encoded(["x"], task.labels)
 
 
 # -- loss -------------------------------------------------------------------------------------
