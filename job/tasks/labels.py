@@ -29,17 +29,22 @@ def as_list(text: str) -> list[str] | None:
     return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
-def words(text: str | None) -> list[str] | None:
+def listed(text: str | None) -> list[str] | None:
+    """The same with white space around it; None for no text too."""
+    return as_list((text or "").strip())
+
+
+def words_of(text: str | None) -> list[str] | None:
     """A JSON list's values, or what white space separates."""
-    return None if text is None else as_list(text.strip()) or text.split()
+    return None if text is None else listed(text) or text.split()
 
 
 def classes(label: str | None) -> list[str]:
     """The labels in a JSON list, or the label itself."""
     if label is None:
         return []
-    listed = as_list(label)
-    return [label] if listed is None else listed
+    names = as_list(label)
+    return [label] if names is None else names
 
 
 def ordered(labels: Iterable[str], model_labels: tuple[str, ...]) -> tuple[str, ...]:

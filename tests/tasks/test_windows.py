@@ -21,7 +21,7 @@ from job.tasks.question_answering.answers import (
     best_spans,
     tokens_of,
 )
-from job.tasks.token_classification import tags as tagging
+from job.tasks.token_classification.alignment import is_first, word_numbers
 
 WORD = st.text("abcé-. 字\u200b", max_size=6)
 TEXT = st.text("abcé-. \n字\u200b", max_size=60)
@@ -64,11 +64,11 @@ def test_a_token_belongs_to_the_first_word_it_has_a_character_of(
         touched = [owner for owner in owner_of[start:end] if owner is not None]
         expected.append(touched[0] if touched else -1)
     starts, ends = np.array(encoding.offsets, np.int32).reshape(-1, 2).T
-    found = tagging.words_of(starts, ends, words)
+    found = word_numbers(starts, ends, words)
     assert found.tolist() == expected
     seen: set[int] = set()
     first = [not (word in seen or seen.add(word)) and word >= 0 for word in expected]  # type: ignore[func-returns-value]
-    assert tagging.is_first(found).tolist() == first
+    assert is_first(found).tolist() == first
 
 
 @settings(deadline=None)

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from job.batching.steps import Rows
-from job.tasks.values import Floats, Ints, Scored
-from job.tasks.windows import merged, opened
+from job.tasks.token_classification.sentences import Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -32,47 +30,6 @@ ENTITY = pa.struct(
         ("end", pa.int32()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """The tokens of a text, special ones left out."""
-
-    ids: Ints
-    starts: Ints
-    """In characters of the text, shape (tokens,)."""
-    ends: Ints
-    probabilities: Floats
-    """Shape (tokens, labels)."""
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence with what the model made of it."""
-
-    words: list[str]
-    truth: list[str]
-    guess: list[str]
-    tokens: Tokens
-
-    @property
-    def text(self) -> str:
-        """The words as the model sees them."""
-        return " ".join(self.words)
-
-
-def tokens_of(scored: Scored, numbers: Rows) -> Tokens:
-    """A text's tokens with their probabilities, from its windows."""
-    windows = opened(scored.table, numbers)
-    firsts = [window.first for window in windows]
-    logits = [scored.outputs[number][w.inside] for number, w in zip(numbers, windows, strict=True)]
-    whole = merged(firsts, logits)
-    exponent = np.exp(whole - whole.max(axis=-1, keepdims=True)) if len(whole) else whole
-    ids, starts, ends = (
-        merged(firsts, [getattr(window, name)[window.inside] for window in windows])
-        for name in ("input_ids", "starts", "ends")
-    )
-    return Tokens(ids, starts, ends, exponent / exponent.sum(axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True)

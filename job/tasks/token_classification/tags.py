@@ -1,4 +1,4 @@
-"""Tags of words: schemes, repair, entities, and which word a token belongs to. Pure functions.
+"""Tags of words: schemes, entities and repair. Pure functions.
 
 IOB2 begins every entity with B- and goes on with I-; BIOES ends it with E-, and marks an entity of
 one word with S- (Ratinov and Roth 2009).
@@ -8,11 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-
-from job.tasks.values import Ints
 
 OUTSIDE = "O"
 PREFIXES = {"iob2": "BI", "bioes": "BIES"}
@@ -73,7 +68,7 @@ def types_of(tags: Iterable[str]) -> dict[str, int]:
     return dict.fromkeys(sorted({tag[2:] for tag in tags if tag != OUTSIDE}), 1)
 
 
-def labels_of(types: Iterable[str], scheme: str) -> tuple[str, ...]:
+def tags_for(types: Iterable[str], scheme: str) -> tuple[str, ...]:
     """Every tag that a scheme has for these types, so that a repaired tag is always among them."""
     return (OUTSIDE, *(f"{letter}-{name}" for name in types for letter in PREFIXES[scheme]))
 
@@ -122,34 +117,3 @@ def continued(tag: str) -> str:
     if tag.startswith("B-"):
         return f"I-{tag[2:]}"
     return f"E-{tag[2:]}" if tag.startswith("S-") else tag
-
-
-def word_bounds(words: Sequence[str]) -> tuple[Ints, Ints]:
-    """Where words begin and end in the text that joins them by single spaces, each shape (words,)."""
-    sizes = np.array([len(word) for word in words], np.int32)
-    ends = (np.cumsum(sizes + 1) - 1).astype(np.int32)
-    return ends - sizes, ends
-
-
-def words_of(starts: Ints, ends: Ints, words: Sequence[str]) -> Ints:
-    """The number of the word that each token belongs to, -1 for one that holds nothing but space.
-
-    A token belongs to the first word that it has a character of.
-
-    Args:
-        starts: where tokens begin in the joined text, shape (tokens,).
-        ends: where they end.
-        words: the sentence.
-    """
-    begins, stops = word_bounds(words)
-    number = np.searchsorted(stops, starts, side="right")
-    known = np.minimum(number, len(words) - 1)
-    touches = (number < len(words)) & (begins[known] < ends) & (starts < ends)
-    return np.where(touches, number, -1).astype(np.int32)
-
-
-def is_first(words: Ints) -> npt.NDArray[np.bool_]:
-    """Which tokens are the first of their word, shape (tokens,)."""
-    seen = np.maximum.accumulate(np.concatenate([[-1], words])) if len(words) else words
-    found: npt.NDArray[np.bool_] = words > seen[:-1] if len(words) else words > 0
-    return found
