@@ -15,7 +15,8 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.settings import Encode, Evaluate
-from job.tasks.question_answering import QuestionAnswering, shortened
+from job.tasks.question_answering import QuestionAnswering
+from job.tasks.question_answering.questions import shortened
 from job.tasks.values import FIXED, Batch, Scored
 from tests.support.samples import cleaned, encoded, finetune, settings_of, tiny_bert
 from tests.support.trainer_parity import losses_of_both
@@ -114,8 +115,8 @@ def test_whether_there_may_be_no_answer_is_found_in_train() -> None:
     rows = columns_of(asked(3, unanswerable=True))
     assert made().labels_of(rows) == [["no answer"], ["answer"], ["answer"]]
     task = made(none=True)
-    assert task.how.can_be_none
-    assert not made().how.can_be_none
+    assert task.search.can_be_none
+    assert not made().search.can_be_none
     assert made().restored(task.facts) == task
 
 
