@@ -16,6 +16,7 @@ from job.settings import Data, Encode, Evaluate, Generation, Train
 from job.tasks import language_modeling as lm
 from job.tasks.base import Task
 from job.tasks.rules import Columns
+from job.tasks.seq2seq.generation import configure, predictions, references, unwrapped
 from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
 from job.tasks.tokens import inputs_of, tokenize
 from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
@@ -113,17 +114,10 @@ class Seq2Seq(Task):
 
     def configure_generation(self, generation: Any, config: Any) -> None:
         """Writes how targets are generated; what the settings leave open stays the model's own."""
-        wanted = self.generation
         most = self.most_target_tokens(self.encode.max_length or TARGET_TOKENS)
         positions = getattr(config, "max_position_embeddings", None) or most
-        generation.max_new_tokens = min(wanted.max_new_tokens or most, positions)
-        generation.max_length = None
-        generation.do_sample, generation.num_beams = False, wanted.num_beams
-        if wanted.num_beams == 1:  # transformers does not save what only beams have
-            generation.length_penalty = generation.early_stopping = None
-        for name in ("length_penalty", "no_repeat_ngram_size"):
-            if (value := getattr(wanted, name)) is not None:
-                setattr(generation, name, value)
+        most = min(self.generation.max_new_tokens or most, positions)
+        configure(generation, self.generation, most)
         self.beginning.write(generation)
 
     # -- features --------------------------------------------------------------------------------
@@ -199,9 +193,9 @@ class Seq2Seq(Task):
         losses = lm.row_losses(outputs.logits, batch["labels"])
         figures = lm.loss_and_count(losses, batch["labels"])
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-        answers = unwrapped(model).generate(**inputs).cpu().numpy()
-        found = [np.append(f, a) for f, a in zip(figures, answers, strict=True)]
-        return found, float(self.loss(outputs, batch))
+        generated = unwrapped(model).generate(**inputs).cpu().numpy()
+        rows = [np.append(f, ids) for f, ids in zip(figures, generated, strict=True)]
+        return rows, float(self.loss(outputs, batch))
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -258,18 +252,3 @@ class Translation(Seq2Seq):
         from job.tasks.seq2seq.metrics import sacrebleu_scores
 
         return sacrebleu_scores(predictions(scored), references(scored))
-
-
-def unwrapped(model: Any) -> Any:
-    """The model inside DistributedDataParallel, which hands on nothing but calls."""
-    return getattr(model, "module", model)
-
-
-def predictions(scored: Scored) -> list[str]:
-    """What was generated, without special tokens and white space around it."""
-    return lm.decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
-
-
-def references(scored: Scored) -> list[str]:
-    """The targets as they stand in the cleaned rows."""
-    return [target or "" for target in scored.rows.table.column("target").to_pylist()]
