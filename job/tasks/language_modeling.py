@@ -19,6 +19,34 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 
+class LanguageModel(Task):
+    """A task whose loss is over tokens of the text itself; its rows may be blocks across texts."""
+
+    default_metric = "loss"
+    compared = ("loss",)
+
+    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """Cross-entropy summed over the predicted tokens."""
+        return row_losses(outputs.logits, batch["labels"]).sum()
+
+    def metrics(self, scored: Scored) -> dict[str, float]:
+        """Perplexity over the predicted tokens."""
+        return perplexity(scored)
+
+    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
+        """The first encoded rows as input ids and labels, as scoring saw them."""
+        found = []
+        for number in range(min(count, len(table))):
+            batch = self.collate(table, np.array([number]), Padding(0), FIXED)
+            ids, labels = (batch[name][0].tolist() for name in ("input_ids", "labels"))
+            found.append({"row": number, "input_ids": ids, "labels": labels})
+        return found
+
+    def written(self, scored: Scored) -> dict[str, Any]:
+        """Each encoded row's loss in nats a token, and how many tokens it is over."""
+        return loss_columns(scored)
+
+
 def row_losses(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
     """Cross-entropy in nats summed over each row's labels; shapes (rows, tokens, words) and
     (rows, tokens) give (rows,). `smoothing` is spread evenly over all words."""
@@ -47,8 +75,8 @@ def perplexity(scored: Scored) -> dict[str, float]:
     return {"perplexity": math.exp(min(700.0, float(sums[0] / max(1, sums[1]))))}
 
 
-def written(scored: Scored) -> dict[str, Any]:
-    """Each block's loss in nats a token, and its tokens."""
+def loss_columns(scored: Scored) -> dict[str, Any]:
+    """Each encoded row's `loss` in nats a token, and how many `tokens` it is over."""
     pairs = np.stack([output[:2] for output in scored.outputs])
     return {
         "loss": pairs[:, 0] / np.maximum(1, pairs[:, 1]),
@@ -56,17 +84,7 @@ def written(scored: Scored) -> dict[str, Any]:
     }
 
 
-def trials(task: Task, table: MappedTable, count: int) -> list[dict[str, Any]]:
-    """The first blocks as input ids and labels, as scoring saw them."""
-    found = []
-    for number in range(min(count, len(table))):
-        batch = task.collate(table, np.array([number]), Padding(0), FIXED)
-        ids, labels = (batch[name][0].tolist() for name in ("input_ids", "labels"))
-        found.append({"row": number, "input_ids": ids, "labels": labels})
-    return found
-
-
-def before(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+def leading_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     """The special tokens that the tokenizer puts before a text."""
     ids = tokenizer("a")["input_ids"]
     inside = tokenizer("a", add_special_tokens=False)["input_ids"]

@@ -13,15 +13,13 @@ from job.batching.padding import Padding
 from job.batching.steps import Rows
 from job.errors import SettingsError
 from job.settings import Data, Train
-from job.tasks import language_modeling as lm
-from job.tasks.base import Task
+from job.tasks.language_modeling import LanguageModel, loss_and_count, row_losses
 from job.tasks.packing import Packer
 from job.tasks.rules import Columns
 from job.tasks.tokens import tokenize
-from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
@@ -45,7 +43,7 @@ class _Settings(Protocol):
 
 
 @dataclass(frozen=True)
-class FillMask(Task):
+class FillMask(LanguageModel):
     """Predicts tokens that were hidden; which ones is drawn anew each epoch."""
 
     columns: Mapping[str, str]
@@ -61,7 +59,6 @@ class FillMask(Task):
     name = "fill-mask"
     auto_class = "AutoModelForMaskedLM"
     peft_type = "FEATURE_EXTRACTION"
-    default_metric = "loss"
 
     @classmethod
     def create(cls, settings: _Settings) -> Self:
@@ -194,33 +191,12 @@ class FillMask(Task):
             "labels": torch.from_numpy(labels),
         }
 
-    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Cross-entropy summed over the chosen tokens."""
-        return lm.row_losses(outputs.logits, batch["labels"]).sum()
-
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
         """The loss of each block and its number of chosen tokens."""
-        losses = lm.row_losses(self.forward(model, batch).logits, batch["labels"])
-        return lm.loss_and_count(losses, batch["labels"]), float(losses.sum())
-
-    def metrics(self, scored: Scored) -> dict[str, float]:
-        """Perplexity over the chosen tokens."""
-        return lm.perplexity(scored)
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The loss."""
-        return ("loss",)
-
-    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
-        """Encoded rows, with the labels that they were scored on."""
-        return lm.trials(self, table, count)
-
-    def written(self, scored: Scored) -> dict[str, Any]:
-        """Each block's loss, and how many tokens it is over."""
-        return lm.written(scored)
+        losses = row_losses(self.forward(model, batch).logits, batch["labels"])
+        return loss_and_count(losses, batch["labels"]), float(losses.sum())
 
 
 def _continuations(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:

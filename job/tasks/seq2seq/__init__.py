@@ -13,8 +13,8 @@ from job.batching.padding import Padding
 from job.batching.steps import Rows
 from job.errors import SettingsError
 from job.settings import Data, Encode, Evaluate, Generation, Train
-from job.tasks import language_modeling as lm
 from job.tasks.base import Task
+from job.tasks.language_modeling import loss_and_count, loss_columns, row_losses
 from job.tasks.rules import Columns
 from job.tasks.seq2seq.generation import configure, predictions, references, unwrapped
 from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
@@ -181,7 +181,7 @@ class Seq2Seq(Task):
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Cross-entropy summed over the target tokens, smoothed as transformers' LabelSmoother."""
-        losses = lm.row_losses(outputs.logits, batch["labels"], self.label_smoothing)
+        losses = row_losses(outputs.logits, batch["labels"], self.label_smoothing)
         return (losses * batch["weights"]).sum()
 
     # -- predictions -----------------------------------------------------------------------------
@@ -190,8 +190,8 @@ class Seq2Seq(Task):
         """For each row its loss (not smoothed), its number of target tokens, and behind them the
         ids that the model generates."""
         outputs = self.forward(model, batch)
-        losses = lm.row_losses(outputs.logits, batch["labels"])
-        figures = lm.loss_and_count(losses, batch["labels"])
+        losses = row_losses(outputs.logits, batch["labels"])
+        figures = loss_and_count(losses, batch["labels"])
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
         generated = unwrapped(model).generate(**inputs).cpu().numpy()
         rows = [np.append(f, ids) for f, ids in zip(figures, generated, strict=True)]
@@ -208,7 +208,7 @@ class Seq2Seq(Task):
         return {
             "prediction": predictions(scored),
             "reference": references(scored),
-            "loss": lm.written(scored)["loss"],
+            "loss": loss_columns(scored)["loss"],
         }
 
 

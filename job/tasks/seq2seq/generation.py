@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from job.settings import Generation
-from job.tasks import language_modeling as lm
+from job.tasks.language_modeling import decoded
 from job.tasks.values import Scored
 
 
@@ -34,7 +34,7 @@ def unwrapped(model: Any) -> Any:
 
 def predictions(scored: Scored) -> list[str]:
     """What was generated, without special tokens and white space around it."""
-    return lm.decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
+    return decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
 
 
 def references(scored: Scored) -> list[str]:

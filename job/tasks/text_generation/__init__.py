@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -15,15 +13,21 @@ from job.batching.padding import Padding
 from job.batching.steps import Rows
 from job.errors import SettingsError
 from job.settings import Data, Evaluate, Generation
-from job.tasks import language_modeling as lm
-from job.tasks.base import Task
+from job.tasks.language_modeling import (
+    LanguageModel,
+    continued,
+    decoded,
+    leading_tokens,
+    loss_and_count,
+    row_losses,
+)
 from job.tasks.packing import Packer
 from job.tasks.rules import Columns
+from job.tasks.text_generation.chats import halves_of, problem_of_answered
 from job.tasks.tokens import inputs_of, tokenize
 from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
@@ -39,17 +43,16 @@ class _Settings(Protocol):
 
 
 @dataclass(frozen=True)
-class TextGeneration(Task):
+class TextGeneration(LanguageModel):
     """Predicts each token from those before it; of prompts and chats, the completion only."""
 
     columns: Mapping[str, str]
     generation: Generation = field(default_factory=Generation)
-    """For prompts without completions; see job.tasks.prompting."""
+    """For prompts without completions; see job.tasks.text_generation.predicting."""
 
     name = "text-generation"
     auto_class = "AutoModelForCausalLM"
     peft_type = "CAUSAL_LM"
-    default_metric = "loss"
 
     @classmethod
     def create(cls, settings: _Settings) -> Self:
@@ -83,7 +86,7 @@ class TextGeneration(Task):
         if self.plain:
             return ["no text" if text is None else None for text in rows["text"]]
         if "messages" in self.columns:
-            return [_problem_of_chat(chat) for chat in rows["messages"]]
+            return [problem_of_answered(chat) for chat in rows["messages"]]
         pairs = zip(rows["prompt"], rows["completion"], strict=True)
         return [
             "no prompt"
@@ -125,7 +128,7 @@ class TextGeneration(Task):
         asked = tokenize(tokenizer, prompts, None, None, special=False).input_ids.to_pylist()
         answers = tokenize(tokenizer, completions, None, None, special=False).input_ids.to_pylist()
         # a chat template writes its special tokens itself; behind a prompt none would end it
-        before = [] if "messages" in self.columns else lm.before(tokenizer)
+        before = [] if "messages" in self.columns else leading_tokens(tokenizer)
         end = [] if "messages" in self.columns else [tokenizer.eos_token_id]
         cut, ids, labels = 0, [], []
         for prompt, answer in zip(asked, answers, strict=True):
@@ -149,20 +152,8 @@ class TextGeneration(Task):
     ) -> tuple[Sequence[str], Sequence[str]]:
         if "prompt" in self.columns:
             return [p or "" for p in rows["prompt"]], [c or "" for c in rows["completion"]]
-        prompts, completions = [], []
-        for chat in rows["messages"]:
-            messages = json.loads(chat or "[]")
-            whole = str(tokenizer.apply_chat_template(messages, tokenize=False))
-            prompt = str(
-                tokenizer.apply_chat_template(
-                    messages[:-1], tokenize=False, add_generation_prompt=True
-                )
-            )
-            # a template may lay out the last turn otherwise; then the common beginning is the prompt
-            same = sum(accumulate((a == b for a, b in zip(prompt, whole, strict=False)), min))
-            prompts.append(whole[:same])
-            completions.append(whole[same:])
-        return prompts, completions
+        halves = [halves_of(chat or "[]", tokenizer) for chat in rows["messages"]]
+        return [prompt for prompt, _ in halves], [completion for _, completion in halves]
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
         """Plain texts in blocks, the end-of-text token between them."""
@@ -189,61 +180,36 @@ class TextGeneration(Task):
         batch["labels"] = torch.from_numpy(filled)
         return batch
 
-    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Cross-entropy summed over the predicted tokens."""
-        return lm.row_losses(outputs.logits, batch["labels"]).sum()
-
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
         """For each row its loss, its number of predicted tokens, and behind them, for prompts, the
         ids that the model goes on with when it always takes the likeliest token."""
-        losses = lm.row_losses(self.forward(model, batch).logits, batch["labels"])
-        outputs = lm.loss_and_count(losses, batch["labels"])
+        losses = row_losses(self.forward(model, batch).logits, batch["labels"])
+        outputs = loss_and_count(losses, batch["labels"])
         if not self.plain:
-            answers = lm.continued(model, batch)
+            answers = continued(model, batch)
             outputs = [np.append(o, a) for o, a in zip(outputs, answers, strict=True)]
         return outputs, float(losses.sum())
 
     def metrics(self, scored: Scored) -> dict[str, float]:
         """Perplexity over the predicted tokens; for prompts the part that is answered to the letter."""
-        found = lm.perplexity(scored)
-        if not self.plain:
-            pairs = zip(self._answers(scored), self._wanted(scored), strict=True)
-            found["exact_match"] = float(np.mean([answer == wanted for answer, wanted in pairs]))
-        return found
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The loss."""
-        return ("loss",)
-
-    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
-        """Encoded rows, with the labels that they were scored on."""
-        return lm.trials(self, table, count)
+        if self.plain:
+            return super().metrics(scored)
+        pairs = zip(self._answers(scored), self._wanted(scored), strict=True)
+        exact = float(np.mean([answer == wanted for answer, wanted in pairs]))
+        return {**super().metrics(scored), "exact_match": exact}
 
     def written(self, scored: Scored) -> dict[str, Any]:
         """Each row's loss and how many tokens it is over; for prompts the answer and the reference."""
-        columns = lm.written(scored)
-        if not self.plain:
-            columns |= {"prediction": self._answers(scored), "reference": self._wanted(scored)}
-        return columns
+        if self.plain:
+            return super().written(scored)
+        texts = {"prediction": self._answers(scored), "reference": self._wanted(scored)}
+        return {**super().written(scored), **texts}
 
     def _answers(self, scored: Scored) -> list[str]:
-        return lm.decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
+        return decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
 
     def _wanted(self, scored: Scored) -> list[str]:
         labels = scored.table.lists("labels", np.arange(len(scored.table)))
-        return lm.decoded(scored.tokenizer, [label[label != IGNORED] for label in labels])
-
-
-def _problem_of_chat(chat: str | None) -> str | None:
-    try:
-        messages = json.loads(chat or "")
-        roles = [message["role"] for message in messages]
-        last = str(messages[-1]["content"])
-    except (ValueError, TypeError, KeyError, IndexError):
-        return 'messages must be a list of {"role": …, "content": …}'
-    if roles[-1] != "assistant" or not last.strip():
-        return "nothing to learn: the last message is not the assistant's; text-generation needs an answer"
-    return None
+        return decoded(scored.tokenizer, [label[label != IGNORED] for label in labels])

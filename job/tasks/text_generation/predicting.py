@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from job.batching.padding import Padding
 from job.batching.steps import Rows
-from job.tasks import language_modeling as lm
+from job.tasks.language_modeling import decoded, leading_tokens
 from job.tasks.rules import Columns
 from job.tasks.text_generation import TextGeneration
+from job.tasks.text_generation.chats import problem_of_asked, prompt_of
 from job.tasks.tokens import tokenize
 from job.tasks.values import Batch, Features, Floats, Outputs, Scored
 
@@ -40,7 +41,7 @@ class Prompting(TextGeneration):
         """A row needs something to go on with."""
         (role,) = self.columns
         if role == "messages":
-            return [_problem_of_chat(chat) for chat in rows[role]]
+            return [problem_of_asked(chat) for chat in rows[role]]
         return [f"no {role}" if text is None else None for text in rows[role]]
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
@@ -59,17 +60,10 @@ class Prompting(TextGeneration):
         (role,) = self.columns
         texts = [text or "" for text in rows[role]]
         if role == "messages":
-            texts = [
-                str(
-                    tokenizer.apply_chat_template(
-                        json.loads(chat), tokenize=False, add_generation_prompt=True
-                    )
-                )
-                for chat in texts
-            ]
+            texts = [prompt_of(json.loads(chat), tokenizer) for chat in texts]
         # what a tokenizer puts behind a text would end it
         whole = tokenize(tokenizer, texts, None, None, special=False).input_ids.to_pylist()
-        before = lm.before(tokenizer) if role != "messages" else []
+        before = leading_tokens(tokenizer) if role != "messages" else []
         room = max(1, max_length - len(before) - min(self.most, max_length // 2))
         bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         first = [eos if bos is None else bos]
@@ -109,18 +103,4 @@ class Prompting(TextGeneration):
 
     def written(self, scored: Scored) -> dict[str, Any]:
         """`prediction`: the text behind each prompt, without special tokens and white space around it."""
-        return {"prediction": lm.decoded(scored.tokenizer, scored.outputs)}
-
-
-def _problem_of_chat(chat: str | None) -> str | None:
-    try:
-        roles = [message["role"] for message in json.loads(chat or "") if message["content"]]
-    except (ValueError, TypeError, KeyError):
-        roles = []
-    if not roles:
-        return 'messages must be a list of {"role": …, "content": …}'
-    return (
-        "the last message is the assistant's: nothing is asked"
-        if roles[-1] == "assistant"
-        else None
-    )
+        return {"prediction": decoded(scored.tokenizer, scored.outputs)}
