@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from job.batching.padding import Padding
 from job.batching.steps import Rows
-from job.tasks.values import Batch
+from job.tasks.values import Batch, Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -66,21 +66,23 @@ def tokenize(
     )
     backend.no_truncation()  # a tokenizer is saved with what is set
     lengths = np.fromiter((len(e) for e in encodings), dtype=np.int32, count=len(encodings))
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-    size = int(lengths.sum())
-
-    def column(name: str, dtype: type[np.generic]) -> pa.ListArray:
-        every = chain.from_iterable(getattr(encoding, name) for encoding in encodings)
-        return pa.ListArray.from_arrays(offsets, pa.array(np.fromiter(every, dtype, count=size)))
-
+    types = "token_type_ids" in tokenizer.model_input_names
     return Tokens(
-        input_ids=column("ids", np.int32),
-        token_type_ids=column("type_ids", np.int8)
-        if "token_type_ids" in tokenizer.model_input_names
-        else None,
+        input_ids=_column(encodings, "ids", lengths, np.int32),
+        token_type_ids=_column(encodings, "type_ids", lengths, np.int8) if types else None,
         lengths=pa.array(lengths),
         cut=np.array([bool(e.overflowing) for e in encodings], bool),
     )
+
+
+def _column(
+    encodings: Sequence[Any], name: str, lengths: Ints, dtype: type[np.generic]
+) -> pa.ListArray:
+    """What every encoding has under a name, a list a row."""
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    every = chain.from_iterable(getattr(encoding, name) for encoding in encodings)
+    flat = np.fromiter(every, dtype, count=int(lengths.sum()))
+    return pa.ListArray.from_arrays(offsets, pa.array(flat))
 
 
 def inputs_of(table: MappedTable, rows: Rows, pad: Padding) -> Batch:
