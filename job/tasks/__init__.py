@@ -1,4 +1,4 @@
-"""The tasks, a folder each. Adding one means adding its folder, and its name to the table here."""
+"""The tasks, one folder each. Adding one means adding its folder and a line in the table here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def create(settings: Settings) -> Task:
 
 
 def predicting(task: Task) -> Task:
-    """The task for rows without targets: language models go on with texts, or fill in their masks."""
+    """The task for rows without targets: language models continue texts, or fill in their masks."""
     if isinstance(task, TextGeneration):
         return Prompting.of(task)
     return Filling.of(task) if isinstance(task, FillMask) else task

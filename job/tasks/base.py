@@ -2,7 +2,7 @@
 
 A task is a frozen value. It is made from the settings, *fitted* to the data once (labels, problem
 type), and what fitting found travels with the encoded data set and the model as plain JSON. Adding
-a task means adding its file and a line in `job.tasks`.
+a task means adding its folder and a line in `job.tasks`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Task(ABC):
     """peft's name for it."""
 
     longest: ClassVar[int] = 512
-    """Tokens a row has at most where neither the settings nor the model say less."""
+    """The most tokens a row may have where neither the settings nor the model ask for fewer."""
 
     targets: ClassVar[tuple[str, ...]] = ()
-    """Roles that learning and scoring need, and that predicting does without."""
+    """Roles that training and scoring need and prediction does without."""
     known: ClassVar[tuple[str, ...]] = ()
-    """Columns of `written` that come from the targets and not from the model."""
+    """Columns of `written` that come from the targets, not from the model."""
 
     columns: Mapping[str, str]
     """See RowRules."""
@@ -95,13 +95,13 @@ class Task(ABC):
 
         Args:
             first: a few training rows.
-            counts: how often each label stands in each split.
+            counts: how often each label occurs in each split.
             model_labels: the model's own label names in order, empty where it has none.
             tokenizer: the model's.
 
         Raises:
             SettingsError: the tokenizer lacks what the task needs.
-            DataError: the rows hold nothing to learn, or a label that training never shows.
+            DataError: the rows hold nothing to learn, or a label that the training rows lack.
         """
         return self
 
@@ -111,11 +111,11 @@ class Task(ABC):
         counts: Mapping[str, Mapping[str, int]],
         tokenizer: PreTrainedTokenizerFast,
     ) -> Self:
-        """The task as a model has learned it already, to be scored or to predict.
+        """The task as an existing model has learned it, for scoring or for prediction.
 
         Args:
             config: the model's.
-            counts: how often each label stands in each split that is scored.
+            counts: how often each label occurs in each split that is scored.
             tokenizer: the model's.
 
         Raises:
@@ -125,7 +125,7 @@ class Task(ABC):
         return self.fitted({}, counts, (), tokenizer)
 
     def completed(self, rows: Columns) -> Columns:
-        """Rows without targets, with some in their place that features can be made of."""
+        """Rows without targets, with placeholders from which features can be made."""
         nothing = [""] * len(next(iter(rows.values())))
         return {**rows, **dict.fromkeys(self.targets, nothing)}
 
@@ -136,11 +136,11 @@ class Task(ABC):
         """Set what the task needs in a tokenizer, before it is used and saved.
 
         Raises:
-            SettingsError: the tokenizer cannot do it.
+            SettingsError: the tokenizer is of no use to the task.
         """
 
     def configure_generation(self, generation: Any, config: Any) -> None:  # noqa: B027
-        """Write into a model's generation config, which is saved with it, how the task generates.
+        """Write how the task generates into a model's generation config, which is saved with it.
 
         Args:
             generation: transformers' GenerationConfig.
@@ -160,7 +160,7 @@ class Task(ABC):
         """
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
-        """What joins encoded rows and cuts them into blocks; None where rows stay rows."""
+        """What joins encoded rows and cuts them into blocks; None where rows stay as they are."""
         return None
 
     @abstractmethod
@@ -168,10 +168,10 @@ class Task(ABC):
         """What each of these rows adds to the denominator of its step's loss, shape (rows,)."""
 
     def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
-        """A micro-batch of some rows, or of none.
+        """A micro-batch of these rows.
 
-        Every rank must run a micro-batch where one does, so no rows make a dummy: the first row,
-        in whose loss nothing counts, so that it is 0.
+        Every rank must run as many micro-batches as the others, so one without rows is a dummy: the
+        table's first row with nothing in it that counts, whose loss is exactly 0.
         """
         if len(rows):
             return self.batch_of(table, rows, pad, epoch)
@@ -181,8 +181,8 @@ class Task(ABC):
     def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """A micro-batch of one row or more, shape (rows, tokens).
 
-        What is not the model's own input begins with `labels` or `weights`. The loss is over what
-        `weights` weigh, or where a task has none, over the labels that are not IGNORED.
+        What is not the model's own input begins with `labels` or `weights`. The loss counts
+        rows by their `weights`, or where a task has none, the labels that are not IGNORED.
         """
 
     def forward(self, model: Any, batch: Batch) -> Any:
@@ -202,27 +202,27 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """The model's outputs, one a row, and the summed loss of a micro-batch."""
+        """The model's outputs for a micro-batch, one per row, and its summed loss."""
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """The columns of `written` that a fresh process must find again with the published files."""
+        """The columns of `written` that a fresh process must reproduce from the published files."""
         return ("prediction",)
 
     def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
         """What a fresh process is given of a held-out split: its first cleaned rows by role, with
-        the number (`row`) that they have in `written`."""
+        their number (`row`) in `written`."""
         first = rows.table.slice(0, count).drop_columns([FILE, LINE]).to_pylist()
         return [{"row": number, **row} for number, row in enumerate(first)]
 
     @property
     def reading(self) -> dict[str, Any]:
-        """What a fresh process must know besides the published files to find them, as JSON."""
+        """What a fresh process must know besides the published files to reproduce them, as JSON."""
         return {}
 
     @property
     def signatures(self) -> dict[str, str]:
-        """How metrics were computed, by the names that eval_results.json has them under."""
+        """How metrics were computed, under their names in eval_results.json."""
         return {}
 
     @abstractmethod
@@ -231,7 +231,7 @@ class Task(ABC):
 
     @abstractmethod
     def written(self, scored: Scored) -> dict[str, Any]:
-        """Predictions as columns of predictions.parquet, one entry a cleaned row, in order."""
+        """Predictions as columns of predictions.parquet, one entry per cleaned row, in order."""
 
 
 def _uncounted(batch: Batch) -> Batch:

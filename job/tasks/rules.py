@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 Columns = Mapping[str, Sequence[str | None]]
-"""A batch of rows by role. A value is text; one that is not text in its source stands as JSON."""
+"""A batch of rows by role. A value is text; what is not text in its source is JSON."""
 
 KEPT = "keep "
-"""Before the name of a column that is only carried along, in place of a role: no role begins so."""
+"""Put before the name of a column that is only carried along, in place of a role; no role begins with it."""
 
 
 class RowRules(Protocol):
@@ -17,7 +17,7 @@ class RowRules(Protocol):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """The source column of each role that is used; a column that is missing is an error."""
+        """The source column of each role that is used; a missing column is an error."""
         ...
 
     @property
@@ -27,7 +27,7 @@ class RowRules(Protocol):
 
     @property
     def verbatim_roles(self) -> tuple[str, ...]:
-        """Text roles that are not cleaned, since something counts their characters or words."""
+        """Text roles that are left as they are, because something counts their characters or words."""
         ...
 
     def problems(self, rows: Columns) -> list[str | None]:

@@ -26,13 +26,13 @@ class Tokens:
     """A batch of token rows."""
 
     input_ids: pa.ListArray
-    """list<int32>, one list a row."""
+    """list<int32>, one list per row."""
     token_type_ids: pa.ListArray | None
     """list<int8>, where the model reads them."""
     lengths: pa.Array
     """int32, tokens of each row, special ones included."""
     cut: npt.NDArray[np.bool_]
-    """Whether each row lost its end, shape (rows,)."""
+    """Whether each row's end was cut off, shape (rows,)."""
 
     @property
     def truncated(self) -> int:
@@ -50,9 +50,9 @@ def tokenize(
 ) -> Tokens:
     """Texts, or pairs of texts, with the tokenizer's special tokens around them or without.
 
-    With no `max_length` nothing is cut. Of a pair that is too long the longer text is cut first.
-    The backend is called directly: transformers' own call computes character offsets too, which
-    nobody reads here.
+    Without `max_length` nothing is cut. Of a pair that is too long, the longer text is cut first.
+    The backend is called directly, because transformers' own call computes character offsets too,
+    which nobody here reads.
     """
     backend = tokenizer.backend_tokenizer
     if max_length is None:
@@ -78,7 +78,7 @@ def tokenize(
 def _column(
     encodings: Sequence[Any], name: str, lengths: Ints, dtype: type[np.generic]
 ) -> pa.ListArray:
-    """What every encoding has under a name, a list a row."""
+    """One attribute of every encoding, a list per row."""
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     every = chain.from_iterable(getattr(encoding, name) for encoding in encodings)
     flat = np.fromiter(every, dtype, count=int(lengths.sum()))

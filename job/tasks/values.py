@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Outputs = list[npt.NDArray[Any]]
-"""What a model made of encoded rows, one array a row; shapes are the task's own."""
+"""A model's outputs for encoded rows, one array per row; shapes are the task's own."""
 Batch = dict[str, "torch.Tensor"]
 
 FIXED = -1
-"""In place of an epoch, where what is drawn anew each epoch must be the same each time."""
+"""Stands for an epoch where what is drawn afresh each epoch must always be the same."""
 
 IGNORED = -100
-"""The label of a position that is not learned; torch's own cross-entropy skips it."""
+"""The label of a position that is not learned from; torch's cross-entropy skips it."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class Features:
     """Rows as tokens."""
 
     columns: dict[str, pa.Array]
-    """What `collate` reads, `length` (int32, tokens) among it."""
+    """What `batch_of` reads, including `length` (int32, in tokens)."""
     source: Rows
-    """For each encoded row the number of the row of the batch that it came from; a long row may
-    give several."""
+    """The number, within the batch, of the row that each encoded row came from; a long row may give
+    several."""
     truncated: int = 0
-    """Rows that lost their end."""
+    """Rows whose end was cut off."""
     repaired: int = 0
     """Labels that did not fit their neighbours and were changed."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What predictions are made from: a model's outputs beside the rows they are for."""
+    """What scores and predictions are made from: a model's outputs beside the rows they are for."""
 
     outputs: Outputs
     table: MappedTable

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from job.tasks.rules import Columns
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -24,5 +21,5 @@ class Texts:
         return ["no text" if text is None else None for text in rows["text"]]
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
-        """None."""
+        """No labels."""
         return [[] for _ in rows["text"]]

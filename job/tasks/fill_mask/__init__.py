@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 Ids = npt.NDArray[np.int64]
 
 MASKED, RANDOM = 0.8, 0.1
-"""Of the chosen tokens: the part that becomes the mask token, and the part that becomes any token;
-the rest stays as it is."""
+"""The fractions of the chosen tokens that become the mask token and a random token; the rest stay as
+they are."""
 
 
 class _Settings(Protocol):
@@ -44,7 +44,7 @@ class _Settings(Protocol):
 
 @dataclass(frozen=True)
 class FillMask(LanguageModel):
-    """Predicts tokens that were hidden; which ones is drawn anew each epoch."""
+    """Predicts hidden tokens; which ones are hidden is drawn afresh each epoch."""
 
     columns: Mapping[str, str]
     probability: float = 0.15
@@ -53,12 +53,13 @@ class FillMask(LanguageModel):
     mask_id: int = -1
     special_ids: tuple[int, ...] = ()
     continuation_ids: tuple[int, ...] = ()
-    """Tokens that go on with a word; only for whole words."""
+    """Tokens that continue a word; known only where whole words are masked."""
     vocabulary: int = 0
 
     name = "fill-mask"
     auto_class = "AutoModelForMaskedLM"
     peft_type = "FEATURE_EXTRACTION"
+    text_roles = ("text",)
 
     @classmethod
     def create(cls, settings: _Settings) -> Self:
@@ -66,11 +67,6 @@ class FillMask(LanguageModel):
         train = settings.train
         roles = {"text": settings.data.columns.text}
         return cls(roles, train.mask_probability, train.whole_word_mask, settings.seed)
-
-    @property
-    def text_roles(self) -> tuple[str, ...]:
-        """`text`."""
-        return ("text",)
 
     def problems(self, rows: Columns) -> list[str | None]:
         """A row needs a text."""
@@ -131,12 +127,12 @@ class FillMask(LanguageModel):
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
-        """Token ids without special tokens; `packer` puts those around the blocks."""
+        """Token ids without special tokens, which `packer` adds to the blocks."""
         tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
         return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer:
-        """Blocks as the tokenizer builds a sentence, a separator between texts."""
+        """Blocks laid out as the tokenizer lays out a sentence, with a separator between texts."""
         around = tokenizer.encode(str(tokenizer.mask_token))
         at = around.index(self.mask_id)
         between = [tokenizer.sep_token_id] if tokenizer.sep_token_id is not None else []
@@ -149,17 +145,17 @@ class FillMask(LanguageModel):
         can = ~np.isin(ids, self.special_ids)
         draws = np.random.default_rng([self.seed, epoch + 1, row, 0]).random(len(ids))
         if self.continuation_ids:
-            # a word is chosen by the draw of its first token, and then all of it
+            # the draw of a word's first token decides for all of the word
             first = can & ~np.isin(ids, self.continuation_ids)
             starts = np.maximum.accumulate(np.where(first, np.arange(len(ids)), 0))
             draws = draws[starts]
-        found: npt.NDArray[np.bool_] = can & (draws < self.probability)
-        if not found.any() and can.any():
-            found = can & (draws == draws[can].min())
-        return found
+        chosen: npt.NDArray[np.bool_] = can & (draws < self.probability)
+        if not chosen.any() and can.any():
+            chosen = can & (draws == draws[can].min())
+        return chosen
 
     def masked(self, ids: Ids, row: int, epoch: int) -> tuple[Ids, Ids]:
-        """A row's input ids with tokens hidden, and the labels, IGNORED where nothing was."""
+        """A row's input ids with tokens hidden, and its labels, IGNORED where nothing is hidden."""
         chosen = self.chosen(ids, row, epoch)
         random = np.random.default_rng([self.seed, epoch + 1, row, 1])
         action, words = random.random(len(ids)), random.integers(0, self.vocabulary, len(ids))
@@ -194,13 +190,13 @@ class FillMask(LanguageModel):
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """The loss of each block and its number of chosen tokens."""
+        """Each block's loss and number of chosen tokens."""
         losses = row_losses(self.forward(model, batch).logits, batch["labels"])
         return loss_and_count(losses, batch["labels"]), float(losses.sum())
 
 
 def _continuations(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
-    """Tokens that go on with a word: WordPiece marks those, other models mark where words start."""
+    """Tokens that continue a word: WordPiece marks these, other models mark where words begin."""
     words = tokenizer.get_vocab()
     if any(word.startswith("##") for word in words):
         return tuple(sorted(i for word, i in words.items() if word.startswith("##")))

@@ -1,4 +1,4 @@
-"""question-answering: the span of a context that answers a question, or that there is none."""
+"""question-answering: the span of a context that answers a question, if there is one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NO_ANSWER = "no answer"
 CAN_BE_NONE = "questions_can_have_no_answer"
-"""In config.json, which has no field for it."""
+"""A key in config.json, where transformers has none for it."""
 
 
 class _Settings(Protocol):
@@ -76,7 +76,7 @@ class QuestionAnswering(Task):
     # -- rows ------------------------------------------------------------------------------------
 
     def problems(self, rows: Columns) -> list[str | None]:
-        """A row needs a question, a context, and answers that stand in it."""
+        """A row needs a question, a context, and answers that occur in it."""
         roles = (rows["question"], rows["context"], rows["answers"])
         return [self._problem(*row) for row in zip(*roles, strict=True)]
 
@@ -115,7 +115,7 @@ class QuestionAnswering(Task):
         model_labels: tuple[str, ...],
         tokenizer: PreTrainedTokenizerFast | None = None,
     ) -> QuestionAnswering:
-        """No answer may be given where training rows have none."""
+        """The task, which may leave questions unanswered if training rows do."""
         can_be_none = bool(counts.get("train", {}).get(NO_ANSWER))
         return replace(self, search=replace(self.search, can_be_none=can_be_none))
 
@@ -125,7 +125,7 @@ class QuestionAnswering(Task):
         counts: Mapping[str, Mapping[str, int]],
         tokenizer: PreTrainedTokenizerFast,
     ) -> QuestionAnswering:
-        """No answer may be given where the model has learned that, or rows that are scored have none."""
+        """The task, which may leave questions unanswered if the model has learned to, or scored rows do."""
         none = any(labels.get(NO_ANSWER) for labels in counts.values())
         can_be_none = none or bool(getattr(config, CAN_BE_NONE, False))
         return replace(self, search=replace(self.search, can_be_none=can_be_none))
@@ -135,7 +135,7 @@ class QuestionAnswering(Task):
         return {**rows, "answers": ['{"text": [], "answer_start": []}'] * len(rows["question"])}
 
     def configure(self, config: Any) -> None:
-        """A start and an end, whatever labels the model had before, and whether there may be neither."""
+        """Two labels, start and end, whatever the model had before, and whether a question may have no answer."""
         config.num_labels = 2
         setattr(config, CAN_BE_NONE, self.search.can_be_none)
 
@@ -144,10 +144,10 @@ class QuestionAnswering(Task):
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
-        """The columns of `windows.columns_of`; `start` and `end`, the answer's first and last token,
-        and `nothing`, the token that stands for no answer in the window.
+        """The columns of `windows.columns_of`, `start` and `end` (the answer's first and last token),
+        and `nothing` (the token that stands for no answer in the window).
 
-        The first of several answers is learned. A question of more than half a window is cut.
+        The first of several answers is learned. A question longer than half a window is cut.
         """
         contexts = [context or "" for context in rows["context"]]
         stride = stride_of(tokenizer, max_length, self.stride, pair=True)
@@ -172,7 +172,7 @@ class QuestionAnswering(Task):
     # -- loss ------------------------------------------------------------------------------------
 
     def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
-        """One for each window."""
+        """1 for each window."""
         return np.ones(len(rows), dtype=np.float32)
 
     def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
@@ -202,7 +202,7 @@ class QuestionAnswering(Task):
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """Start and end logits, shape (tokens, 2) a window, padding left out."""
+        """Start and end logits without padding, shape (tokens, 2) per window."""
         import torch
 
         outputs = self.forward(model, batch)
@@ -223,7 +223,7 @@ class QuestionAnswering(Task):
         return compute([text for text, _ in answers_of(scored, self.search)], _texts(scored))
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """`answers` that are right, `prediction` (empty for no answer) and `score`, its probability."""
+        """The right `answers`, the `prediction` (empty for no answer) and its probability, `score`."""
         pairs = answers_of(scored, self.search)
         return {
             "answers": pa.array(_texts(scored), pa.list_(pa.string())),

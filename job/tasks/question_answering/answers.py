@@ -1,4 +1,4 @@
-"""Answers as they stand in rows, in their contexts and among a window's tokens. Pure functions."""
+"""Answers as rows give them, in their contexts and among a window's tokens. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from job.tasks.values import Ints
 
 
 class Answer(NamedTuple):
-    """An answer as it stands in its context, from character `start`."""
+    """An answer as its context has it, from character `start`."""
 
     text: str
     start: int
 
 
 def parsed(text: str | None) -> list[Answer] | None:
-    """The answers in {"text": […], "answer_start": […]}, in characters; None if it is no such JSON."""
+    """The answers in {"text": […], "answer_start": […]}, in characters; None if the text is not such JSON."""
     try:
-        found = json.loads(text or "")
+        answers = json.loads(text or "")
     except ValueError:
         return None
     texts, starts = (
-        (found.get("text"), found.get("answer_start")) if isinstance(found, Mapping) else (0, 0)
+        (answers.get("text"), answers.get("answer_start"))
+        if isinstance(answers, Mapping)
+        else (0, 0)
     )
     if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
         return None
@@ -35,7 +37,7 @@ def parsed(text: str | None) -> list[Answer] | None:
 
 
 def fault(answers: Sequence[Answer], context: str) -> str | None:
-    """Why an answer is none: it is empty, or not in its context where it should be."""
+    """What is wrong with the answers: one is empty, or not where it should be in its context."""
     for text, start in answers:
         if not text.strip():
             return "an answer is empty"
@@ -45,12 +47,12 @@ def fault(answers: Sequence[Answer], context: str) -> str | None:
 
 
 def tokens_of(answer: Answer | None, starts: Ints, ends: Ints) -> tuple[int, int] | None:
-    """The first and the last token of an answer in a window; None if it is not wholly in it, or
-    there is none.
+    """The first and the last token of an answer in a window; None if the window does not hold all
+    of it, or there is no answer.
 
     Args:
-        answer: what is looked for.
-        starts: where the window's tokens begin in the context; -1 for those of the question.
+        answer: the one to find.
+        starts: where the window's tokens begin in the context; -1 for the question's.
         ends: where they end.
     """
     if answer is None:
@@ -66,5 +68,5 @@ def tokens_of(answer: Answer | None, starts: Ints, ends: Ints) -> tuple[int, int
 
 def empty_token(ids: Sequence[int] | Ints, cls_token_id: int | None) -> int:
     """The token that stands for no answer: the tokenizer's [CLS], or the first where it has none."""
-    found = np.flatnonzero(np.asarray(ids) == (-1 if cls_token_id is None else cls_token_id))
-    return int(found[0]) if len(found) else 0
+    places = np.flatnonzero(np.asarray(ids) == (-1 if cls_token_id is None else cls_token_id))
+    return int(places[0]) if len(places) else 0

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def shortened(tokenizer: PreTrainedTokenizerFast, question: str, most: int) -> str:
-    """The question, cut where it has more tokens than `most`."""
+    """The question, cut where it has more than `most` tokens."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
-    backend.no_padding()  # some are published with it, and a padded question is never short enough
+    backend.no_padding()  # some are published with padding, and a padded question is never short enough
     whole = encoding = backend.encode(question, add_special_tokens=False)
     kept = most
-    while len(encoding) > most:  # what is cut inside a word may have more tokens than it had
+    while len(encoding) > most:  # cutting inside a word may give more tokens than before
         question = question[: whole.offsets[kept - 1][1]]
         encoding = backend.encode(question, add_special_tokens=False)
         kept -= 1

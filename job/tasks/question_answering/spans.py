@@ -19,7 +19,7 @@ class Span(NamedTuple):
     score: float
     first: int
     last: int
-    """The last token, which is part of it."""
+    """The last token, which is part of the span."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,18 @@ class SpanSearch:
     """How an answer is looked for."""
 
     n_best: int = 20
-    """Candidates among which the answer's probability is made."""
+    """The candidates over which an answer's probability is computed."""
     most_tokens: int = 30
-    """Tokens that an answer may have."""
+    """The most tokens an answer may have."""
     can_be_none: bool = False
     """Whether a question may have no answer, as in SQuAD 2.0."""
     threshold: float = 0.0
-    """No answer is given where its score leads the best span's by more than this."""
+    """The question is left unanswered where no answer scores higher than the best span by more than this."""
 
 
 @dataclass(frozen=True)
 class WindowLogits:
-    """What a model says of one window: logits of its context's tokens, and where these stand."""
+    """What a model says of one window: the logits of its context's tokens, and where these are."""
 
     start: Floats
     end: Floats
@@ -46,7 +46,7 @@ class WindowLogits:
     """In characters of the context, shape (tokens,)."""
     ends: Ints
     nothing: float
-    """The score of no answer: the logits of the token that stands for it."""
+    """The score of no answer: the logits, added up, of the token that stands for it."""
 
     @classmethod
     def of(cls, logits: Any, starts: Ints, ends: Ints, nothing: int) -> WindowLogits:
@@ -57,9 +57,9 @@ class WindowLogits:
 
 
 def best_spans(window: WindowLogits, search: SpanSearch) -> list[Span]:
-    """The spans of a window with the highest scores, best first; of equals the one that begins first.
+    """A window's spans with the highest scores, best first; of equal ones the one that begins first.
 
-    Every span of at most `most_tokens` tokens is looked at.
+    Every span of at most `most_tokens` tokens is considered.
     """
     tokens = len(window.start)
     width = min(search.most_tokens, tokens)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 TARGET_TOKENS = 128
-"""Tokens of a target at most, where the settings do not say."""
+"""The most tokens a target may have, unless the settings say otherwise."""
 
 
 class _Settings(Protocol):
@@ -46,7 +46,7 @@ class _Settings(Protocol):
 
 @dataclass(frozen=True)
 class Seq2Seq(Task):
-    """Learns each target token from the source and from the target's tokens before it."""
+    """Learns each token of the target from the source and the target's tokens before it."""
 
     columns: Mapping[str, str]
     encode: Encode = field(default_factory=Encode)
@@ -82,14 +82,14 @@ class Seq2Seq(Task):
         """Sets the languages of a tokenizer that knows several.
 
         Raises:
-            SettingsError: they are missing or unknown, or it does not end a text.
+            SettingsError: they are missing or unknown, or the tokenizer does not end a text.
         """
         set_languages(tokenizer, self.encode.source_language, self.encode.target_language)
         ids = tokenize_targets(tokenizer, ["a"], TARGET_TOKENS).input_ids[0].as_py()
         if tokenizer.eos_token_id not in ids:
             raise SettingsError(
                 f"the task {self.name} needs a tokenizer that puts an end-of-text token (eos_token) "
-                "behind a text, else the model never learns to end",
+                "after a text, or else the model never learns to end one",
                 hint="take the tokenizer of an encoder-decoder such as T5 or BART",
             )
 
@@ -100,7 +100,7 @@ class Seq2Seq(Task):
         model_labels: tuple[str, ...],
         tokenizer: PreTrainedTokenizerFast,
     ) -> Self:
-        """The task with the tokens that a target in its language begins with."""
+        """The task with the tokens that targets in its language begin with."""
         return replace(self, beginning=Beginning.of(tokenizer, self.encode.target_language))
 
     @property
@@ -113,7 +113,7 @@ class Seq2Seq(Task):
         return replace(self, beginning=Beginning(**facts))
 
     def configure_generation(self, generation: Any, config: Any) -> None:
-        """Writes how targets are generated; what the settings leave open stays the model's own."""
+        """Writes how targets are generated; what the settings leave open stays as the model has it."""
         most = self.most_target_tokens(self.encode.max_length or TARGET_TOKENS)
         positions = getattr(config, "max_position_embeddings", None) or most
         most = min(self.generation.max_new_tokens or most, positions)
@@ -123,7 +123,7 @@ class Seq2Seq(Task):
     # -- features --------------------------------------------------------------------------------
 
     def most_target_tokens(self, max_length: int) -> int:
-        """Tokens of a target at most, where sources have at most `max_length`."""
+        """The most tokens a target may have, where sources have at most `max_length`."""
         return self.encode.max_target_length or min(TARGET_TOKENS, max_length)
 
     def features(
@@ -132,8 +132,8 @@ class Seq2Seq(Task):
         """`input_ids` and `labels`, each with its special tokens.
 
         A micro-batch of n rows holds n times its longest source and n times its longest target,
-        which may be those of different rows. So a row's `length` is twice the longer of its sides
-        (both widths under fixed padding): n times the greatest `length` is never less than that.
+        which may belong to different rows. So a row's `length` is twice the longer of its sides (or
+        both fixed widths): n times the greatest `length` is never less than what the batch holds.
         """
         most = self.most_target_tokens(max_length)
         sources = [self.encode.prefix + (source or "") for source in rows["source"]]
@@ -159,20 +159,19 @@ class Seq2Seq(Task):
         return np.array([len(ids) for ids in table.lists("labels", rows)], dtype=np.float32)
 
     def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
-        """input_ids, attention_mask, labels with IGNORED behind them, and weights (rows,)."""
+        """input_ids, attention_mask, labels followed by IGNORED, and weights, shape (rows,)."""
         import torch
 
         batch = inputs_of(table, rows, pad)
         fixed = pad.fixed and self.most_target_tokens(pad.fixed)
-        # to the right whatever the tokenizer's side: a decoder begins with its start token
-        behind = replace(pad, side="right", fixed=fixed)
-        labels = behind.fill(table.lists("labels", rows), IGNORED)
-        batch["labels"] = torch.from_numpy(labels)
+        # on the right, whatever the tokenizer's side: a decoder begins with its start token
+        right = replace(pad, side="right", fixed=fixed)
+        batch["labels"] = torch.from_numpy(right.fill(table.lists("labels", rows), IGNORED))
         batch["weights"] = torch.ones(len(rows))
         return batch
 
     def forward(self, model: Any, batch: Batch) -> Any:
-        """The outputs, the decoder's inputs made from the labels as the model itself makes them."""
+        """The outputs; the decoder's inputs are made from the labels as the model itself makes them."""
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
         make = getattr(unwrapped(model), "prepare_decoder_input_ids_from_labels", None)
         if make is None:  # such a model (M2M100, NLLB) makes them in its own forward alone
@@ -180,15 +179,15 @@ class Seq2Seq(Task):
         return model(**inputs, decoder_input_ids=make(labels=batch["labels"]))
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Cross-entropy summed over the target tokens, smoothed as transformers' LabelSmoother."""
+        """Cross-entropy summed over the target tokens, smoothed as transformers' LabelSmoother does it."""
         losses = row_losses(outputs.logits, batch["labels"], self.label_smoothing)
         return (losses * batch["weights"]).sum()
 
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """For each row its loss (not smoothed), its number of target tokens, and behind them the
-        ids that the model generates."""
+        """Each row's loss (not smoothed) and number of target tokens, followed by the ids that the
+        model generates."""
         outputs = self.forward(model, batch)
         losses = row_losses(outputs.logits, batch["labels"])
         figures = loss_and_count(losses, batch["labels"])
@@ -204,7 +203,7 @@ class Seq2Seq(Task):
         return {"prefix": self.encode.prefix, "max_target_length": cut, "most": TARGET_TOKENS}
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """`prediction`, `reference`, and the `loss` of the reference in nats a token."""
+        """`prediction`, `reference`, and the reference's `loss` in nats per token."""
         return {
             "prediction": predictions(scored),
             "reference": references(scored),

@@ -1,4 +1,4 @@
-"""How targets are generated: what a model's generation config says, and the texts that come of it."""
+"""How targets are generated: what a model's generation config says, and the texts that result."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from job.tasks.values import Scored
 
 
 def configure(generation: Any, wanted: Generation, most: int) -> None:
-    """Write into transformers' GenerationConfig; what the settings leave open stays the model's own.
+    """Write into transformers' GenerationConfig; what the settings leave open stays as the model has it.
 
     Args:
-        generation: a model's, which is saved with it.
+        generation: the model's, which is saved with it.
         wanted: the settings.
-        most: tokens of a target at most.
+        most: tokens to generate at most.
     """
     generation.max_new_tokens = most
     generation.max_length = None
@@ -28,7 +28,7 @@ def configure(generation: Any, wanted: Generation, most: int) -> None:
 
 
 def unwrapped(model: Any) -> Any:
-    """The model inside DistributedDataParallel, which hands on nothing but calls."""
+    """The model inside DistributedDataParallel, which passes nothing on but calls."""
     return getattr(model, "module", model)
 
 
@@ -38,5 +38,5 @@ def predictions(scored: Scored) -> list[str]:
 
 
 def references(scored: Scored) -> list[str]:
-    """The targets as they stand in the cleaned rows."""
+    """The targets as the cleaned rows have them."""
     return [target or "" for target in scored.rows.table.column("target").to_pylist()]

@@ -88,7 +88,7 @@ class TextClassification(Task):
 
     @property
     def problem(self) -> Problem:
-        """What is asked for; known once the task is fitted."""
+        """What a head is asked for; known once the task is fitted."""
         return PROBLEMS[self.problem_type]
 
     @property
@@ -100,17 +100,17 @@ class TextClassification(Task):
 
     def problems(self, rows: Columns) -> list[str | None]:
         """A row needs its texts and a label; for regression the label must be a finite number."""
-        found: list[str | None] = [None] * len(rows["label"])
+        problems: list[str | None] = [None] * len(rows["label"])
         for i, label in enumerate(rows["label"]):
             if label is None or not label.strip():
-                found[i] = "no label"
+                problems[i] = "no label"
             elif self.problem_type == REGRESSION and not is_number(label):
-                found[i] = f"the label {label[:40]!r} is not a number"
+                problems[i] = f"the label {label[:40]!r} is not a number"
         for role in self.text_roles:
             for i, text in enumerate(rows[role]):
                 if text is None:
-                    found[i] = f"no {role}"
-        return found
+                    problems[i] = f"no {role}"
+        return problems
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The classes of each row; none for regression."""
@@ -147,7 +147,7 @@ class TextClassification(Task):
         model_labels: tuple[str, ...],
         tokenizer: PreTrainedTokenizerFast | None = None,
     ) -> TextClassification:
-        """Labels from train alone: in the model's own order if the sets match, else sorted."""
+        """The task with the labels of train alone: in the model's own order if the sets match, else sorted."""
         problem = self.problem_type
         if problem == "auto":
             lists = [as_list(label or "") is not None for label in first["label"]]
@@ -172,7 +172,7 @@ class TextClassification(Task):
         counts: Mapping[str, Mapping[str, int]],
         tokenizer: PreTrainedTokenizerFast,
     ) -> TextClassification:
-        """The model's labels; LABEL_0, LABEL_1 … stand for 0, 1 …"""
+        """The task with the model's labels; LABEL_0, LABEL_1 … stand for 0, 1 …"""
         labels = of_model(config)
         problem = self.problem_type
         if problem == "auto":
@@ -183,12 +183,12 @@ class TextClassification(Task):
         return replace(self, problem_type=problem, labels=labels)
 
     def completed(self, rows: Columns) -> Columns:
-        """The first label for every row, no label, or 0."""
+        """For every row the first label, no labels, or 0."""
         label = {SINGLE: self.labels[0], MULTI: "[]"}.get(self.problem_type, "0")
         return {**rows, "label": [label] * len(rows["text"])}
 
     def configure(self, config: Any) -> None:
-        """Label names and problem type, by the names that transformers reads."""
+        """Writes label names and problem type, as transformers reads them."""
         config.problem_type = self.problem_type
         write_labels(config, self.labels)
 
@@ -217,7 +217,7 @@ class TextClassification(Task):
         return self.problem.label_weights(self.labels, self.class_weights, self.train_counts)
 
     def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
-        """The weight of the row's class; one for multi-label and regression."""
+        """The weight of each row's class; 1 for multi-label and regression."""
         return self.problem.row_weights(table, rows, self.label_weights)
 
     def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
@@ -238,7 +238,7 @@ class TextClassification(Task):
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """Logits, shape (labels,) a row."""
+        """Logits, shape (labels,) per row."""
         outputs = self.forward(model, batch)
         return list(outputs.logits.float().cpu().numpy()), float(self.loss(outputs, batch))
 
@@ -255,7 +255,7 @@ class TextClassification(Task):
         return compute(self.problem_type, self.labels, probabilities, targets)
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """`label` and `prediction` by name, and what they are chosen by."""
+        """`label` and `prediction` by name, and the probabilities that decide."""
         targets, probabilities = self._answers(scored)
         return self.problem.written(targets, probabilities, self.labels)
 

@@ -1,6 +1,6 @@
 """Metrics of text-classification as `evaluate.Metric` classes that need no download.
 
-Importing this module imports `evaluate`, which takes seconds; it is imported where scores are made.
+Importing this module imports `evaluate`, which takes seconds; import it where scores are computed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SingleLabelClassification(evaluate.Metric):
     """Predictions: probabilities, shape (rows, labels). References: class numbers, shape (rows,)."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return _info("Scores of a classifier with one label a row", datasets.Value("int64"))
+        return _info("Scores of a classifier with one label per row", datasets.Value("int64"))
 
     def _compute(
         self, predictions: Floats, references: Any, labels: Sequence[str]
@@ -54,7 +54,7 @@ class MultiLabelClassification(evaluate.Metric):
 
     def _info(self) -> evaluate.MetricInfo:
         return _info(
-            "Scores of a classifier with any number of labels a row",
+            "Scores of a classifier with any number of labels per row",
             datasets.Sequence(datasets.Value("float32")),
         )
 
@@ -102,7 +102,7 @@ class Regression(evaluate.Metric):
             "mse": float(np.square(guess - truth).mean()),
             "mae": float(np.abs(guess - truth).mean()),
         }
-        # a correlation with a constant is not defined, and NaN is no JSON
+        # correlation with a constant is undefined, and NaN is not JSON
         if len(guess) > 1 and np.ptp(guess) > 0 and np.ptp(truth) > 0:
             scores["pearson"] = float(stats.pearsonr(guess, truth).statistic)
             scores["spearman"] = float(stats.spearmanr(guess, truth).statistic)
@@ -151,7 +151,7 @@ def _averages(truth: Any, guess: Any, labels: Sequence[str]) -> dict[str, float]
 
 
 def _roc_auc(probabilities: Floats, truth: Any) -> float | None:
-    """One against the rest, macro-averaged over the classes that the truth holds some but not all of."""
+    """One against the rest, macro-averaged over the classes that some but not all rows belong to."""
     areas = [
         sklearn_metrics.roc_auc_score(truth == i, probabilities[:, i])
         for i in range(probabilities.shape[1])

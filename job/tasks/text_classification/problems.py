@@ -29,14 +29,14 @@ REGRESSION = "regression"
 
 
 class Problem(ABC):
-    """A problem type; it holds nothing, what was fitted is the task's."""
+    """A problem type; it has no state, since what is fitted belongs to the task."""
 
     @abstractmethod
     def encoded(self, labels: Sequence[str], names: Sequence[str]) -> pa.Array:
         """The labels of rows as a column.
 
         Args:
-            labels: as they stand in the rows.
+            labels: as the rows have them.
             names: every label, in order.
 
         Raises:
@@ -94,7 +94,7 @@ class Problem(ABC):
 
 
 class SingleLabel(Problem):
-    """One label a row: softmax and cross-entropy."""
+    """One label per row: softmax and cross-entropy."""
 
     def encoded(self, labels: Sequence[str], names: Sequence[str]) -> pa.Array:
         """Class numbers."""
@@ -107,7 +107,7 @@ class SingleLabel(Problem):
         wanted: str | Mapping[str, float],
         counts: Mapping[str, int],
     ) -> Floats:
-        """As given; `balanced` is the inverse of a label's frequency, in the mean over the rows 1."""
+        """As given; `balanced` is the inverse of each label's frequency, 1 in the mean over the rows."""
         if wanted != "balanced":
             return super().label_weights(names, wanted, counts)
         rows = np.array([counts[name] for name in names], dtype=np.float32)
@@ -147,10 +147,10 @@ class SingleLabel(Problem):
 
 
 class MultiLabel(Problem):
-    """Any number of labels a row: a sigmoid and binary cross-entropy for each."""
+    """Any number of labels per row: a sigmoid and binary cross-entropy for each."""
 
     def encoded(self, labels: Sequence[str], names: Sequence[str]) -> pa.Array:
-        """1 for each label in a row's JSON list, else 0; list<float>, as long as there are labels."""
+        """1 for each label in a row's JSON list, else 0; list<float>, a value for every label."""
         index = {name: i for i, name in enumerate(names)}
         hot = np.zeros((len(labels), len(names)), dtype=np.float32)
         for row, label in zip(hot, labels, strict=True):
@@ -205,7 +205,7 @@ class MultiLabel(Problem):
 
 
 class Regression(Problem):
-    """A number a row: squared error."""
+    """A number per row: squared error."""
 
     def encoded(self, labels: Sequence[str], names: Sequence[str]) -> pa.Array:
         """Scores."""

@@ -1,4 +1,4 @@
-"""text-generation: causal language modeling on plain text, on prompts with completions, on chats."""
+"""text-generation: causal language modeling on plain text, prompts with completions, or chats."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Settings(Protocol):
 
 @dataclass(frozen=True)
 class TextGeneration(LanguageModel):
-    """Predicts each token from those before it; of prompts and chats, the completion only."""
+    """Predicts each token from those before it; in prompts and chats, only the completion's."""
 
     columns: Mapping[str, str]
     generation: Generation = field(default_factory=Generation)
@@ -73,7 +73,7 @@ class TextGeneration(LanguageModel):
 
     @property
     def verbatim_roles(self) -> tuple[str, ...]:
-        """Messages are JSON, and are left as they are."""
+        """Messages, which are JSON, are left as they are."""
         return ("messages",) if "messages" in self.columns else ()
 
     @property
@@ -82,7 +82,7 @@ class TextGeneration(LanguageModel):
         return "text" in self.columns
 
     def problems(self, rows: Columns) -> list[str | None]:
-        """A row needs something to learn: a text, a completion, an answer of the assistant's."""
+        """A row needs something to learn: a text, a completion, or an answer of the assistant's."""
         if self.plain:
             return ["no text" if text is None else None for text in rows["text"]]
         if "messages" in self.columns:
@@ -120,14 +120,14 @@ class TextGeneration(LanguageModel):
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
-        """Plain text: input_ids, for `packer`. Else also labels, IGNORED on the prompt, and targets."""
+        """Plain text: input_ids, for `packer`. Otherwise also labels, IGNORED for the prompt."""
         if self.plain:
             tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
             return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
         prompts, completions = self._halves(rows, tokenizer)
         asked = tokenize(tokenizer, prompts, None, None, special=False).input_ids.to_pylist()
         answers = tokenize(tokenizer, completions, None, None, special=False).input_ids.to_pylist()
-        # a chat template writes its special tokens itself; behind a prompt none would end it
+        # a chat template writes its special tokens itself; one after the prompt would end it
         before = [] if "messages" in self.columns else leading_tokens(tokenizer)
         end = [] if "messages" in self.columns else [tokenizer.eos_token_id]
         cut, ids, labels = 0, [], []
@@ -156,20 +156,20 @@ class TextGeneration(LanguageModel):
         return [prompt for prompt, _ in halves], [completion for _, completion in halves]
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
-        """Plain texts in blocks, the end-of-text token between them."""
+        """Blocks of plain texts, with the end-of-text token between texts."""
         return Packer(max_length, between=[tokenizer.eos_token_id]) if self.plain else None
 
     # -- loss ------------------------------------------------------------------------------------
 
     def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
-        """The number of tokens that are predicted; the first one never is."""
+        """The number of predicted tokens; the first one never is."""
         if "labels" not in table.names:
             return (table.column("length")[rows] - 1).astype(np.float32)
         labels = table.lists("labels", rows)
         return np.array([(label[1:] != IGNORED).sum() for label in labels], dtype=np.float32)
 
     def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
-        """input_ids, attention_mask, and labels that are already moved one token to the left."""
+        """input_ids, attention_mask, and labels, already moved one token to the left."""
         import torch
 
         batch = inputs_of(table, rows, pad)
@@ -183,8 +183,8 @@ class TextGeneration(LanguageModel):
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """For each row its loss, its number of predicted tokens, and behind them, for prompts, the
-        ids that the model goes on with when it always takes the likeliest token."""
+        """Each row's loss and number of predicted tokens, followed, for prompts, by the ids of the
+        model's greedy continuation."""
         losses = row_losses(self.forward(model, batch).logits, batch["labels"])
         outputs = loss_and_count(losses, batch["labels"])
         if not self.plain:
@@ -193,7 +193,7 @@ class TextGeneration(LanguageModel):
         return outputs, float(losses.sum())
 
     def metrics(self, scored: Scored) -> dict[str, float]:
-        """Perplexity over the predicted tokens; for prompts the part that is answered to the letter."""
+        """Perplexity over the predicted tokens; for prompts also the fraction answered to the letter."""
         if self.plain:
             return super().metrics(scored)
         pairs = zip(self._answers(scored), self._wanted(scored), strict=True)
@@ -201,7 +201,7 @@ class TextGeneration(LanguageModel):
         return {**super().metrics(scored), "exact_match": exact}
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """Each row's loss and how many tokens it is over; for prompts the answer and the reference."""
+        """Each row's loss and how many tokens it is over; for prompts also the answer and the reference."""
         if self.plain:
             return super().written(scored)
         texts = {"prediction": self._answers(scored), "reference": self._wanted(scored)}

@@ -49,8 +49,8 @@ def prompt_of(messages: Messages, tokenizer: PreTrainedTokenizerFast) -> str:
 def halves_of(chat: str, tokenizer: PreTrainedTokenizerFast) -> tuple[str, str]:
     """A chat as text, cut where its last message begins.
 
-    A template may lay out the last turn otherwise than a prompt for it; then the common beginning
-    is the prompt.
+    A template may lay out the last message differently from a prompt for it; then the prompt is the
+    beginning that both have.
     """
     messages = json.loads(chat)
     whole = str(tokenizer.apply_chat_template(messages, tokenize=False))

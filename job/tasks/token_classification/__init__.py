@@ -1,4 +1,4 @@
-"""token-classification: a tag for each word, such as named entities or parts of speech."""
+"""token-classification: a tag for each word, such as an entity's or a part of speech."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class _Settings(Protocol):
 class TokenClassification(Task):
     """Tags words by the first token of each.
 
-    The model sees the words joined by single spaces, not one by one: so a tokenizer for which a
-    space is part of the next word gives the tokens that it was trained on, and the pipeline's.
+    The model sees the words joined by single spaces, not one by one, so that a tokenizer for which a
+    space is part of the next word gives the tokens that it was trained on, as the pipeline does.
     """
 
     columns: Mapping[str, str]
@@ -96,7 +96,7 @@ class TokenClassification(Task):
 
     @property
     def default_metric(self) -> str:
-        """F1 over entities; accuracy where tags mark none."""
+        """F1 over entities; accuracy where tags mark no entities."""
         return "accuracy" if self.scheme == "none" else "f1"
 
     # -- rows ------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class TokenClassification(Task):
         return fault(listed(tokens) or [], listed(tags) or [], self.scheme)
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
-        """The tags as they stand in the rows, of several for a word the first."""
+        """The tags as the rows have them; the first where a word has several."""
         return [[first_of(tag, self.scheme) for tag in listed(tags) or []] for tags in rows["tags"]]
 
     # -- labels ----------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class TokenClassification(Task):
         model_labels: tuple[str, ...],
         tokenizer: PreTrainedTokenizerFast | None = None,
     ) -> TokenClassification:
-        """Labels from train alone: every tag that the scheme has for train's entity types."""
+        """The task with its labels from train alone: every tag that the scheme has for train's entity types."""
         train = counts.get("train", {})
         scheme = self.scheme
         if scheme == "auto":
@@ -167,7 +167,7 @@ class TokenClassification(Task):
         counts: Mapping[str, Mapping[str, int]],
         tokenizer: PreTrainedTokenizerFast,
     ) -> TokenClassification:
-        """The model's tags, which mark entities if all of them are of a scheme."""
+        """The task with the model's tags, which mark entities if all of them belong to a scheme."""
         labels, scheme = of_model(config), self.scheme
         if scheme == "auto":
             of_entities = all(is_tag(label, scheme) for label in labels)
@@ -176,14 +176,14 @@ class TokenClassification(Task):
         return replace(self, labels=labels, scheme=scheme)
 
     def completed(self, rows: Columns) -> Columns:
-        """The first tag for every word; a text that is no list is cut into words at white space."""
+        """The first tag for every word; a text that is not a list is split into words at white space."""
         sentences = [words_of(text) for text in rows["tokens"]]
         tokens = [None if s is None else json.dumps(s, ensure_ascii=False) for s in sentences]
         tags = [json.dumps([self.labels[0]] * len(s or [])) for s in sentences]
         return {**rows, "tokens": tokens, "tags": tags}
 
     def configure(self, config: Any) -> None:
-        """Label names, by the names that transformers reads."""
+        """Writes label names, as transformers reads them."""
         write_labels(config, self.labels)
 
     # -- features --------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class TokenClassification(Task):
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """Logits, shape (tokens, labels) a row, padding left out."""
+        """Logits without padding, shape (tokens, labels) per row."""
         outputs = self.forward(model, batch)
         mask = batch["attention_mask"].bool()
         rows = [logits[kept] for logits, kept in zip(outputs.logits.float(), mask, strict=True)]
@@ -255,8 +255,8 @@ class TokenClassification(Task):
         return compute([s.guess for s in sentences], [s.truth for s in sentences], self.types)
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """`tags` and `prediction`, one a word, and `entities`, whose offsets count in the words
-        joined by single spaces (see job.tasks.token_classification.entities)."""
+        """`tags` and `prediction`, one per word, and `entities`, whose offsets are in the words joined
+        by single spaces (see job.tasks.token_classification.entities)."""
         sentences = list(sentences_of(scored, self.labels, self.scheme))
         entities = [entities_of(s.text, s.tokens, self.labels, scored.tokenizer) for s in sentences]
         return {

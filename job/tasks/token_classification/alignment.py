@@ -20,7 +20,7 @@ def word_bounds(words: Sequence[str]) -> tuple[Ints, Ints]:
 
 
 def word_numbers(starts: Ints, ends: Ints, words: Sequence[str]) -> Ints:
-    """The number of the word that each token belongs to, -1 for one that holds nothing but space.
+    """The number of the word that each token belongs to, -1 for a token that is nothing but space.
 
     A token belongs to the first word that it has a character of.
 
@@ -58,9 +58,9 @@ def token_labels(
     Args:
         windows: of the words, joined by single spaces.
         words: the sentence.
-        tags: one a word.
+        tags: one per word.
         labels: every tag, in order.
-        every_token: label a word's later tokens too, not its first alone.
+        every_token: label a word's later tokens as well as its first.
     """
     index = {label: i for i, label in enumerate(labels)}
     firsts = [window.first for window in windows]
@@ -69,8 +69,8 @@ def token_labels(
     )
     owner = word_numbers(starts, ends, words)
     learned = np.array([index[tag] for tag in tags])[owner]
-    going_on = np.array([index.get(continued(tag), index[tag]) for tag in tags])[owner]
-    later = np.where((owner >= 0) & every_token, going_on, IGNORED)
+    continuing = np.array([index.get(continued(tag), index[tag]) for tag in tags])[owner]
+    later = np.where((owner >= 0) & every_token, continuing, IGNORED)
     whole = np.where(is_first(owner), learned, later)
     for window in windows:
         part = np.full(len(window.input_ids), IGNORED, dtype=np.int32)

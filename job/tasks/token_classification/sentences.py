@@ -30,11 +30,11 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence with what the model made of it."""
+    """A sentence and what the model made of it."""
 
     words: list[str]
     truth: list[str]
-    """Tags, one a word."""
+    """Tags, one per word."""
     guess: list[str]
     tokens: Tokens
 
