@@ -1,4 +1,4 @@
-"""What settings have to do with each other: mistakes that no single field can see.
+"""Rules across settings: mistakes that no single field can see.
 
 A module holds the rules of one part of the settings.
 """
@@ -29,7 +29,7 @@ RULES: Mapping[str, Callable[[Settings], Iterator[str]]] = {
 
 
 def mistakes(settings: Settings, rules: Iterable[str]) -> list[str]:
-    """Every mistake across settings that some rules find, each with its fix; empty where there is none.
+    """Every mistake that some rules find, each with its fix; empty if there is none.
 
     Args:
         rules: names in RULES.

@@ -13,7 +13,7 @@ def predict(settings: Settings) -> Iterator[str]:
     if not predict.input:
         yield "FINETUNE_PREDICT__INPUT is not set; name the URI of the rows to predict for"
     if predict.pod is not None and predict.pod >= predict.pods:
-        yield f"FINETUNE_PREDICT__POD={predict.pod} is none of FINETUNE_PREDICT__PODS={predict.pods}; they count from 0"
+        yield f"FINETUNE_PREDICT__POD={predict.pod} is not one of FINETUNE_PREDICT__PODS={predict.pods}; pods count from 0"
     if any(source.weight != 1 for source in predict.input):
         yield "FINETUNE_PREDICT__INPUT has a weight; only training rows may have one"
 
@@ -30,9 +30,9 @@ def tokenizer(settings: Settings) -> Iterator[str]:
 
 
 def launch(settings: Settings) -> Iterator[str]:
-    """What only the chart can say."""
+    """What only the chart can set."""
     for name in ("manifests", "owner", "release"):
         if getattr(settings.launch, name) is None:
             yield f"FINETUNE_LAUNCH__{name.upper()} is not set; the chart sets it, where `schedule` is set"
     if settings.run_id:
-        yield "FINETUNE_RUN_ID is set, and each launched run has an id of its own; unset it"
+        yield "FINETUNE_RUN_ID is set, but each launched run has an id of its own; unset it"

@@ -14,7 +14,7 @@ def training_rows(settings: Settings) -> Iterator[str]:
 
 
 def scored_rows(settings: Settings) -> Iterator[str]:
-    """A model that is only scored needs rows of its own, or some held out of the training rows."""
+    """A model that is only scored needs rows for it, given or held out of the training rows."""
     data = settings.data
     if not data.test and not data.validation and not data.train:
         yield "FINETUNE_DATA__TEST is not set; name the URI of the rows to score the model on"
@@ -62,7 +62,7 @@ def columns(settings: Settings) -> Iterator[str]:
 
 
 def verbatim(settings: Settings) -> Iterator[str]:
-    """Tags count words, answers count characters, and chats are JSON: none of them may change."""
+    """Tags count words, answers count characters, and chats are JSON: none of them may be changed."""
     clean, train = settings.clean, settings.train
     chats = settings.task == "text-generation" and settings.data.columns.messages
     if not chats and settings.task not in ("token-classification", "question-answering"):

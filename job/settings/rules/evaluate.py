@@ -10,8 +10,8 @@ from job.settings.tree import Settings
 
 
 def metric(settings: Settings) -> Iterator[str]:
-    """A name that no metric of the task has; the first evaluation, which may be hours away, would
-    end the run."""
+    """A metric that the task does not have, which would end the run at its first evaluation, perhaps
+    hours later."""
     given = settings.evaluate.metric
     if not given:
         return

@@ -30,9 +30,9 @@ def model(settings: Settings) -> Iterator[str]:
 
 
 def trained_model(settings: Settings) -> Iterator[str]:
-    """A model that has been trained already."""
+    """A model that has already been trained."""
     if settings.model.config is not None:
-        yield "FINETUNE_MODEL__CONFIG names no model that has learned anything; set FINETUNE_MODEL__NAME"
+        yield "FINETUNE_MODEL__CONFIG describes a model that has not been trained; set FINETUNE_MODEL__NAME"
     else:
         yield from model(settings)
 
@@ -54,7 +54,7 @@ def _adapters(settings: Settings) -> Iterator[str]:
     model = settings.model
     if not settings.publish.merge and (model.lora is None or model.config is not None):
         yield (
-            "FINETUNE_PUBLISH__MERGE=false publishes LoRA adapters for a model that exists; "
+            "FINETUNE_PUBLISH__MERGE=false publishes LoRA adapters for an existing model; "
             "set FINETUNE_MODEL__LORA and FINETUNE_MODEL__NAME, or leave MERGE true"
         )
 

@@ -57,9 +57,9 @@ def _targets(settings: Settings, split: str) -> Iterator[str]:
             "sources needs its file of targets, in the same order"
         )
     if any(target.weight != 1 for target in targets):
-        yield f"{name}_TARGET has a weight; give it to {name}"
+        yield f"{name}_TARGET has a weight; give it to {name} instead"
     if data.format not in ("auto", "text"):
         yield (
-            f"{name}_TARGET is for text files, and FINETUNE_DATA__FORMAT={data.format}; unset the one "
+            f"{name}_TARGET is for text files, and FINETUNE_DATA__FORMAT={data.format}; unset one "
             "or the other"
         )

@@ -8,7 +8,7 @@ from job.settings.tree import Settings
 
 
 def train(settings: Settings) -> Iterator[str]:
-    """What the device, the micro-batches and the loss can do."""
+    """What the device, the micro-batches and the loss allow."""
     yield from _device(settings)
     yield from _lengths(settings)
     yield from _loss(settings)
@@ -20,9 +20,9 @@ def train(settings: Settings) -> Iterator[str]:
 def _device(settings: Settings) -> Iterator[str]:
     train = settings.train
     if train.strategy == "fsdp" and train.precision == "fp16":
-        yield "FINETUNE_TRAIN__STRATEGY=fsdp does not go with FINETUNE_TRAIN__PRECISION=fp16; use bf16 or no"
+        yield "FINETUNE_TRAIN__STRATEGY=fsdp does not work with FINETUNE_TRAIN__PRECISION=fp16; use bf16 or no"
     if train.strategy == "fsdp" and train.compile:
-        yield "FINETUNE_TRAIN__STRATEGY=fsdp does not go with FINETUNE_TRAIN__COMPILE; unset one"
+        yield "FINETUNE_TRAIN__STRATEGY=fsdp does not work with FINETUNE_TRAIN__COMPILE; unset one"
     if train.precision == "fp16" and settings.runtime.device == "cpu":
         yield "FINETUNE_TRAIN__PRECISION=fp16 does not work on a CPU; use bf16 or no"
 
@@ -32,11 +32,11 @@ def _lengths(settings: Settings) -> Iterator[str]:
     if max_length is not None and settings.train.tokens_per_device < max_length:
         yield (
             f"FINETUNE_TRAIN__TOKENS_PER_DEVICE={settings.train.tokens_per_device} does not hold one row of "
-            f"FINETUNE_ENCODE__MAX_LENGTH={max_length} tokens; raise the one or lower the other"
+            f"FINETUNE_ENCODE__MAX_LENGTH={max_length} tokens; raise one or lower the other"
         )
     if max_length is not None and max_length % settings.encode.pad_to_multiple_of:
         yield (
-            f"FINETUNE_ENCODE__MAX_LENGTH={max_length} is no multiple of "
+            f"FINETUNE_ENCODE__MAX_LENGTH={max_length} is not a multiple of "
             f"FINETUNE_ENCODE__PAD_TO_MULTIPLE_OF={settings.encode.pad_to_multiple_of}; make it one"
         )
 
