@@ -20,7 +20,8 @@ from job.stages import encode
 from job.stages.clean import clean
 from job.stages.fetch import fetch
 from job.store import layout
-from job.tasks.base import RowRules, Task
+from job.tasks.base import Task
+from job.tasks.rules import RowRules
 from job.telemetry import event
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from job.settings.metrics import OF_CLASSES, SUPPORT, is_of_class
+
 TEMPLATES = Path(__file__).parent
 """Of `card.md.jinja`, and of a template that extends it for each task that needs other words."""
 SPLIT_NAMES = {"eval": "validation", "test": "test"}
@@ -119,17 +121,15 @@ def _body(facts: CardFacts, results: Mapping[str, Any]) -> str:
     )
 
 
-_CLASS_METRICS = ("precision", "recall", "f1", "support")
+_CLASS_METRICS = (*OF_CLASSES, SUPPORT)
 
 
 def _overall(results: Mapping[str, Any], prefix: str) -> dict[str, float]:
     """A split's metrics over all classes, by name without prefix."""
-    averages = ("precision_weighted", "recall_weighted", "f1_weighted", "f1_micro", "f1_samples")
     metrics = {}
     for key, value in results.items():
         name = key.removeprefix(f"{prefix}_")
-        of_class = name.startswith(tuple(f"{m}_" for m in _CLASS_METRICS)) and name not in averages
-        if key.startswith(f"{prefix}_") and not of_class and name != "samples":
+        if key.startswith(f"{prefix}_") and not is_of_class(name) and name != "samples":
             metrics[name] = value
     return metrics
 

@@ -14,10 +14,8 @@ from job.distributed.world import World
 from job.errors import Diverged
 from job.scoring.held_out import HeldOut
 from job.scoring.inference import Inference, InferenceOutput
-from job.tasks.base import FIXED, Scored
-
-MINIMIZED = ("loss", "mse", "mae", "perplexity", "hamming_loss")
-"""The metrics of which less is better."""
+from job.settings.metrics import MINIMIZED
+from job.tasks.values import FIXED, Scored
 
 Metrics = dict[str, float]
 """By name without prefix, `loss` among them."""
@@ -32,7 +30,7 @@ def score(inference: Inference, held_out: HeldOut) -> tuple[Scored, Metrics]:
     Raises:
         Diverged: the loss is not a finite number.
     """
-    return _scored(inference, held_out, inference.run(held_out.encoded))
+    return scored(inference, held_out, inference.run(held_out.encoded))
 
 
 def score_together(
@@ -50,21 +48,26 @@ def score_together(
     shares = world.gather(share)
     metrics: Metrics | None = None
     if world.first:
-        _, metrics = _scored(inference, held_out, InferenceOutput.merged(shares))
+        _, metrics = scored(inference, held_out, InferenceOutput.merged(shares))
     agreed: Metrics = world.agreed(metrics)
     return agreed
 
 
-def _scored(
+def scored(
     inference: Inference, held_out: HeldOut, output: InferenceOutput
 ) -> tuple[Scored, Metrics]:
+    """The metrics that follow from a model's outputs over the rows.
+
+    Raises:
+        Diverged: the loss is not a finite number.
+    """
     table, task = held_out.encoded, inference.task
     weights = task.row_weights(table, np.arange(len(table)), FIXED)
     loss = output.loss() / (float(weights.sum(dtype=np.float64)) or 1.0)
     if not math.isfinite(loss):
         raise Diverged(f"the loss over {len(table)} held-out rows is {loss}")
-    scored = Scored(output.outputs, table, held_out.rows, inference.tokenizer)
-    return scored, {**task.metrics(scored), "loss": loss}
+    outputs = Scored(output.outputs, table, held_out.rows, inference.tokenizer)
+    return outputs, {**task.metrics(outputs), "loss": loss}
 
 
 def better(score: float, than: float | None, metric: str) -> bool:

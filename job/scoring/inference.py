@@ -18,7 +18,8 @@ from job.models import Place
 from job.runtime.device import has_gpu
 from job.runtime.stop import poll
 from job.settings import Model, Runtime
-from job.tasks.base import FIXED, Outputs, Task
+from job.tasks.base import Task
+from job.tasks.values import FIXED, Outputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -57,12 +57,9 @@ def load(
     wrong = [
         *names.unknown_variables(flags, "flag"),
         *names.unknown_variables(variables, "environment"),
-        *(
-            w
-            for name, values in given
-            for w in names.unknown_keys(values, name, {*flags, *variables})
-        ),
     ]
+    for name, values in given:
+        wrong += names.unknown_keys(values, name, {*flags, *variables})
     settings = None
     try:
         settings = _from_sources(by_flag, by_variable, content)

@@ -19,7 +19,9 @@ from job.errors import Absent, DataError, Torn
 from job.runtime.stop import poll
 from job.store import Store, layout
 from job.store.commit import commit, fetch, withdraw
-from job.tasks.base import Columns, Features, Task
+from job.tasks.base import Task
+from job.tasks.rules import Columns
+from job.tasks.values import Features
 from job.telemetry import event, warn
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The tasks, one file each. Adding one means adding its file and a line here."""
+"""The tasks, one folder each. Adding one means adding its folder and a line in the table here."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from job.tasks.text_generation import TextGeneration
 from job.tasks.text_generation.predicting import Prompting
 from job.tasks.token_classification import TokenClassification
 
-
-def predicting(task: Task) -> Task:
-    """The task for rows without targets: language models go on with texts, or fill in their masks."""
-    if isinstance(task, TextGeneration):
-        return Prompting.of(task)
-    return Filling.of(task) if isinstance(task, FillMask) else task
+TASKS: tuple[type[Task], ...] = (
+    TextClassification,
+    TokenClassification,
+    QuestionAnswering,
+    FillMask,
+    TextGeneration,
+    Summarization,
+    Translation,
+)
+_BY_NAME = {task.name: task for task in TASKS}
 
 
 def create(settings: Settings) -> Task:
     """The task that the settings name, not fitted to any data yet."""
-    columns = settings.data.columns
-    if settings.task == "fill-mask":
-        return FillMask.create(columns, settings.train, settings.seed)
-    if settings.task == "text-generation":
-        return TextGeneration.create(columns, settings.evaluate.generation)
-    if settings.task == "token-classification":
-        return TokenClassification.create(settings.data, settings.encode, settings.train)
-    if settings.task == "question-answering":
-        return QuestionAnswering.create(columns, settings.encode, settings.evaluate)
-    if settings.task in ("summarization", "translation"):
-        kind = Summarization if settings.task == "summarization" else Translation
-        return kind.create(columns, settings.encode, settings.evaluate, settings.train)
-    return TextClassification.create(columns, settings.model, settings.train)
+    return _BY_NAME[settings.task].create(settings)
+
+
+def predicting(task: Task) -> Task:
+    """The task for rows without targets: language models continue texts, or fill in their masks."""
+    if isinstance(task, TextGeneration):
+        return Prompting.of(task)
+    return Filling.of(task) if isinstance(task, FillMask) else task

@@ -2,99 +2,30 @@
 
 A task is a frozen value. It is made from the settings, *fitted* to the data once (labels, problem
 type), and what fitting found travels with the encoded data set and the model as plain JSON. Adding
-a task means adding its file and a line in `job.tasks`.
+a task means adding its folder and a line in `job.tasks`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.data.artifacts import FILE, LINE
+from job.tasks.rules import Columns
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
+    from job.settings import Settings
     from job.tasks.packing import Packer
-
-Columns = Mapping[str, Sequence[str | None]]
-"""A batch of rows by role. A value is text; one that is not text in its source stands as JSON."""
-
-Floats = npt.NDArray[np.float32]
-Outputs = list[npt.NDArray[Any]]
-"""What a model made of encoded rows, one array a row; shapes are the task's own."""
-Batch = dict[str, "torch.Tensor"]
-
-FIXED = -1
-"""In place of an epoch, where what is drawn anew each epoch must be the same each time."""
-
-
-KEPT = "keep "
-"""Before the name of a column that is only carried along, in place of a role: no role begins so."""
-
-
-class RowRules(Protocol):
-    """The part of a task that preparation needs before any model is known."""
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """The source column of each role that is used; a column that is missing is an error."""
-        ...
-
-    @property
-    def text_roles(self) -> tuple[str, ...]:
-        """Roles that hold text: they are cleaned, and their hash decides a row's split."""
-        ...
-
-    @property
-    def verbatim_roles(self) -> tuple[str, ...]:
-        """Text roles that are not cleaned, since something counts their characters or words."""
-        ...
-
-    def problems(self, rows: Columns) -> list[str | None]:
-        """Why each row cannot be used (`no label`), or None."""
-        ...
-
-    def labels_of(self, rows: Columns) -> list[list[str]]:
-        """The labels of each row, for counting; empty lists where a task has none."""
-        ...
-
-
-@dataclass(frozen=True)
-class Features:
-    """Rows as tokens."""
-
-    columns: dict[str, pa.Array]
-    """What `collate` reads, `length` (int32, tokens) among it."""
-    source: Rows
-    """For each encoded row the number of the row of the batch that it came from; a long row may
-    give several."""
-    truncated: int = 0
-    """Rows that lost their end."""
-    repaired: int = 0
-    """Labels that did not fit their neighbours and were changed."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What predictions are made from: a model's outputs beside the rows they are for."""
-
-    outputs: Outputs
-    table: MappedTable
-    """The encoded rows, with ROW among the columns unless they are packed."""
-    rows: MappedTable
-    """The cleaned rows, by role."""
-    tokenizer: PreTrainedTokenizerFast
 
 
 class Task(ABC):
@@ -107,15 +38,20 @@ class Task(ABC):
     """peft's name for it."""
 
     longest: ClassVar[int] = 512
-    """Tokens a row has at most where neither the settings nor the model say less."""
+    """The most tokens a row may have where neither the settings nor the model ask for fewer."""
 
     targets: ClassVar[tuple[str, ...]] = ()
-    """Roles that learning and scoring need, and that predicting does without."""
+    """Roles that training and scoring need and prediction does without."""
     known: ClassVar[tuple[str, ...]] = ()
-    """Columns of `written` that come from the targets and not from the model."""
+    """Columns of `written` that come from the targets, not from the model."""
 
     columns: Mapping[str, str]
     """See RowRules."""
+
+    @classmethod
+    @abstractmethod
+    def create(cls, settings: Settings) -> Self:
+        """The task as the settings describe it, not fitted to any data yet."""
 
     # -- rows ------------------------------------------------------------------------------------
 
@@ -159,13 +95,13 @@ class Task(ABC):
 
         Args:
             first: a few training rows.
-            counts: how often each label stands in each split.
+            counts: how often each label occurs in each split.
             model_labels: the model's own label names in order, empty where it has none.
             tokenizer: the model's.
 
         Raises:
             SettingsError: the tokenizer lacks what the task needs.
-            DataError: the rows hold nothing to learn, or a label that training never shows.
+            DataError: the rows hold nothing to learn, or a label that the training rows lack.
         """
         return self
 
@@ -175,11 +111,11 @@ class Task(ABC):
         counts: Mapping[str, Mapping[str, int]],
         tokenizer: PreTrainedTokenizerFast,
     ) -> Self:
-        """The task as a model has learned it already, to be scored or to predict.
+        """The task as an existing model has learned it, for scoring or for prediction.
 
         Args:
             config: the model's.
-            counts: how often each label stands in each split that is scored.
+            counts: how often each label occurs in each split that is scored.
             tokenizer: the model's.
 
         Raises:
@@ -189,7 +125,7 @@ class Task(ABC):
         return self.fitted({}, counts, (), tokenizer)
 
     def completed(self, rows: Columns) -> Columns:
-        """Rows without targets, with some in their place that features can be made of."""
+        """Rows without targets, with placeholders from which features can be made."""
         nothing = [""] * len(next(iter(rows.values())))
         return {**rows, **dict.fromkeys(self.targets, nothing)}
 
@@ -200,11 +136,11 @@ class Task(ABC):
         """Set what the task needs in a tokenizer, before it is used and saved.
 
         Raises:
-            SettingsError: the tokenizer cannot do it.
+            SettingsError: the tokenizer is of no use to the task.
         """
 
     def configure_generation(self, generation: Any, config: Any) -> None:  # noqa: B027
-        """Write into a model's generation config, which is saved with it, how the task generates.
+        """Write how the task generates into a model's generation config, which is saved with it.
 
         Args:
             generation: transformers' GenerationConfig.
@@ -224,18 +160,29 @@ class Task(ABC):
         """
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
-        """What joins encoded rows and cuts them into blocks; None where rows stay rows."""
+        """What joins encoded rows and cuts them into blocks; None where rows stay as they are."""
         return None
 
     @abstractmethod
     def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
         """What each of these rows adds to the denominator of its step's loss, shape (rows,)."""
 
-    @abstractmethod
     def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
-        """A micro-batch; no rows make a one-row dummy of weight 0, since every rank must run one.
+        """A micro-batch of these rows.
 
-        What is not the model's own input begins with `labels` or `weights`.
+        Every rank must run as many micro-batches as the others, so one without rows is a dummy: the
+        table's first row with nothing in it that counts, whose loss is exactly 0.
+        """
+        if len(rows):
+            return self.batch_of(table, rows, pad, epoch)
+        return _uncounted(self.batch_of(table, np.zeros(1, dtype=np.int64), pad, epoch))
+
+    @abstractmethod
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """A micro-batch of one row or more, shape (rows, tokens).
+
+        What is not the model's own input begins with `labels` or `weights`. The loss counts
+        rows by their `weights`, or where a task has none, the labels that are not IGNORED.
         """
 
     def forward(self, model: Any, batch: Batch) -> Any:
@@ -255,27 +202,27 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """The model's outputs, one a row, and the summed loss of a micro-batch."""
+        """The model's outputs for a micro-batch, one per row, and its summed loss."""
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """The columns of `written` that a fresh process must find again with the published files."""
+        """The columns of `written` that a fresh process must reproduce from the published files."""
         return ("prediction",)
 
     def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
         """What a fresh process is given of a held-out split: its first cleaned rows by role, with
-        the number (`row`) that they have in `written`."""
+        their number (`row`) in `written`."""
         first = rows.table.slice(0, count).drop_columns([FILE, LINE]).to_pylist()
         return [{"row": number, **row} for number, row in enumerate(first)]
 
     @property
     def reading(self) -> dict[str, Any]:
-        """What a fresh process must know besides the published files to find them, as JSON."""
+        """What a fresh process must know besides the published files to reproduce them, as JSON."""
         return {}
 
     @property
     def signatures(self) -> dict[str, str]:
-        """How metrics were computed, by the names that eval_results.json has them under."""
+        """How metrics were computed, under their names in eval_results.json."""
         return {}
 
     @abstractmethod
@@ -284,4 +231,13 @@ class Task(ABC):
 
     @abstractmethod
     def written(self, scored: Scored) -> dict[str, Any]:
-        """Predictions as columns of predictions.parquet, one entry a cleaned row, in order."""
+        """Predictions as columns of predictions.parquet, one entry per cleaned row, in order."""
+
+
+def _uncounted(batch: Batch) -> Batch:
+    """The same micro-batch with a loss of 0."""
+    import torch
+
+    if "weights" in batch:
+        return {**batch, "weights": torch.zeros_like(batch["weights"])}
+    return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}

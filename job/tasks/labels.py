@@ -7,9 +7,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from job.errors import DataError, SettingsError
 
 
@@ -22,7 +19,7 @@ def is_number(text: str) -> bool:
 
 
 def as_list(text: str) -> list[str] | None:
-    """The labels that a JSON list holds, numbers and booleans by their JSON text; None if it is none."""
+    """The labels in a JSON list, numbers and booleans as their JSON text; None if it is not a list."""
     if not text.startswith("["):
         return None
     try:
@@ -32,45 +29,26 @@ def as_list(text: str) -> list[str] | None:
     return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
-def words(text: str | None) -> list[str] | None:
-    """A JSON list's values, or what white space separates."""
-    return None if text is None else as_list(text.strip()) or text.split()
+def listed(text: str | None) -> list[str] | None:
+    """The same, whatever white space surrounds the list; None where there is no text."""
+    return as_list((text or "").strip())
+
+
+def words_of(text: str | None) -> list[str] | None:
+    """The values of a JSON list, or else what white space separates."""
+    return None if text is None else listed(text) or text.split()
 
 
 def classes(label: str | None) -> list[str]:
     """The labels in a JSON list, or the label itself."""
     if label is None:
         return []
-    listed = as_list(label)
-    return [label] if listed is None else listed
-
-
-def multi_hot(labels: Sequence[str], index: Mapping[str, int]) -> pa.ListArray:
-    """1 for each label in a row's JSON list, else 0; list<float>, as many a row as there are labels.
-
-    Args:
-        labels: a JSON list a row.
-        index: the place of each label.
-
-    Raises:
-        DataError: a row's label is no list.
-    """
-    hot = np.zeros((len(labels), len(index)), dtype=np.float32)
-    for row, label in zip(hot, labels, strict=True):
-        names = as_list(label)
-        if names is None:
-            raise DataError(
-                f"the label {label[:40]!r} is no list, and the first rows' labels are",
-                hint='write every label as a list (["a"]), or set '
-                "FINETUNE_MODEL__PROBLEM_TYPE=single_label_classification",
-            )
-        row[[index[name] for name in names]] = 1
-    rows = pa.FixedSizeListArray.from_arrays(pa.array(hot.ravel()), len(index))
-    return rows.cast(pa.list_(pa.float32()))
+    names = as_list(label)
+    return [label] if names is None else names
 
 
 def ordered(labels: Iterable[str], model_labels: tuple[str, ...]) -> tuple[str, ...]:
-    """The model's own order if the sets match; else integers numerically, anything else as text."""
+    """The model's own order if the sets match; else integers by value, and anything else as text."""
     names = set(labels)
     if names == set(model_labels):
         return model_labels
@@ -100,7 +78,7 @@ def refuse_unlearnable(train: Mapping[str, int], column: str) -> None:
 
 
 def refuse_unseen(train: Mapping[str, int], counts: Mapping[str, Mapping[str, int]]) -> None:
-    """A label that training never shows cannot be scored."""
+    """A label that the training rows lack cannot be scored."""
     for split, labels in counts.items():
         unseen = sorted(set(labels) - set(train))
         if unseen:
@@ -112,16 +90,23 @@ def refuse_unseen(train: Mapping[str, int], counts: Mapping[str, Mapping[str, in
 
 
 def of_model(config: Any) -> tuple[str, ...]:
-    """A model's labels in order; 0, 1 … where they have no names but transformers' LABEL_0, LABEL_1 …"""
+    """A model's labels in order; 0, 1 … where all it has is transformers' LABEL_0, LABEL_1 …"""
     names = tuple(str(config.id2label[i]) for i in range(config.num_labels))
     unnamed = names == tuple(f"LABEL_{i}" for i in range(len(names)))
     return tuple(map(str, range(len(names)))) if unnamed else names
 
 
+def write_labels(config: Any, labels: Sequence[str]) -> None:
+    """Write label names into a model's config, as transformers reads them."""
+    config.num_labels = len(labels)
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
+
+
 def refuse_unknown(labels: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> None:
     """A label that the model does not know cannot be scored."""
-    for split, there in counts.items():
-        if unknown := sorted(set(there) - set(labels)):
+    for split, names in counts.items():
+        if unknown := sorted(set(names) - set(labels)):
             raise DataError(
                 f"{split} holds labels that the model does not know: "
                 f"{', '.join(map(repr, unknown[:5]))} ({len(unknown)} in all); "
@@ -131,7 +116,7 @@ def refuse_unknown(labels: Sequence[str], counts: Mapping[str, Mapping[str, int]
 
 
 def refuse_unknown_weights(weights: Mapping[str, float], labels: tuple[str, ...]) -> None:
-    """A weight for a class that is not there is a typing mistake."""
+    """A weight for a class that does not exist is a typing mistake."""
     unknown = sorted(set(weights) - set(labels))
     if unknown:
         raise SettingsError(

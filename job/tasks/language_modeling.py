@@ -1,4 +1,4 @@
-"""What masked and causal language models have in common: token losses and perplexity."""
+"""What models that predict tokens have in common: losses over tokens, and text from ids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from job.batching.padding import Padding
-from job.tasks.base import FIXED, Batch, Outputs, Scored, Task
+from job.tasks.base import Task
+from job.tasks.values import FIXED, IGNORED, Batch, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch
@@ -17,8 +18,33 @@ if TYPE_CHECKING:
 
     from job.data.arrow import MappedTable
 
-IGNORED = -100
-"""The label of a position that is not learned; torch's own cross-entropy skips it."""
+
+class LanguageModel(Task):
+    """A task whose loss is over tokens of the text itself; its rows may be blocks that span texts."""
+
+    default_metric = "loss"
+    compared = ("loss",)
+
+    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """Cross-entropy summed over the predicted tokens."""
+        return row_losses(outputs.logits, batch["labels"]).sum()
+
+    def metrics(self, scored: Scored) -> dict[str, float]:
+        """Perplexity over the predicted tokens."""
+        return perplexity(scored)
+
+    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
+        """The first encoded rows as input ids and labels, as scoring saw them."""
+        blocks = []
+        for number in range(min(count, len(table))):
+            batch = self.collate(table, np.array([number]), Padding(0), FIXED)
+            ids, labels = (batch[name][0].tolist() for name in ("input_ids", "labels"))
+            blocks.append({"row": number, "input_ids": ids, "labels": labels})
+        return blocks
+
+    def written(self, scored: Scored) -> dict[str, Any]:
+        """Each encoded row's loss in nats per token, and how many tokens it is over."""
+        return loss_columns(scored)
 
 
 def row_losses(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
@@ -44,13 +70,13 @@ def loss_and_count(losses: torch.Tensor, labels: torch.Tensor) -> Outputs:
 
 
 def perplexity(scored: Scored) -> dict[str, float]:
-    """The exponential of the mean loss a token; a number too large for a float is the largest."""
+    """The exponential of the mean loss per token, cut off before a float overflows."""
     sums = np.stack([output[:2] for output in scored.outputs]).sum(axis=0)
     return {"perplexity": math.exp(min(700.0, float(sums[0] / max(1, sums[1]))))}
 
 
-def written(scored: Scored) -> dict[str, Any]:
-    """Each block's loss in nats a token, and its tokens."""
+def loss_columns(scored: Scored) -> dict[str, Any]:
+    """Each encoded row's `loss` in nats per token, and how many `tokens` it is over."""
     pairs = np.stack([output[:2] for output in scored.outputs])
     return {
         "loss": pairs[:, 0] / np.maximum(1, pairs[:, 1]),
@@ -58,17 +84,7 @@ def written(scored: Scored) -> dict[str, Any]:
     }
 
 
-def trials(task: Task, table: MappedTable, count: int) -> list[dict[str, Any]]:
-    """The first blocks as input ids and labels, as scoring saw them."""
-    found = []
-    for number in range(min(count, len(table))):
-        batch = task.collate(table, np.array([number]), Padding(0), FIXED)
-        ids, labels = (batch[name][0].tolist() for name in ("input_ids", "labels"))
-        found.append({"row": number, "input_ids": ids, "labels": labels})
-    return found
-
-
-def before(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+def leading_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     """The special tokens that the tokenizer puts before a text."""
     ids = tokenizer("a")["input_ids"]
     inside = tokenizer("a", add_special_tokens=False)["input_ids"]
@@ -83,10 +99,10 @@ def decoded(tokenizer: PreTrainedTokenizerFast, ids: Sequence[Any]) -> list[str]
 
 
 def continued(model: Any, batch: Batch) -> Outputs:
-    """What the model goes on with behind each row's prompt, greedily, as long as the row's own
-    completion and a little more; ids, shape (tokens,), up to the end-of-text token.
+    """The model's greedy continuation of each row's prompt; ids, shape (tokens,), up to the
+    end-of-text token or a little beyond the longest completion.
 
-    The prompt is all up to the first label, which is that of its last token.
+    A prompt ends with the first token that has a label.
     """
     import torch
 
@@ -96,7 +112,7 @@ def continued(model: Any, batch: Batch) -> Outputs:
     ids = torch.full((len(sizes), width), int(model.config.pad_token_id), device=asked.device)
     mask = torch.zeros_like(ids)
     for row, size in enumerate(sizes):
-        # to the left of the prompt, so that every row goes on at the same place
+        # padded on the left, so that every row continues at the same position
         ids[row, width - size :] = batch["input_ids"][row, :size]
         mask[row, width - size :] = 1
     whole = model.generate(

@@ -1,6 +1,6 @@
 """Token rows joined and cut into blocks of one length, for language models.
 
-It happens when the data set is encoded, so that the blocks do not depend on the world.
+This happens when the data set is encoded, so that the blocks do not depend on the world's size.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Ids = npt.NDArray[np.int32]
 
 
 class Packer:
-    """Joins rows as they come and cuts them into blocks; what is left waits for the next rows.
+    """Joins rows as they come and cuts them into blocks; what is left over waits for the next rows.
 
     Args:
-        block: tokens in a block, `before` and `after` included.
+        block: tokens in a block, including `before` and `after`.
         before: token ids that every block begins with, such as [CLS].
         after: token ids that every block ends with, such as [SEP].
-        between: token ids put behind each row, such as the end-of-text token.
+        between: token ids put after each row, such as the end-of-text token.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Packer:
         self._left: Ids = np.empty(0, np.int32)
 
     def add(self, rows: pa.ListArray) -> pa.RecordBatch | None:
-        """The blocks that are full after these rows, None if there are none."""
+        """The blocks that these rows fill, None if they fill none."""
         parts: list[Ids] = [self._left]
         offsets, values = rows.offsets.to_numpy(), rows.values.to_numpy()
         for start, end in pairwise(offsets):
@@ -52,7 +52,7 @@ class Packer:
         )
 
     def flush(self) -> pa.RecordBatch | None:
-        """The last block, shorter than the others; None if nothing is left."""
+        """The last block, which may be shorter than the others; None if nothing is left."""
         left, self._left = self._left, np.empty(0, np.int32)
         return self._blocks(left.reshape(1, -1)) if len(left) else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.tasks.base import Batch
+from job.tasks.values import Batch, Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -26,13 +26,13 @@ class Tokens:
     """A batch of token rows."""
 
     input_ids: pa.ListArray
-    """list<int32>, one list a row."""
+    """list<int32>, one list per row."""
     token_type_ids: pa.ListArray | None
     """list<int8>, where the model reads them."""
     lengths: pa.Array
     """int32, tokens of each row, special ones included."""
     cut: npt.NDArray[np.bool_]
-    """Whether each row lost its end, shape (rows,)."""
+    """Whether each row's end was cut off, shape (rows,)."""
 
     @property
     def truncated(self) -> int:
@@ -50,9 +50,9 @@ def tokenize(
 ) -> Tokens:
     """Texts, or pairs of texts, with the tokenizer's special tokens around them or without.
 
-    With no `max_length` nothing is cut. Of a pair that is too long the longer text is cut first.
-    The backend is called directly: transformers' own call computes character offsets too, which
-    nobody reads here.
+    Without `max_length` nothing is cut. Of a pair that is too long, the longer text is cut first.
+    The backend is called directly, because transformers' own call computes character offsets too,
+    which nobody here reads.
     """
     backend = tokenizer.backend_tokenizer
     if max_length is None:
@@ -66,21 +66,23 @@ def tokenize(
     )
     backend.no_truncation()  # a tokenizer is saved with what is set
     lengths = np.fromiter((len(e) for e in encodings), dtype=np.int32, count=len(encodings))
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-    size = int(lengths.sum())
-
-    def column(name: str, dtype: type[np.generic]) -> pa.ListArray:
-        every = chain.from_iterable(getattr(encoding, name) for encoding in encodings)
-        return pa.ListArray.from_arrays(offsets, pa.array(np.fromiter(every, dtype, count=size)))
-
+    types = "token_type_ids" in tokenizer.model_input_names
     return Tokens(
-        input_ids=column("ids", np.int32),
-        token_type_ids=column("type_ids", np.int8)
-        if "token_type_ids" in tokenizer.model_input_names
-        else None,
+        input_ids=_column(encodings, "ids", lengths, np.int32),
+        token_type_ids=_column(encodings, "type_ids", lengths, np.int8) if types else None,
         lengths=pa.array(lengths),
         cut=np.array([bool(e.overflowing) for e in encodings], bool),
     )
+
+
+def _column(
+    encodings: Sequence[Any], name: str, lengths: Ints, dtype: type[np.generic]
+) -> pa.ListArray:
+    """One attribute of every encoding, a list per row."""
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    every = chain.from_iterable(getattr(encoding, name) for encoding in encodings)
+    flat = np.fromiter(every, dtype, count=int(lengths.sum()))
+    return pa.ListArray.from_arrays(offsets, pa.array(flat))
 
 
 def inputs_of(table: MappedTable, rows: Rows, pad: Padding) -> Batch:

@@ -1,4 +1,4 @@
-"""Long texts as overlapping windows of tokens, and what was found in the windows put together again."""
+"""Long texts as overlapping windows of tokens, and a model's outputs for windows merged again."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from job.errors import SettingsError
+from job.tasks.values import Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
 
-Ints = npt.NDArray[np.int32]
 Values = npt.NDArray[Any]
 
 MOST_SHARED = 128
-"""Tokens that two windows share at most where the settings do not say (Devlin et al. 2018 on SQuAD)."""
+"""The most tokens that two windows share, unless the settings say otherwise (Devlin et al. 2018 on SQuAD)."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a text as a model's input, special tokens and a question before it included."""
+    """A part of a text as a model's input, including special tokens and any question before it."""
 
     input_ids: Ints
     token_type_ids: Ints
     starts: Ints
-    """Where each token begins in the text, in characters; -1 for a token that is not the text's."""
+    """Where each token begins in the text, in characters; -1 for a token that is not part of the text."""
     ends: Ints
     first: int
-    """The number, in the whole text, of the window's first token of the text."""
+    """The number, within the whole text, of the first of the text's tokens in this window."""
 
     @property
     def inside(self) -> npt.NDArray[np.bool_]:
-        """Which tokens are the text's, shape (tokens,)."""
-        found: npt.NDArray[np.bool_] = self.starts >= 0
-        return found
+        """Which tokens are part of the text, shape (tokens,)."""
+        inside: npt.NDArray[np.bool_] = self.starts >= 0
+        return inside
 
 
 def stride_of(
     tokenizer: PreTrainedTokenizerFast, max_length: int, wanted: int | None, *, pair: bool = False
 ) -> int:
-    """Tokens that neighbouring windows share: the setting, or a quarter of a window.
+    """How many tokens neighbouring windows share: the setting, or a quarter of a window.
 
     Raises:
-        SettingsError: windows would hold no text, or share half of it or more.
+        SettingsError: windows would have no room for text, or share half of it or more.
     """
     room = max_length - int(tokenizer.num_special_tokens_to_add(pair))
     if room < 1 + pair:
@@ -61,7 +61,7 @@ def stride_of(
     stride = min(MOST_SHARED, room // 4) if wanted is None else wanted
     if stride and 2 * stride >= room:
         raise SettingsError(
-            f"FINETUNE_ENCODE__STRIDE={stride} is half of a window's {room} tokens or more",
+            f"FINETUNE_ENCODE__STRIDE={stride} is half or more of a window's {room} tokens",
             hint=f"set it below {room / 2:g}, or raise FINETUNE_ENCODE__MAX_LENGTH",
         )
     return stride
@@ -75,14 +75,14 @@ def windows_of(
     *,
     questions: Sequence[str] | None = None,
 ) -> list[list[Window]]:
-    """Each text as one window or more; every token stands in one at least, none is cut off.
+    """Each text as one or more windows; every token is in at least one of them, none is cut off.
 
     Args:
-        tokenizer: its own template puts the special tokens around.
-        texts: what is cut into windows.
-        max_length: tokens of a window at most, special ones included.
+        tokenizer: its own template adds the special tokens.
+        texts: to be cut into windows.
+        max_length: the most tokens a window may have, special ones included.
         stride: tokens that neighbouring windows share.
-        questions: what stands whole before each window of its text.
+        questions: put, whole, before each window of their texts.
     """
     backend = tokenizer.backend_tokenizer
     strategy = "longest_first" if questions is None else "only_second"
@@ -129,21 +129,21 @@ def columns_of(
 
 
 def lists(values: Sequence[Values]) -> pa.ListArray:
-    """Arrays of one type, one or more, as a list column."""
+    """One or more arrays of one type as a list column."""
     offsets = np.concatenate([[0], np.cumsum([len(value) for value in values])])
     flat = pa.array(np.concatenate(values))
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), flat)
 
 
 def groups(source: npt.NDArray[Any], rows: int) -> list[npt.NDArray[np.int64]]:
-    """For each of `rows` rows the numbers of its windows, in order."""
+    """The numbers of the windows of each of `rows` rows, in order."""
     order = np.argsort(source, kind="stable").astype(np.int64)
     bounds = np.searchsorted(source[order], np.arange(rows + 1))
     return [order[start:end] for start, end in pairwise(bounds.tolist())]
 
 
 def opened(table: MappedTable, rows: npt.NDArray[np.int64]) -> list[Window]:
-    """Windows as they were written."""
+    """Encoded windows, read back."""
     ids, starts, ends = (table.lists(name, rows) for name in ("input_ids", "starts", "ends"))
     firsts = table.column("first")[rows].tolist()
     parts = zip(ids, starts, ends, firsts, strict=True)
@@ -151,39 +151,39 @@ def opened(table: MappedTable, rows: npt.NDArray[np.int64]) -> list[Window]:
 
 
 def owners(firsts: Sequence[int], sizes: Sequence[int]) -> Ints:
-    """For each token of a text the window in which it has most context, shape (tokens,).
+    """The window in which each token of a text has most context, shape (tokens,).
 
-    Context is the smaller number of tokens to its left and to its right in the window (Devlin et al.
-    2018, run_squad.py); of equals the first window wins.
+    Context is the number of tokens to its left or to its right in the window, whichever is smaller
+    (Devlin et al. 2018, run_squad.py); of several windows with equal context the first wins.
 
     Args:
         firsts: the number of each window's first token.
-        sizes: tokens of the text in each window.
+        sizes: how many of the text's tokens are in each window.
     """
     total = max(first + size for first, size in zip(firsts, sizes, strict=True))
     best = np.full(total, -1, np.int32)
-    found = np.full(total, -1, np.int32)
+    owner = np.full(total, -1, np.int32)
     for number, (first, size) in enumerate(zip(firsts, sizes, strict=True)):
         left = np.arange(size, dtype=np.int32)
         context = np.minimum(left, left[::-1])
-        here = slice(first, first + size)
-        better = context > best[here]
-        best[here][better] = context[better]
-        found[here][better] = number
-    return found
+        part = slice(first, first + size)
+        better = context > best[part]
+        best[part][better] = context[better]
+        owner[part][better] = number
+    return owner
 
 
 def merged(firsts: Sequence[int], parts: Sequence[Values]) -> Values:
-    """What windows hold for each token of their text, taken where the token has most context.
+    """The windows' values for each token of their text, taken where the token has most context.
 
     Args:
         firsts: the number of each window's first token.
-        parts: for each window an array of shape (tokens of the text in it, …).
+        parts: an array per window, shape (the text's tokens in it, …).
     """
     owner = owners(firsts, [len(part) for part in parts])
     whole = np.empty((len(owner), *parts[0].shape[1:]), parts[0].dtype)
     for number, (first, part) in enumerate(zip(firsts, parts, strict=True)):
-        here = slice(first, first + len(part))
-        mine = owner[here] == number
-        whole[here][mine] = part[mine]
+        span = slice(first, first + len(part))
+        owned = owner[span] == number
+        whole[span][owned] = part[owned]
     return whole

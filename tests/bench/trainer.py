@@ -59,13 +59,13 @@ def context_for(
     """What the train stage is given for these rows."""
     from transformers import AutoTokenizer
 
-    from job.settings import Columns, Model, Runtime
+    from job.settings import Model, Runtime
     from job.settings.tree import Log
     from job.tasks.text_classification import TextClassification
     from tests.support.training import context_of
 
     labels = [label for _, label in rows]
-    task = TextClassification.create(Columns(), Model(), train)
+    task = TextClassification.create(settings_of(train=train))
     counts = {label: labels.count(label) for label in set(labels)}
     fitted = task.fitted({"label": labels[:9]}, {"train": counts}, ())
     tokenizer = AutoTokenizer.from_pretrained(model_folder())

@@ -9,7 +9,7 @@ import pytest
 from transformers import BartConfig, BartForConditionalGeneration
 
 from job.models import Place, load_tokenizer, vocabulary_of
-from job.settings import Columns, Encode, Evaluate, Model, Train
+from job.settings import Model
 from job.stages.train.model import make_trainable
 from job.tasks.seq2seq import Translation
 from tests.support.seq2seq_samples import byte_level_tokenizer
@@ -45,7 +45,7 @@ def test_the_token_that_pads_is_said(
 def test_generation_ends_where_training_ends_a_text(tokenizer: Any) -> None:
     sides = {f"{side}_{name}": 8 for side in ("encoder", "decoder") for name in ("ffn_dim",)}
     config = BartConfig(vocab_size=len(tokenizer), d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=1, decoder_attention_heads=1, **sides)  # fmt: skip
-    task = Translation.create(Columns(), Encode(), Evaluate(), Train())
+    task = Translation.create(settings_of())
     model = make_trainable(BartForConditionalGeneration(config), tokenizer, task, Model())
     generation = model.generation_config
     assert model.config.eos_token_id == generation.eos_token_id == 0
@@ -57,5 +57,5 @@ def test_several_ends_that_a_model_knows_stay(tokenizer: Any) -> None:
     model = BartForConditionalGeneration(config)
     model.generation_config.eos_token_id = [7, 0]
     model.generation_config.forced_eos_token_id = None
-    task = Translation.create(Columns(), Encode(), Evaluate(), Train())
+    task = Translation.create(settings_of())
     assert make_trainable(model, tokenizer, task, Model()).generation_config.eos_token_id == [7, 0]

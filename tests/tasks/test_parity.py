@@ -12,12 +12,14 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from job.data.arrow import Writer
 from job.demo import tickets
-from job.settings import Columns, Model, Train
-from job.tasks.base import Batch, Task
+from job.settings import Columns, Data, Model
+from job.tasks.base import Task
 from job.tasks.fill_mask import FillMask
-from job.tasks.text_classification import MULTI, REGRESSION, SINGLE, TextClassification
+from job.tasks.text_classification import TextClassification
+from job.tasks.text_classification.problems import MULTI, REGRESSION, SINGLE
 from job.tasks.text_generation import TextGeneration
-from tests.support.samples import encoded, tiny_bert
+from job.tasks.values import Batch
+from tests.support.samples import encoded, settings_of, tiny_bert
 from tests.support.trainer_parity import losses_of_both
 
 TEXTS = [text for text, _ in tickets(160)]
@@ -62,7 +64,7 @@ def test_text_classification(problem: Any, bert: Path, tmp_path: Path) -> None:
         MULTI: [f'["{topic}"]' if i % 3 else "[]" for i, topic in enumerate(topics)],
         REGRESSION: [str(len(text) / 50) for text in TEXTS],
     }[problem]
-    task = TextClassification.create(Columns(), Model(problem_type=problem), Train())
+    task = TextClassification.create(settings_of(model=Model(problem_type=problem)))
     task = task.fitted({"label": labels}, {"train": dict.fromkeys(sorted(set(topics)), 50)}, ())
     features = task.features(
         {"text": TEXTS, "label": labels}, AutoTokenizer.from_pretrained(bert), LENGTH
@@ -89,20 +91,21 @@ def packed(task: Task, model: Path, folder: Path) -> Task:
 
 
 def test_fill_mask(bert: Path, tmp_path: Path) -> None:
-    task = packed(FillMask.create(Columns(), Train(), 3), bert, tmp_path / "data")
+    task = packed(FillMask.create(settings_of(seed=3)), bert, tmp_path / "data")
     ours, theirs = losses_of_both(task, tmp_path / "data", bert, tmp_path, as_theirs=dict)
     assert ours == pytest.approx(theirs, rel=1e-5)
 
 
 def test_text_generation(gpt2: Path, tmp_path: Path) -> None:
-    task = packed(TextGeneration.create(Columns()), gpt2, tmp_path / "data")
+    task = packed(TextGeneration.create(settings_of()), gpt2, tmp_path / "data")
     ours, theirs = losses_of_both(task, tmp_path / "data", gpt2, tmp_path, as_theirs=moved_back)
     assert ours == pytest.approx(theirs, rel=1e-5)
 
 
 def test_text_generation_of_prompts(gpt2: Path, tmp_path: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(gpt2)
-    task = TextGeneration.create(Columns(prompt="p", completion="c")).fitted({}, {}, (), tokenizer)
+    tokenizer, columns = AutoTokenizer.from_pretrained(gpt2), Columns(prompt="p", completion="c")
+    task = TextGeneration.create(settings_of(data=Data(columns=columns)))
+    task = task.fitted({}, {}, (), tokenizer)
     rows = {"prompt": TEXTS, "completion": [topic for _, topic in tickets(160)]}
     encoded(task.features(rows, tokenizer, LENGTH), tmp_path / "data" / "train.arrow")
     ours, theirs = losses_of_both(task, tmp_path / "data", gpt2, tmp_path, as_theirs=moved_back)

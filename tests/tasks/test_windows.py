@@ -13,15 +13,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from job.tasks import windows
-from job.tasks.question_answering.answers import (
-    Answer,
-    Read,
-    Reading,
-    answer_of,
-    best_spans,
-    tokens_of,
-)
-from job.tasks.token_classification import tags as tagging
+from job.tasks.question_answering.answers import Answer, tokens_of
+from job.tasks.question_answering.spans import SpanSearch, WindowLogits, answer_of, best_spans
+from job.tasks.token_classification.alignment import is_first, word_numbers
 
 WORD = st.text("abcé-. 字\u200b", max_size=6)
 TEXT = st.text("abcé-. \n字\u200b", max_size=60)
@@ -64,11 +58,11 @@ def test_a_token_belongs_to_the_first_word_it_has_a_character_of(
         touched = [owner for owner in owner_of[start:end] if owner is not None]
         expected.append(touched[0] if touched else -1)
     starts, ends = np.array(encoding.offsets, np.int32).reshape(-1, 2).T
-    found = tagging.words_of(starts, ends, words)
+    found = word_numbers(starts, ends, words)
     assert found.tolist() == expected
     seen: set[int] = set()
     first = [not (word in seen or seen.add(word)) and word >= 0 for word in expected]  # type: ignore[func-returns-value]
-    assert tagging.is_first(found).tolist() == first
+    assert is_first(found).tolist() == first
 
 
 @settings(deadline=None)
@@ -128,7 +122,9 @@ def test_the_best_spans_are_those_of_all_spans(
         for last in range(first, min(len(logits), first + most))
     ]
     every.sort(key=lambda span: -span[0])
-    found = best_spans(start, end, count=count, most_tokens=most)
+    at = np.zeros(len(logits), np.int32)
+    search = SpanSearch(n_best=count, most_tokens=most)
+    found = best_spans(WindowLogits(start, end, at, at, 0.0), search)
     assert [tuple(span) for span in found] == every[:count]
 
 
@@ -145,14 +141,14 @@ def test_an_answer_is_the_best_over_all_windows(
         at = np.concatenate([[-1], np.arange(low, high)]).astype(np.int32)
         nothing = data.draw(st.tuples(NUMBERS, NUMBERS))
         rows = np.concatenate([np.array([nothing], np.float32), values[low:high]])
-        parts.append(Read.of(rows, at, np.where(at < 0, -1, at + 1), 0))
+        parts.append(WindowLogits.of(rows, at, np.where(at < 0, -1, at + 1), 0))
         every |= {
             (i, j): logits[i][0] + logits[j][1]
             for i in range(low, high)
             for j in range(i, min(high, i + 3))
         }
-    how = Reading(n_best=1000, most_tokens=3, can_be_none=can_be_none, threshold=0.5)
-    text, probability = answer_of(context, parts, how)
+    search = SpanSearch(n_best=1000, most_tokens=3, can_be_none=can_be_none, threshold=0.5)
+    text, probability = answer_of(context, parts, search)
     best, nothing_best = max(every.values()), min(part.nothing for part in parts)
     scores = [*every.values(), *([nothing_best] if can_be_none else [])]
     if can_be_none and nothing_best - best > 0.5:

@@ -1,1 +1,1 @@
-"""sections."""
+"""The sections of the settings; their docstrings are the reference that users read."""

@@ -23,7 +23,7 @@ class Source(Section):
     """s3://, https://, hf:// or a path; may hold a glob (`*`, `**`, `?`), or end in `/` for all below it."""
 
     weight: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """How often each of its training rows stands in an epoch; 0.5 keeps every second one, by hash."""
+    """How often an epoch has each of its training rows; 0.5 keeps every second one, chosen by hash."""
 
 
 def _sources(value: Any) -> Any:
@@ -55,7 +55,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(listed, json_schema_input_typ
 
 
 class Columns(Section):
-    """Which column plays which role of the task; by default the one that is named like the role."""
+    """Which column plays which role of the task; by default the one named like the role."""
 
     text: str = "text"
     """The text, or the first of a pair."""
@@ -85,7 +85,7 @@ class Columns(Section):
     """For summarization and translation: the text that is read."""
 
     target: str = "target"
-    """For summarization and translation: the text that is to be written."""
+    """For summarization and translation: the text to be written."""
 
     prompt: str | None = None
     """For text-generation: what the model is given."""
@@ -104,22 +104,22 @@ class Data(Section):
     """Training rows: a URI, a glob, or a JSON list of them; `{"uri": …, "weight": 2}` gives a weight."""
 
     validation: Sources = ()
-    """Rows that select the best checkpoint; held out from the training rows when not given."""
+    """Rows that select the best checkpoint; held out of the training rows if not given."""
 
     test: Sources = ()
-    """Rows that are scored once, at the end; held out from the training rows when not given."""
+    """Rows that are scored once, at the end; held out of the training rows if not given."""
 
     train_target: Sources = ()
-    """For two parallel text files: the file of targets to each file of `train`, line by line."""
+    """For two parallel text files: the file of targets for each file of `train`, line by line."""
 
     validation_target: Sources = ()
-    """The file of targets to each file of `validation`, line by line."""
+    """The file of targets for each file of `validation`, line by line."""
 
     test_target: Sources = ()
-    """The file of targets to each file of `test`, line by line."""
+    """The file of targets for each file of `test`, line by line."""
 
     format: Format = "auto"
-    """The files' format; `auto` goes by the name, behind a `.gz`, `.bz2`, `.xz`, `.zst` or `.zip`."""
+    """The files' format; `auto` goes by the name, leaving out `.gz`, `.bz2`, `.xz`, `.zst` and `.zip`."""
 
     columns: Columns = Columns()
     """The column of each role of the task."""
@@ -128,28 +128,28 @@ class Data(Section):
     """The columns of csv and tsv files without a header line, in order."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """Between columns; by default a comma in csv files and a tab in tsv files."""
+    """What separates columns; by default a comma in csv files and a tab in tsv files."""
 
     quoting: bool | None = None
-    """Whether `"` encloses a field; by default so in csv files and not in tsv files."""
+    """Whether `"` encloses a field; by default it does in csv files and not in tsv files."""
 
     encoding: str = "utf-8"
     """The text files' encoding; a byte-order mark wins over it."""
 
     validation_fraction: Fraction = 0.1
-    """The part of the training rows held out by hash when no validation rows are given; 0 holds out none."""
+    """The fraction of the training rows held out by hash if no validation rows are given; 0 holds out none."""
 
     test_fraction: Fraction = 0.1
-    """The part of the training rows held out by hash when no test rows are given; 0 holds out none."""
+    """The fraction of the training rows held out by hash if no test rows are given; 0 holds out none."""
 
     split_by: str | None = None
-    """A column whose equal values stay together in one split, such as an author or a document."""
+    """A column, such as an author or a document; rows with equal values in it stay in one split."""
 
     tag_scheme: Annotated[Literal["auto", "iob2", "bioes", "none"], Inherited] = "auto"
-    """For token-classification: how tags mark entities; `auto` takes BIOES where E- or S- stands; `none` for tags without entities, such as parts of speech."""
+    """For token-classification: how tags mark entities; `auto` is BIOES where there is an E- or S-; `none` is for tags without entities, such as parts of speech."""
 
     max_bad_fraction: Fraction = 0.01
-    """The part of a split's rows that may be unreadable before the run ends."""
+    """The fraction of a split's rows that may be unreadable before the run fails."""
 
     allow_pickle: bool = False
     """Whether pickle files may be read; whoever wrote one can run any program in this job."""
@@ -165,10 +165,10 @@ class Clean(Section):
     """New columns, each by a sandboxed Jinja template over the others: `{"text": "{{title}} {{body}}"}`."""
 
     unique: Names = ()
-    """Columns in which a value that stands twice ends the run; for identifiers."""
+    """Columns in which a repeated value ends the run; for identifiers."""
 
     unescape_html: Annotated[bool, Inherited] = False
-    """Turn `&amp;` and its like into the characters they stand for."""
+    """Turn `&amp;` and the like into the characters they stand for."""
 
     lowercase: Annotated[bool, Inherited] = False
     """Lower-case the text roles; an uncased tokenizer does so by itself."""
@@ -192,7 +192,7 @@ class Clean(Section):
     """Drop rows with more words in the text role."""
 
     sample: Annotated[float, Field(gt=0)] | None = None
-    """Train on so many rows (1 or more), or on this part of them (below 1), drawn by the seed."""
+    """Train on this many rows (1 or more), or on this fraction of them (below 1), drawn by the seed."""
 
     sort_by: str | None = None
     """Write the rows of each split in the order of this column; a leading `-` reverses it."""
@@ -202,10 +202,10 @@ class Encode(Section):
     """How rows become tokens."""
 
     max_length: Annotated[Annotated[int, Field(ge=2)] | None, Inherited] = None
-    """Tokens a row may have, special ones included; longer rows are cut and counted. Default: the model's, at most 512."""
+    """The most tokens a row may have, special ones included; longer rows are cut and counted. Default: the model's, at most 512."""
 
     padding: Literal["dynamic", "max_length"] = "dynamic"
-    """Pad to the longest row of a micro-batch, or always to max_length where a device wants one shape."""
+    """Pad to the longest row of a micro-batch, or always to max_length, for devices that need a single shape."""
 
     pad_to_multiple_of: Annotated[int, Field(ge=1)] = 1
     """Round padded lengths up to a multiple, such as 8 for tensor cores."""
@@ -214,13 +214,13 @@ class Encode(Section):
     """For token-classification and question-answering: tokens that the windows of a long row share. Default: a quarter of max_length, at most 128."""
 
     label_all_pieces: Annotated[bool, Inherited] = False
-    """For token-classification: give the tag of a word to all of its tokens, not to the first alone."""
+    """For token-classification: give a word's tag to all of its tokens, not only to the first."""
 
     max_target_length: Annotated[Annotated[int, Field(ge=2)] | None, Inherited] = None
-    """For summarization and translation: tokens a target may have, special ones included. Default: 128, or max_length where that is less."""
+    """For summarization and translation: the most tokens a target may have, special ones included. Default: 128, or max_length where that is less."""
 
     prefix: Annotated[str, Inherited] = ""
-    """For summarization and translation: what stands before each source, such as T5's `summarize: `."""
+    """For summarization and translation: what is put before each source, such as T5's `summarize: `."""
 
     source_language: Annotated[str | None, Inherited] = None
     """For models of several languages (mBART, NLLB): the source's, as the tokenizer writes it, such as eng_Latn."""

@@ -17,13 +17,13 @@ class Launch(Section):
     incidental = True
 
     manifests: str | None = None
-    """A folder with train.json, the object as which a run is created, complete but for its name and run id; and prepare.json, where a Job of its own prepares."""
+    """A folder with train.json, the object that a run is created as, complete but for its name and run id; and prepare.json, where a Job of its own prepares."""
 
     owner: str | None = None
     """The CronJob that owns what is launched."""
 
     release: str | None = None
-    """The Helm release; of its runs at most one is unfinished at a time."""
+    """The Helm release; at most one of its runs is unfinished at a time."""
 
     prepare: Literal["in_place", "job", "none"] = "in_place"
     """Where rows are prepared before GPUs are asked for: here, in a Job of its own, or not at all."""
@@ -32,10 +32,10 @@ class Launch(Section):
     """Train even if nothing has changed."""
 
     max_age: Seconds | None = None
-    """Train even if nothing has changed when the last good run ended so many seconds ago."""
+    """Train even if nothing has changed when the last successful run ended this many seconds ago."""
 
     poll_seconds: Seconds = 10.0
-    """Seconds between two looks at the run that is followed."""
+    """Seconds between two looks at the run being followed."""
 
 
 class Progress(Section):
@@ -47,7 +47,7 @@ class Progress(Section):
     """The object whose annotations and Events show it, as group/version/plural/name, such as batch/v1/jobs/spam."""
 
     every_seconds: Seconds = 30.0
-    """Least number of seconds between two reports."""
+    """The least number of seconds between two reports."""
 
 
 class Metrics(Section):

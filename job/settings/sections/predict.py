@@ -22,13 +22,13 @@ class Predict(Section):
     """What predictions are written as."""
 
     keep: Names = ()
-    """Columns of the rows that are written beside the predictions, such as an identifier."""
+    """Columns of the rows that are written with the predictions, such as an identifier."""
 
     shard_rows: Annotated[int, Field(ge=1)] = 10_000
-    """Rows in a file of predictions; a run that was stopped goes on with the first file that is missing."""
+    """Rows in a file of predictions; a stopped run continues with the first missing file."""
 
     pods: Annotated[int, Field(ge=1)] = 1
-    """Pods that share the work (the Job's completions); each takes every so many-th file."""
+    """Pods that share the work (the Job's completions); they take the files in turn."""
 
     pod: Annotated[int, Field(ge=0)] | None = None
     """The number of this pod, from 0; by default what JOB_COMPLETION_INDEX says, or 0."""

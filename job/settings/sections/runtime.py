@@ -17,7 +17,7 @@ class Runtime(Section):
     incidental = True
 
     scratch: str | None = None
-    """A writable folder for what is not kept; by default one below the system's temporary folder."""
+    """A writable folder for temporary files; by default one in the system's temporary folder."""
 
     grace_seconds: Seconds = 30.0
     """Seconds between SIGTERM and SIGKILL (terminationGracePeriodSeconds)."""
@@ -41,16 +41,16 @@ class Runtime(Section):
     """The number of this pod, from 0; by default JOB_COMPLETION_INDEX or a launcher's variable."""
 
     processes: Annotated[int, Field(ge=1)] | None = None
-    """Training processes in a pod; by default one a GPU, or one."""
+    """Training processes in a pod; by default one per GPU, or one."""
 
     address: str | None = None
-    """Where pod 0 is reached by the others, a DNS name or an IP; by default MASTER_ADDR or PET_MASTER_ADDR."""
+    """Where the others reach pod 0, a DNS name or an IP; by default MASTER_ADDR or PET_MASTER_ADDR."""
 
     port: Annotated[int, Field(ge=1, le=65534)] = 29400
-    """The port of pod 0 at which the others report; the next one is used as well."""
+    """The port of pod 0 that the others report to; the next one is used as well."""
 
     peer_wait: Seconds = 900.0
-    """Seconds to wait for a pod that is missing before this one exits with 75."""
+    """Seconds to wait for a missing pod before this one leaves with 75."""
 
     step_timeout: Seconds = 600.0
-    """Seconds that a step, or an evaluation during training, may make no progress before the process ends with 75 and logs its stacks."""
+    """Seconds that a step, or an evaluation during training, may go without progress before the process logs its stacks and ends with 75."""

@@ -24,19 +24,19 @@ PreTokenizer = Literal[
 
 
 class Tokenizer(Section):
-    """A tokenizer of one's own; blocks that are not named are the kind's usual ones."""
+    """A tokenizer of your own; blocks that are not named are the kind's usual ones."""
 
     kind: Literal["wordpiece", "bpe", "unigram", "wordlevel", "char"] = "bpe"
     """WordPiece as in BERT, byte-level BPE as in GPT-2, Unigram as in T5, whole words, or characters."""
 
     base: Uri | None = None
-    """Train the pipeline of this existing tokenizer anew, in place of building one from blocks."""
+    """Retrain the pipeline of this existing tokenizer instead of building one from blocks."""
 
     vocab_size: Annotated[int, Field(ge=2)] = 30_000
-    """Tokens in the vocabulary at most, special ones included."""
+    """The most tokens in the vocabulary, special ones included."""
 
     min_frequency: Annotated[int, Field(ge=1)] = 2
-    """How often something must stand in the texts to become a token."""
+    """How often something must occur in the texts to become a token."""
 
     normalizers: (
         Annotated[
@@ -57,10 +57,10 @@ class Tokenizer(Section):
     """In order: whitespace, whitespace_split, bert, byte_level, metaspace, punctuation, digits, characters."""
 
     post_processor: Literal["auto", "none", "bert", "end"] = "auto"
-    """`bert` puts a classifier and separator tokens around texts, `end` an end-of-text token behind."""
+    """`bert` puts a classifier and separator tokens around texts, `end` an end-of-text token after them."""
 
     special_tokens: dict[str, str] = Field(default_factory=dict)
     """Other names for special tokens: `{"mask_token": "<mask>"}`."""
 
     max_length: Annotated[int, Field(ge=2)] = 512
-    """The length that the tokenizer says models of it take (model_max_length)."""
+    """The longest input that the tokenizer says its models take (model_max_length)."""

@@ -14,7 +14,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _label(key: object) -> object:
-    """In YAML the key 0 is a number; labels are text. (True is left: its text is not what stood there.)"""
+    """In YAML the key 0 is a number; labels are text. (True is left alone: its text is not what was written.)"""
     return str(key) if type(key) is int else key
 
 
@@ -34,7 +34,7 @@ class Lora(Section):
     """Dropout before the adapter."""
 
     target_modules: tuple[str, ...] | str | None = None
-    """Module names that get an adapter; by default the ones peft knows for the architecture, `all-linear` for all."""
+    """Names of the modules that get an adapter; by default those that peft knows for the architecture, `all-linear` for all."""
 
 
 class Model(Section):
@@ -50,7 +50,7 @@ class Model(Section):
     """Train from scratch: a transformers config as JSON, `model_type` in it; needs `tokenizer`."""
 
     tokenizer: Uri | None = None
-    """The tokenizer's place when it is not the model's."""
+    """Where the tokenizer is, if not with the model."""
 
     problem_type: Annotated[
         Literal["auto", "single_label_classification", "multi_label_classification", "regression"],
@@ -78,10 +78,10 @@ class Train(Section):
     """Passes over the training rows."""
 
     max_steps: Positive | None = None
-    """End after so many optimizer steps, whatever `epochs` says."""
+    """End after this many optimizer steps, whatever `epochs` says."""
 
     max_runtime: Annotated[float, Field(gt=0)] | None = None
-    """Seconds of training after which the run goes on to evaluate and publish."""
+    """Seconds of training after which the run proceeds to evaluate and publish."""
 
     batch_size: Positive = 32
     """Rows in an optimizer step over the whole world, whatever the number of devices."""
@@ -90,7 +90,7 @@ class Train(Section):
     """The highest learning rate, reached at the end of the warm-up."""
 
     warmup: Annotated[float, Field(ge=0)] = 0.1
-    """Steps of linear warm-up: a part of all steps below 1, a count from 1."""
+    """Steps of linear warm-up: below 1 a fraction of all steps, from 1 a count."""
 
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after the warm-up."""
@@ -108,25 +108,25 @@ class Train(Section):
     """`balanced` weights classes by the inverse of their frequency; or a JSON object from label to weight."""
 
     mask_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """For fill-mask: the part of the tokens that are to be predicted, drawn anew each epoch."""
+    """For fill-mask: the fraction of the tokens that are to be predicted, drawn afresh each epoch."""
 
     whole_word_mask: bool = False
-    """For fill-mask: choose words, with all of their tokens, in place of tokens."""
+    """For fill-mask: choose whole words, with all of their tokens, instead of tokens."""
 
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """The arithmetic of forward and backward; weights stay float32. `auto`: bf16 on a GPU that has it, else no."""
 
     tokens_per_device: Positive = 16384
-    """Padded tokens in a micro-batch at most; a step takes as many micro-batches as that needs."""
+    """The most padded tokens in a micro-batch; a step takes as many micro-batches as it needs."""
 
     length_window: Positive = 50
-    """Steps whose rows are sorted by length together; 1 is plain random batching."""
+    """How many steps' rows are sorted by length together; 1 is plain random batching."""
 
     patience: Positive | None = None
-    """End after so many evaluations in a row without a better score."""
+    """End after this many evaluations in a row without a better score."""
 
     strategy: Literal["ddp", "fsdp"] = "ddp"
-    """With several processes: the whole model on each (ddp), or a part of it on each (fsdp, for models that fit no single device)."""
+    """With several processes: the whole model on each (ddp), or a part of it on each (fsdp, for models too large for one device)."""
 
     compile: bool = False
     """Compile the model with torch.compile; pays off for long runs with fixed shapes."""
@@ -144,45 +144,45 @@ class Checkpoint(Section):
     """Seconds between checkpoints, by rank 0's clock."""
 
     keep: Positive = 2
-    """Checkpoints that are kept besides the best one."""
+    """How many checkpoints are kept besides the best one."""
 
 
 class Generation(Section):
     """How summarization and translation generate when they are scored, and by default afterwards."""
 
     num_beams: Positive = 1
-    """Hypotheses that are followed at the same time; 1 always takes the likeliest token."""
+    """Hypotheses that are followed at once; 1 always takes the likeliest token."""
 
     max_new_tokens: Positive | None = None
-    """Tokens to generate at most; by default as many as a target may have."""
+    """The most tokens to generate; by default as many as a target may have."""
 
     length_penalty: float | None = None
     """With several beams: above 0 longer hypotheses win more often, below 0 shorter ones. Default: the model's own."""
 
     no_repeat_ngram_size: Annotated[int, Field(ge=0)] | None = None
-    """Runs of so many tokens are never generated twice; 0 allows it. Default: the model's own."""
+    """Runs of this many tokens are never generated twice; 0 allows them. Default: the model's own."""
 
 
 class Evaluate(Section):
     """How the model is scored."""
 
     metric: str | None = None
-    """What selects the best checkpoint, without prefix; by default the task's own. loss and mse are minimized."""
+    """The metric that selects the best checkpoint, without prefix; by default the task's own. Losses and errors are minimized."""
 
     every_steps: Positive | None = None
     """Steps between evaluations; by default at the end of each epoch."""
 
     max_rows: Positive | None = None
-    """Validation rows scored during training at most; the final scores are over all rows."""
+    """The most validation rows scored during training; the final scores are over all rows."""
 
     n_best: Annotated[Positive, Inherited] = 20
-    """For question-answering: the candidates among which an answer's probability is made."""
+    """For question-answering: the number of candidates over which an answer's probability is computed."""
 
     max_answer_tokens: Annotated[Positive, Inherited] = 30
-    """For question-answering: tokens an answer may have."""
+    """For question-answering: the most tokens an answer may have."""
 
     no_answer_threshold: Annotated[float, Inherited] = 0.0
-    """For question-answering with unanswerable rows: no answer where its score leads the best span's by more than this."""
+    """For question-answering with unanswerable rows: give no answer where that scores higher than the best span by more than this."""
 
     generation: Annotated[Generation, Inherited] = Generation()
     """For summarization and translation."""
@@ -194,10 +194,10 @@ class Publish(Section):
     incidental = True
 
     merge: bool = True
-    """Add LoRA adapters into the weights; false publishes the adapters alone, for the base model that they were trained on."""
+    """Merge LoRA adapters into the weights; false publishes the adapters alone, for the base model that they were trained on."""
 
     license: str | None = None
-    """The licence named in the model card, by its SPDX-like Hub name (apache-2.0, cc-by-4.0 …)."""
+    """The licence named in the model card, by the Hub's name for it (apache-2.0, cc-by-4.0 …)."""
 
     hub_repo: str | None = None
     """A Hub repository that the published files are pushed to as well; needs HF_TOKEN."""

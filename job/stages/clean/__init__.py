@@ -19,7 +19,7 @@ from job.stages.clean.scan import Scan, Scanned
 from job.stages.clean.sort import sort_split
 from job.stages.clean.splits import CODE, Codes, decide, held_out
 from job.stages.clean.write import GIVEN, check_not_empty, check_unique, write_splits
-from job.tasks.base import RowRules
+from job.tasks.rules import RowRules
 
 __all__ = ["clean"]
 

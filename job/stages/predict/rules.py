@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from job.tasks.base import KEPT, Columns, Task
+from job.tasks.base import Task
+from job.tasks.rules import KEPT, Columns
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,12 @@ def question_answering(folder: str, rows: Trials, **reading: Any) -> list[Any]:
     longer has a pipeline for it. A question of more than half a window is passed over."""
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-    from job.tasks.question_answering.answers import Reading, answer_of
+    from job.tasks.question_answering.spans import SpanSearch, answer_of
     from job.tasks.windows import stride_of
 
     model = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    max_length, how = reading["max_length"], Reading(**reading["how"])
+    max_length, search = reading["max_length"], SpanSearch(**reading["search"])
     stride = stride_of(tokenizer, max_length, reading["stride"], pair=True)
     outputs: list[Any] = []
     for row in rows:
@@ -77,7 +77,7 @@ def question_answering(folder: str, rows: Trials, **reading: Any) -> list[Any]:
             return_offsets_mapping=True,
         )
         windows = [_window(model, tokenizer, inputs, i) for i in range(len(inputs["input_ids"]))]
-        outputs.append(list(answer_of(row["context"], windows, how)))
+        outputs.append(list(answer_of(row["context"], windows, search)))
     return outputs
 
 
@@ -86,7 +86,8 @@ def _window(model: Any, tokenizer: Any, inputs: Any, number: int) -> Any:
     import numpy as np
     import torch
 
-    from job.tasks.question_answering.answers import Read, empty_token
+    from job.tasks.question_answering.answers import empty_token
+    from job.tasks.question_answering.spans import WindowLogits
 
     names = [name for name in tokenizer.model_input_names if name in inputs]
     with torch.inference_mode():
@@ -95,7 +96,7 @@ def _window(model: Any, tokenizer: Any, inputs: Any, number: int) -> Any:
     inside = np.array([part == 1 for part in inputs.sequence_ids(number)])
     starts, ends = np.where(inside, np.array(inputs["offset_mapping"][number], np.int32).T, -1)
     nothing = empty_token(inputs["input_ids"][number], tokenizer.cls_token_id)
-    return Read.of(logits, starts, ends, nothing)
+    return WindowLogits.of(logits, starts, ends, nothing)
 
 
 def language_model(auto_class: str) -> Callable[..., list[Any]]:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from job.data.arrow import stream
 from job.data.artifacts import CleanRows
 from job.errors import SettingsError
-from job.models.libraries import transformers
 from job.runtime.stop import poll
-from job.settings.sections.tokenizer import Tokenizer as Settings
+from job.settings.sections.tokenizer import Tokenizer
 from job.stages.tokenizer import blocks
 from job.stages.tokenizer.report import report
 from job.telemetry import event
@@ -24,26 +23,26 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SAMPLE = 10_000
-"""Texts that the report is over."""
+"""How many texts the report is over."""
 
 
 def train_tokenizer(
-    settings: Settings,
+    settings: Tokenizer,
     rows: CleanRows,
     base: PreTrainedTokenizerFast | None,
     folder: Path,
 ) -> dict[str, Any]:
-    """Train on the `text` of the training rows, a batch in memory at a time, and save to `folder`.
+    """Train on the `text` of the training rows, with one batch in memory at a time, and save to `folder`.
 
     Args:
-        base: whose pipeline is trained anew, if `settings.base` is set; else what the report
-            compares with, or None.
+        base: the tokenizer whose pipeline is retrained, if `settings.base` is set; otherwise the
+            one that the report compares with, or None.
 
     Returns:
         The report.
 
     Raises:
-        SettingsError: a block does not fit the others, or the vocabulary its alphabet.
+        SettingsError: a block does not fit the others, or the alphabet does not fit the vocabulary.
     """
     with _room_for_the_alphabet(settings):
         if settings.base and base is not None:
@@ -54,17 +53,17 @@ def train_tokenizer(
     if len(tokenizer) > settings.vocab_size:
         raise _too_small(settings, f"are {len(tokenizer)} already")
     texts = list(islice(chain.from_iterable(_batches(rows)), SAMPLE))
-    found = report(tokenizer, texts, base)
+    figures = report(tokenizer, texts, base)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
-    (folder / "tokenizer_report.json").write_text(json.dumps(found, indent=1, ensure_ascii=False))
-    event("tokenizer trained", **found["tokenizer"])
-    return found
+    (folder / "tokenizer_report.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False))
+    event("tokenizer trained", **figures["tokenizer"])
+    return figures
 
 
 @contextmanager
-def _room_for_the_alphabet(settings: Settings) -> Iterator[None]:
-    """Unigram's trainer, alone of them, does not go over its bound."""
+def _room_for_the_alphabet(settings: Tokenizer) -> Iterator[None]:
+    """Unigram's trainer, unlike the others, raises rather than exceed its bound."""
     try:
         yield
     except Exception as error:
@@ -73,7 +72,7 @@ def _room_for_the_alphabet(settings: Settings) -> Iterator[None]:
         raise _too_small(settings, "are more") from None
 
 
-def _too_small(settings: Settings, how_many: str) -> SettingsError:
+def _too_small(settings: Tokenizer, how_many: str) -> SettingsError:
     return SettingsError(
         f"FINETUNE_TOKENIZER__VOCAB_SIZE={settings.vocab_size} is smaller than the alphabet: "
         f"the texts' characters and the special tokens {how_many}",
@@ -81,14 +80,16 @@ def _too_small(settings: Settings, how_many: str) -> SettingsError:
     )
 
 
-def _built(settings: Settings, rows: CleanRows) -> Any:
+def _built(settings: Tokenizer, rows: CleanRows) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
     backend, trainer = blocks.build(settings)
     backend.train_from_iterator(_batches(rows), trainer, length=rows.rows["train"])
     processor = blocks.post_processor(settings, backend)
     if processor is not None:
         backend.post_processor = processor
     types = ["token_type_ids"] if "cls_token" in blocks.special_tokens(settings) else []
-    return transformers().PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_max_length=settings.max_length,
         model_input_names=["input_ids", *types, "attention_mask"],
@@ -99,7 +100,9 @@ def _built(settings: Settings, rows: CleanRows) -> Any:
 
 def _batches(rows: CleanRows) -> Iterator[list[str]]:
     """The training texts, a record batch at a time."""
-    context = copy_context()  # tokenizers asks for them in threads of its own, which know no `poll`
+    context = (
+        copy_context()
+    )  # tokenizers asks for them in threads of its own, which do not have this one's `poll`
 
     def batches() -> Iterator[list[str]]:
         for batch in stream(rows.tables["train"]):

@@ -1,6 +1,6 @@
 """A tokenizer's blocks by name: normalizers, pre-tokenizers, model and trainer, post-processor, decoder.
 
-Each kind is the pipeline of a well-known model; any block of it can be replaced by settings.
+Each kind is the pipeline of a well-known model; settings can replace any block of it.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import tokenizers
 from tokenizers import (
     Regex,
-    Tokenizer,
     decoders,
     models,
     normalizers,
@@ -20,7 +20,7 @@ from tokenizers import (
 )
 
 from job.errors import SettingsError
-from job.settings.sections.tokenizer import Tokenizer as Settings
+from job.settings.sections.tokenizer import Tokenizer
 
 NORMALIZERS: dict[str, Any] = {
     "nfc": normalizers.NFC,
@@ -72,16 +72,16 @@ KINDS = {
 }
 
 
-def special_tokens(settings: Settings) -> dict[str, str]:
+def special_tokens(settings: Tokenizer) -> dict[str, str]:
     """Special tokens by transformers' names for them, in the order of their ids."""
     return {**KINDS[settings.kind].special_tokens, **settings.special_tokens}
 
 
-def build(settings: Settings) -> tuple[Tokenizer, Any]:
+def build(settings: Tokenizer) -> tuple[tokenizers.Tokenizer, Any]:
     """An untrained tokenizer and its trainer."""
     kind, special = KINDS[settings.kind], special_tokens(settings)
     model, trainer, decoder = _model(settings, special)
-    tokenizer = Tokenizer(model)
+    tokenizer = tokenizers.Tokenizer(model)
     chosen = kind.normalizers if settings.normalizers is None else settings.normalizers
     if chosen:
         tokenizer.normalizer = normalizers.Sequence([NORMALIZERS[name]() for name in chosen])
@@ -93,7 +93,7 @@ def build(settings: Settings) -> tuple[Tokenizer, Any]:
     return tokenizer, trainer
 
 
-def _model(settings: Settings, special: dict[str, str]) -> tuple[Any, Any, Any]:
+def _model(settings: Tokenizer, special: dict[str, str]) -> tuple[Any, Any, Any]:
     unknown = special.get("unk_token", "")
     common: dict[str, Any] = {
         "vocab_size": settings.vocab_size,
@@ -114,12 +114,12 @@ def _model(settings: Settings, special: dict[str, str]) -> tuple[Any, Any, Any]:
     words = models.WordLevel(unk_token=unknown)
     if settings.kind == "wordlevel":
         return words, trainers.WordLevelTrainer(**often), None
-    # every character counts, however rare; whether there is room for them is seen afterwards
+    # every character counts, however rare; whether they fit is checked afterwards
     every = {**common, "vocab_size": 2**31, "min_frequency": 1}
     return words, trainers.WordLevelTrainer(**every), decoders.Fuse()
 
 
-def post_processor(settings: Settings, tokenizer: Tokenizer) -> Any:
+def post_processor(settings: Tokenizer, tokenizer: tokenizers.Tokenizer) -> Any:
     """What puts special tokens around texts; only a trained tokenizer knows their ids.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a tokenizer does with real texts, beside another one."""
+"""What a tokenizer does with real texts, compared with another one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Usage:
     tokens_per_word: float
     """Words are what white space separates; special tokens do not count."""
     unknown_rate: float
-    """Unknown tokens a token."""
+    """The fraction of tokens that are unknown."""
     bytes_per_token: float
-    """UTF-8 bytes of text for each token: the higher, the fewer tokens a model has to read."""
+    """UTF-8 bytes of text per token: the higher, the fewer tokens a model has to read."""
 
 
 def usage(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> Usage:
@@ -47,11 +47,11 @@ def report(
 ) -> dict[str, Any]:
     """tokenizer_report.json: the usage, that of the base tokenizer, and the longest tokens."""
     readable = {tokenizer.decode([i]) for i in tokenizer.get_vocab().values()}
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "texts": len(texts),
         "tokenizer": asdict(usage(tokenizer, texts)),
         "longest_tokens": sorted(readable, key=lambda t: (-len(t), t))[:LONGEST],
     }
     if other is not None:
-        found["base"] = asdict(usage(other, texts))
-    return found
+        figures["base"] = asdict(usage(other, texts))
+    return figures

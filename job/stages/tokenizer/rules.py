@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from job.tasks.base import Columns
+from job.tasks.rules import Columns
 
 
 @dataclass(frozen=True)
@@ -21,5 +21,5 @@ class TextRules:
         return ["no text" if text is None else None for text in rows["text"]]
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
-        """Empty lists: texts have no labels."""
+        """No labels."""
         return [[] for _ in rows["text"]]

@@ -11,7 +11,7 @@ from job.batching import Lengths, Rows
 from job.batching.steps import Share, epoch_steps, shares, steps_per_epoch
 from job.settings import Train
 from job.stages.train.optimizer import learning_rate
-from job.tasks.base import Floats
+from job.tasks.values import Floats
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,14 @@ import numpy.typing as npt
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import SettingsError
-from job.settings import Columns as ColumnSettings
-from job.settings import Train
-from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored, Task
+from job.settings import Data, Train
+from job.tasks.language_modeling import LanguageModel, loss_and_count, row_losses
 from job.tasks.packing import Packer
+from job.tasks.rules import Columns
 from job.tasks.tokens import tokenize
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
@@ -28,13 +27,24 @@ if TYPE_CHECKING:
 Ids = npt.NDArray[np.int64]
 
 MASKED, RANDOM = 0.8, 0.1
-"""Of the chosen tokens: the part that becomes the mask token, and the part that becomes any token;
-the rest stays as it is."""
+"""The fractions of the chosen tokens that become the mask token and a random token; the rest stay as
+they are."""
+
+
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def train(self) -> Train: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class FillMask(Task):
-    """Predicts tokens that were hidden; which ones is drawn anew each epoch."""
+class FillMask(LanguageModel):
+    """Predicts hidden tokens; which ones are hidden is drawn afresh each epoch."""
 
     columns: Mapping[str, str]
     probability: float = 0.15
@@ -43,23 +53,20 @@ class FillMask(Task):
     mask_id: int = -1
     special_ids: tuple[int, ...] = ()
     continuation_ids: tuple[int, ...] = ()
-    """Tokens that go on with a word; only for whole words."""
+    """Tokens that continue a word; known only where whole words are masked."""
     vocabulary: int = 0
 
     name = "fill-mask"
     auto_class = "AutoModelForMaskedLM"
     peft_type = "FEATURE_EXTRACTION"
-    default_metric = "loss"
+    text_roles = ("text",)
 
     @classmethod
-    def create(cls, columns: ColumnSettings, train: Train, seed: int) -> FillMask:
-        """The task as the settings describe it."""
-        return cls({"text": columns.text}, train.mask_probability, train.whole_word_mask, seed)
-
-    @property
-    def text_roles(self) -> tuple[str, ...]:
-        """`text`."""
-        return ("text",)
+    def create(cls, settings: _Settings) -> Self:
+        """See Task."""
+        train = settings.train
+        roles = {"text": settings.data.columns.text}
+        return cls(roles, train.mask_probability, train.whole_word_mask, settings.seed)
 
     def problems(self, rows: Columns) -> list[str | None]:
         """A row needs a text."""
@@ -120,12 +127,12 @@ class FillMask(Task):
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
-        """Token ids without special tokens; `packer` puts those around the blocks."""
+        """Token ids without special tokens, which `packer` adds to the blocks."""
         tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
         return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer:
-        """Blocks as the tokenizer builds a sentence, a separator between texts."""
+        """Blocks laid out as the tokenizer lays out a sentence, with a separator between texts."""
         around = tokenizer.encode(str(tokenizer.mask_token))
         at = around.index(self.mask_id)
         between = [tokenizer.sep_token_id] if tokenizer.sep_token_id is not None else []
@@ -138,24 +145,24 @@ class FillMask(Task):
         can = ~np.isin(ids, self.special_ids)
         draws = np.random.default_rng([self.seed, epoch + 1, row, 0]).random(len(ids))
         if self.continuation_ids:
-            # a word is chosen by the draw of its first token, and then all of it
+            # the draw of a word's first token decides for all of the word
             first = can & ~np.isin(ids, self.continuation_ids)
             starts = np.maximum.accumulate(np.where(first, np.arange(len(ids)), 0))
             draws = draws[starts]
-        found: npt.NDArray[np.bool_] = can & (draws < self.probability)
-        if not found.any() and can.any():
-            found = can & (draws == draws[can].min())
-        return found
+        chosen: npt.NDArray[np.bool_] = can & (draws < self.probability)
+        if not chosen.any() and can.any():
+            chosen = can & (draws == draws[can].min())
+        return chosen
 
     def masked(self, ids: Ids, row: int, epoch: int) -> tuple[Ids, Ids]:
-        """A row's input ids with tokens hidden, and the labels, IGNORED where nothing was."""
+        """A row's input ids with tokens hidden, and its labels, IGNORED where nothing is hidden."""
         chosen = self.chosen(ids, row, epoch)
         random = np.random.default_rng([self.seed, epoch + 1, row, 1])
         action, words = random.random(len(ids)), random.integers(0, self.vocabulary, len(ids))
         hidden = np.where(
             action < MASKED, self.mask_id, np.where(action < MASKED + RANDOM, words, ids)
         )
-        return np.where(chosen, hidden, ids), np.where(chosen, ids, lm.IGNORED)
+        return np.where(chosen, hidden, ids), np.where(chosen, ids, IGNORED)
 
     # -- loss ------------------------------------------------------------------------------------
 
@@ -165,54 +172,31 @@ class FillMask(Task):
         counts = [self.chosen(np.asarray(i, np.int64), row, epoch).sum() for i, row in ids]
         return np.array(counts, dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids with masks, attention_mask, labels."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         ids = table.lists("input_ids", rows)
         pairs = [
             self.masked(i.astype(np.int64), int(r), epoch) for i, r in zip(ids, rows, strict=True)
         ]
-        labels = pad.fill([label for _, label in pairs], lm.IGNORED)
+        labels = pad.fill([label for _, label in pairs], IGNORED)
         return {
             "input_ids": torch.from_numpy(pad.fill([i for i, _ in pairs], pad.token)),
             "attention_mask": torch.from_numpy(pad.fill([np.ones_like(i) for i, _ in pairs], 0)),
-            "labels": torch.from_numpy(np.full_like(labels, lm.IGNORED) if dummy else labels),
+            "labels": torch.from_numpy(labels),
         }
-
-    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Cross-entropy summed over the chosen tokens."""
-        return lm.row_losses(outputs.logits, batch["labels"]).sum()
 
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """The loss of each block and its number of chosen tokens."""
-        losses = lm.row_losses(self.forward(model, batch).logits, batch["labels"])
-        return lm.loss_and_count(losses, batch["labels"]), float(losses.sum())
-
-    def metrics(self, scored: Scored) -> dict[str, float]:
-        """Perplexity over the chosen tokens."""
-        return lm.perplexity(scored)
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The loss."""
-        return ("loss",)
-
-    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
-        """Encoded rows, with the labels that they were scored on."""
-        return lm.trials(self, table, count)
-
-    def written(self, scored: Scored) -> dict[str, Any]:
-        """Each block's loss, and how many tokens it is over."""
-        return lm.written(scored)
+        """Each block's loss and number of chosen tokens."""
+        losses = row_losses(self.forward(model, batch).logits, batch["labels"])
+        return loss_and_count(losses, batch["labels"]), float(losses.sum())
 
 
 def _continuations(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
-    """Tokens that go on with a word: WordPiece marks those, other models mark where words start."""
+    """Tokens that continue a word: WordPiece marks these, other models mark where words begin."""
     words = tokenizer.get_vocab()
     if any(word.startswith("##") for word in words):
         return tuple(sorted(i for word, i in words.items() if word.startswith("##")))

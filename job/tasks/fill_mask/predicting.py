@@ -1,4 +1,4 @@
-"""fill-mask for texts whose masks are their own: the likeliest tokens for each of them."""
+"""fill-mask for texts that come with masks: the likeliest tokens for each mask."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.tasks.base import Batch, Columns, Features, Outputs, Scored
 from job.tasks.fill_mask import FillMask
+from job.tasks.rules import Columns
 from job.tasks.tokens import inputs_of, tokenize
+from job.tasks.values import Batch, Features, Outputs, Scored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 CANDIDATES = 5
-"""Tokens that are named for each mask."""
+"""How many tokens are named for each mask."""
 
 CANDIDATE = pa.struct([("token", pa.string()), ("score", pa.float32())])
 
 
 @dataclass(frozen=True)
 class Filling(FillMask):
-    """Fills in the tokenizer's mask token wherever it stands in a text."""
+    """Fills in the tokenizer's mask token wherever a text has it."""
 
     mask: str = "[MASK]"
     verbatim_roles = ("text",)  # cleaning could change the mask
@@ -45,7 +46,7 @@ class Filling(FillMask):
         model_labels: tuple[str, ...],
         tokenizer: PreTrainedTokenizerFast,
     ) -> Filling:
-        """With the mask as it is written in texts."""
+        """The task with the mask as texts write it."""
         fitted = super().fitted(first, counts, model_labels, tokenizer)
         return replace(Filling.of(fitted), mask=str(tokenizer.mask_token))
 
@@ -61,34 +62,34 @@ class Filling(FillMask):
         ]
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:  # type: ignore[override]
-        """Texts stay rows."""
+        """None: texts stay as they are."""
         return
 
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
-        """Token ids with special tokens; what stands behind max_length is cut, masks included."""
+        """Token ids with special tokens; what is beyond max_length is cut off, masks included."""
         tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, max_length)
         columns = {"input_ids": tokens.input_ids, "length": tokens.lengths}
         return Features(columns, np.arange(len(rows["text"])), tokens.truncated)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids and attention_mask."""
         return inputs_of(table, rows, pad)
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """For each mask of a row the best tokens' ids and probabilities, (masks, CANDIDATES, 2)."""
+        """The ids and probabilities of the best tokens for a row's masks, shape (masks, CANDIDATES, 2)."""
         probabilities = self.forward(model, batch).logits.float().softmax(dim=-1)
         best = probabilities.topk(CANDIDATES, dim=-1)
         masks = batch["input_ids"] == self.mask_id
-        found = np.stack([best.indices.cpu().numpy(), best.values.cpu().numpy()], axis=-1)
-        return [row[mask] for row, mask in zip(found, masks.cpu().numpy(), strict=True)], 0.0
+        pairs = np.stack([best.indices.cpu().numpy(), best.values.cpu().numpy()], axis=-1)
+        return [row[mask] for row, mask in zip(pairs, masks.cpu().numpy(), strict=True)], 0.0
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """`prediction`: the best token for each mask, in order; `candidates`: the best ones with
+        """`prediction`: the best token for each mask, in order; `candidates`: the best few, with
         their probabilities."""
         decode = scored.tokenizer.decode
-        found = [
+        candidates = [
             [
                 [{"token": decode([int(i)]).strip(), "score": score} for i, score in mask]
                 for mask in row
@@ -96,6 +97,6 @@ class Filling(FillMask):
             for row in scored.outputs
         ]
         return {
-            "prediction": [[mask[0]["token"] for mask in row] for row in found],
-            "candidates": pa.array(found, pa.list_(pa.list_(CANDIDATE))),
+            "prediction": [[mask[0]["token"] for mask in row] for row in candidates],
+            "candidates": pa.array(candidates, pa.list_(pa.list_(CANDIDATE))),
         }

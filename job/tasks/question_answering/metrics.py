@@ -1,6 +1,6 @@
 """Metrics of question-answering as an `evaluate.Metric` that needs no download.
 
-Importing this module imports `evaluate`, which takes seconds; it is imported where scores are made.
+Importing this module imports `evaluate`, which takes seconds; import it where scores are computed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def normalized(text: str) -> str:
 
 
 def exact(prediction: str, truth: str) -> float:
-    """1 if both are the same text once normalized, else 0."""
+    """1 if both are the same text when normalized, else 0."""
     return float(normalized(prediction) == normalized(truth))
 
 
 def overlap(prediction: str, truth: str) -> float:
-    """F1 over the words that both have; for no words in one of them, whether both have none."""
+    """F1 over the words that both have; where one has no words, whether the other has none either."""
     guess, right = normalized(prediction).split(), normalized(truth).split()
     if not guess or not right:
         return float(guess == right)
@@ -39,7 +39,7 @@ def overlap(prediction: str, truth: str) -> float:
 class AnswerScores(evaluate.Metric):
     """SQuAD's exact match and F1, in percent (Rajpurkar et al. 2016, 2018).
 
-    Predictions: a text each, empty for no answer. References: the right texts, none for no answer.
+    Predictions: one text each, empty for no answer. References: the right texts, none for no answer.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -47,7 +47,7 @@ class AnswerScores(evaluate.Metric):
         return evaluate.MetricInfo(
             description="Exact match and F1 of answers, the best over the right ones",
             citation="",
-            inputs_description="predictions: a text each; references: the right texts",
+            inputs_description="predictions: one text each; references: the right texts",
             features=datasets.Features(
                 {"predictions": text, "references": datasets.Sequence(text)}
             ),
@@ -56,7 +56,7 @@ class AnswerScores(evaluate.Metric):
     def _compute(
         self, predictions: Sequence[str], references: Sequence[Sequence[str]]
     ) -> dict[str, float]:
-        """Over all rows, and where some have no answer, over those with and without one."""
+        """Over all rows, and where some have no answer, over those with and those without one."""
         pairs = zip(predictions, references, strict=True)
         figures = np.array(
             [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +12,14 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import SettingsError
-from job.settings import Columns as ColumnSettings
-from job.settings import Encode, Evaluate, Generation, Train
-from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored, Task
+from job.settings import Data, Encode, Evaluate, Generation, Train
+from job.tasks.base import Task
+from job.tasks.language_modeling import loss_and_count, loss_columns, row_losses
+from job.tasks.rules import Columns
+from job.tasks.seq2seq.generation import configure, predictions, references, unwrapped
 from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
 from job.tasks.tokens import inputs_of, tokenize
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch
@@ -26,12 +28,25 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 TARGET_TOKENS = 128
-"""Tokens of a target at most, where the settings do not say."""
+"""The most tokens a target may have, unless the settings say otherwise."""
+
+
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def encode(self) -> Encode: ...
+    @property
+    def evaluate(self) -> Evaluate: ...
+    @property
+    def train(self) -> Train: ...
 
 
 @dataclass(frozen=True)
 class Seq2Seq(Task):
-    """Learns each target token from the source and from the target's tokens before it."""
+    """Learns each token of the target from the source and the target's tokens before it."""
 
     columns: Mapping[str, str]
     encode: Encode = field(default_factory=Encode)
@@ -47,12 +62,11 @@ class Seq2Seq(Task):
     compared = ("loss", "prediction")
 
     @classmethod
-    def create(
-        cls, columns: ColumnSettings, encode: Encode, evaluate: Evaluate, train: Train
-    ) -> Self:
-        """The task as the settings describe it."""
+    def create(cls, settings: _Settings) -> Self:
+        """See Task."""
+        columns, generation = settings.data.columns, settings.evaluate.generation
         roles = {"source": columns.source, "target": columns.target}
-        return cls(roles, encode, evaluate.generation, train.label_smoothing)
+        return cls(roles, settings.encode, generation, settings.train.label_smoothing)
 
     def problems(self, rows: Columns) -> list[str | None]:
         """A row needs a source and a target."""
@@ -68,14 +82,14 @@ class Seq2Seq(Task):
         """Sets the languages of a tokenizer that knows several.
 
         Raises:
-            SettingsError: they are missing or unknown, or it does not end a text.
+            SettingsError: they are missing or unknown, or the tokenizer does not end a text.
         """
         set_languages(tokenizer, self.encode.source_language, self.encode.target_language)
         ids = tokenize_targets(tokenizer, ["a"], TARGET_TOKENS).input_ids[0].as_py()
         if tokenizer.eos_token_id not in ids:
             raise SettingsError(
                 f"the task {self.name} needs a tokenizer that puts an end-of-text token (eos_token) "
-                "behind a text, else the model never learns to end",
+                "after a text, or else the model never learns to end one",
                 hint="take the tokenizer of an encoder-decoder such as T5 or BART",
             )
 
@@ -86,7 +100,7 @@ class Seq2Seq(Task):
         model_labels: tuple[str, ...],
         tokenizer: PreTrainedTokenizerFast,
     ) -> Self:
-        """The task with the tokens that a target in its language begins with."""
+        """The task with the tokens that targets in its language begin with."""
         return replace(self, beginning=Beginning.of(tokenizer, self.encode.target_language))
 
     @property
@@ -99,24 +113,17 @@ class Seq2Seq(Task):
         return replace(self, beginning=Beginning(**facts))
 
     def configure_generation(self, generation: Any, config: Any) -> None:
-        """Writes how targets are generated; what the settings leave open stays the model's own."""
-        wanted = self.generation
+        """Writes how targets are generated; what the settings leave open stays as the model has it."""
         most = self.most_target_tokens(self.encode.max_length or TARGET_TOKENS)
         positions = getattr(config, "max_position_embeddings", None) or most
-        generation.max_new_tokens = min(wanted.max_new_tokens or most, positions)
-        generation.max_length = None
-        generation.do_sample, generation.num_beams = False, wanted.num_beams
-        if wanted.num_beams == 1:  # transformers does not save what only beams have
-            generation.length_penalty = generation.early_stopping = None
-        for name in ("length_penalty", "no_repeat_ngram_size"):
-            if (value := getattr(wanted, name)) is not None:
-                setattr(generation, name, value)
+        most = min(self.generation.max_new_tokens or most, positions)
+        configure(generation, self.generation, most)
         self.beginning.write(generation)
 
     # -- features --------------------------------------------------------------------------------
 
     def most_target_tokens(self, max_length: int) -> int:
-        """Tokens of a target at most, where sources have at most `max_length`."""
+        """The most tokens a target may have, where sources have at most `max_length`."""
         return self.encode.max_target_length or min(TARGET_TOKENS, max_length)
 
     def features(
@@ -125,8 +132,8 @@ class Seq2Seq(Task):
         """`input_ids` and `labels`, each with its special tokens.
 
         A micro-batch of n rows holds n times its longest source and n times its longest target,
-        which may be those of different rows. So a row's `length` is twice the longer of its sides
-        (both widths under fixed padding): n times the greatest `length` is never less than that.
+        which may belong to different rows. So a row's `length` is twice the longer of its sides (or
+        both fixed widths): n times the greatest `length` is never less than what the batch holds.
         """
         most = self.most_target_tokens(max_length)
         sources = [self.encode.prefix + (source or "") for source in rows["source"]]
@@ -151,23 +158,20 @@ class Seq2Seq(Task):
         """The number of target tokens."""
         return np.array([len(ids) for ids in table.lists("labels", rows)], dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
-        """input_ids, attention_mask, labels with IGNORED behind them, and weights (rows,)."""
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """input_ids, attention_mask, labels followed by IGNORED, and weights, shape (rows,)."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         batch = inputs_of(table, rows, pad)
         fixed = pad.fixed and self.most_target_tokens(pad.fixed)
-        # to the right whatever the tokenizer's side: a decoder begins with its start token
-        behind = replace(pad, side="right", fixed=fixed)
-        labels = behind.fill(table.lists("labels", rows), lm.IGNORED)
-        batch["labels"] = torch.from_numpy(labels)
-        batch["weights"] = torch.full((len(rows),), 0.0 if dummy else 1.0)
+        # on the right, whatever the tokenizer's side: a decoder begins with its start token
+        right = replace(pad, side="right", fixed=fixed)
+        batch["labels"] = torch.from_numpy(right.fill(table.lists("labels", rows), IGNORED))
+        batch["weights"] = torch.ones(len(rows))
         return batch
 
     def forward(self, model: Any, batch: Batch) -> Any:
-        """The outputs, the decoder's inputs made from the labels as the model itself makes them."""
+        """The outputs; the decoder's inputs are made from the labels as the model itself makes them."""
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
         make = getattr(unwrapped(model), "prepare_decoder_input_ids_from_labels", None)
         if make is None:  # such a model (M2M100, NLLB) makes them in its own forward alone
@@ -175,22 +179,22 @@ class Seq2Seq(Task):
         return model(**inputs, decoder_input_ids=make(labels=batch["labels"]))
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Cross-entropy summed over the target tokens, smoothed as transformers' LabelSmoother."""
-        losses = lm.row_losses(outputs.logits, batch["labels"], self.label_smoothing)
+        """Cross-entropy summed over the target tokens, smoothed as transformers' LabelSmoother does it."""
+        losses = row_losses(outputs.logits, batch["labels"], self.label_smoothing)
         return (losses * batch["weights"]).sum()
 
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """For each row its loss (not smoothed), its number of target tokens, and behind them the
-        ids that the model generates."""
+        """Each row's loss (not smoothed) and number of target tokens, followed by the ids that the
+        model generates."""
         outputs = self.forward(model, batch)
-        losses = lm.row_losses(outputs.logits, batch["labels"])
-        figures = lm.loss_and_count(losses, batch["labels"])
+        losses = row_losses(outputs.logits, batch["labels"])
+        figures = loss_and_count(losses, batch["labels"])
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-        answers = unwrapped(model).generate(**inputs).cpu().numpy()
-        found = [np.append(f, a) for f, a in zip(figures, answers, strict=True)]
-        return found, float(self.loss(outputs, batch))
+        generated = unwrapped(model).generate(**inputs).cpu().numpy()
+        rows = [np.append(f, ids) for f, ids in zip(figures, generated, strict=True)]
+        return rows, float(self.loss(outputs, batch))
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -199,11 +203,11 @@ class Seq2Seq(Task):
         return {"prefix": self.encode.prefix, "max_target_length": cut, "most": TARGET_TOKENS}
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """`prediction`, `reference`, and the `loss` of the reference in nats a token."""
+        """`prediction`, `reference`, and the reference's `loss` in nats per token."""
         return {
             "prediction": predictions(scored),
             "reference": references(scored),
-            "loss": lm.written(scored)["loss"],
+            "loss": loss_columns(scored)["loss"],
         }
 
 
@@ -247,18 +251,3 @@ class Translation(Seq2Seq):
         from job.tasks.seq2seq.metrics import sacrebleu_scores
 
         return sacrebleu_scores(predictions(scored), references(scored))
-
-
-def unwrapped(model: Any) -> Any:
-    """The model inside DistributedDataParallel, which hands on nothing but calls."""
-    return getattr(model, "module", model)
-
-
-def predictions(scored: Scored) -> list[str]:
-    """What was generated, without special tokens and white space around it."""
-    return lm.decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
-
-
-def references(scored: Scored) -> list[str]:
-    """The targets as they stand in the cleaned rows."""
-    return [target or "" for target in scored.rows.table.column("target").to_pylist()]

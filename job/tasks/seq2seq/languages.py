@@ -26,29 +26,29 @@ SETTINGS = {
 def tokenize_targets(
     tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_length: int
 ) -> Tokens:
-    """Texts as `tokenizer(text_target=…)` makes them, cut at `max_length` tokens.
+    """Texts as `tokenizer(text_target=…)` tokenizes them, cut at `max_length` tokens.
 
-    Where targets are made as sources are, the backend is called directly, which is faster.
+    Where targets are tokenized as sources are, the backend is called directly, which is faster.
     """
     if not hasattr(tokenizer, "_switch_to_target_mode"):
         return tokenize(tokenizer, texts, None, max_length)
-    found = tokenizer(text_target=list(texts), truncation=True, max_length=max_length)
-    ids = found["input_ids"]
+    tokens = tokenizer(text_target=list(texts), truncation=True, max_length=max_length)
+    ids = tokens["input_ids"]
     return Tokens(
         input_ids=pa.array(ids, pa.list_(pa.int32())),
         token_type_ids=None,
         lengths=pa.array([len(row) for row in ids], pa.int32()),
-        cut=np.array([bool(encoding.overflowing) for encoding in found.encodings], bool),
+        cut=np.array([bool(encoding.overflowing) for encoding in tokens.encodings], bool),
     )
 
 
 def set_languages(
     tokenizer: PreTrainedTokenizerFast, source: str | None, target: str | None
 ) -> None:
-    """Tell a tokenizer of several languages which ones it reads; they are saved with it.
+    """Tell a tokenizer of several languages which ones to use; they are saved with it.
 
     Raises:
-        SettingsError: it knows no languages, not this one, or needs one and none is set.
+        SettingsError: it knows no languages, or not this one, or needs one and none is set.
     """
     for name, wanted in (("src_lang", source), ("tgt_lang", target)):
         if not hasattr(tokenizer, name):
@@ -62,7 +62,7 @@ def set_languages(
             setattr(tokenizer, name, wanted)
         elif getattr(tokenizer, name) is None:
             raise SettingsError(
-                "this tokenizer knows several languages, and nothing says which one a text is in",
+                "this tokenizer knows several languages, and no setting says which one a text is in",
                 hint=f"set {SETTINGS[name]}, such as one of {', '.join(_codes(tokenizer)[:5])}",
             )
 
@@ -72,24 +72,24 @@ def _check_known(tokenizer: PreTrainedTokenizerFast, setting: str, language: str
     if language not in codes:
         near = get_close_matches(language, codes, n=3, cutoff=0.3) or codes[:3]
         raise SettingsError(
-            f"{setting}={language} is no language of this tokenizer",
-            hint=f"it writes them as {', '.join(near)}",
+            f"{setting}={language} is not a language of this tokenizer",
+            hint=f"it names them {', '.join(near)}",
         )
 
 
 def _codes(tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    """The special tokens that name languages: those that look like no other special token."""
+    """The special tokens that name languages: those that do not look like any other special token."""
     return sorted(str(t) for t in tokenizer.all_special_tokens if not str(t).startswith(("<", "[")))
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """How a decoder is made to begin in the right language; nothing of it for one language."""
+    """How a decoder is made to begin in the right language; both are None for a single language."""
 
     forced_bos_token_id: int | None = None
-    """The first token that is generated, where targets begin with their language (NLLB, mBART-50)."""
+    """The first token to be generated, where targets begin with their language (NLLB, mBART-50)."""
     decoder_start_token_id: int | None = None
-    """What stands before it, where targets end with their language (mBART)."""
+    """The token before it, where targets end with their language (mBART)."""
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerFast, language: str | None) -> Beginning:
@@ -101,7 +101,7 @@ class Beginning:
         return cls(code if ids[0] == code else None, code if ids[-1] == code else None)
 
     def write(self, config: Any) -> None:
-        """Into a generation config, or a model's own."""
+        """Write it into a generation config, or a model's own config."""
         for name, value in asdict(self).items():
             if value is not None:
                 setattr(config, name, value)

@@ -1,6 +1,6 @@
 """Metrics of text-classification as `evaluate.Metric` classes that need no download.
 
-Importing this module imports `evaluate`, which takes seconds; it is imported where scores are made.
+Importing this module imports `evaluate`, which takes seconds; import it where scores are computed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 import datasets
 import evaluate
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-Floats = npt.NDArray[np.float32]
+from job.settings.metrics import OF_CLASSES, SUPPORT
+from job.tasks.values import Floats
 
 
 def _info(description: str, value: Any) -> evaluate.MetricInfo:
@@ -33,7 +33,7 @@ class SingleLabelClassification(evaluate.Metric):
     """Predictions: probabilities, shape (rows, labels). References: class numbers, shape (rows,)."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return _info("Scores of a classifier with one label a row", datasets.Value("int64"))
+        return _info("Scores of a classifier with one label per row", datasets.Value("int64"))
 
     def _compute(
         self, predictions: Floats, references: Any, labels: Sequence[str]
@@ -54,7 +54,7 @@ class MultiLabelClassification(evaluate.Metric):
 
     def _info(self) -> evaluate.MetricInfo:
         return _info(
-            "Scores of a classifier with any number of labels a row",
+            "Scores of a classifier with any number of labels per row",
             datasets.Sequence(datasets.Value("float32")),
         )
 
@@ -102,7 +102,7 @@ class Regression(evaluate.Metric):
             "mse": float(np.square(guess - truth).mean()),
             "mae": float(np.abs(guess - truth).mean()),
         }
-        # a correlation with a constant is not defined, and NaN is no JSON
+        # correlation with a constant is undefined, and NaN is not JSON
         if len(guess) > 1 and np.ptp(guess) > 0 and np.ptp(truth) > 0:
             scores["pearson"] = float(stats.pearsonr(guess, truth).statistic)
             scores["spearman"] = float(stats.spearmanr(guess, truth).statistic)
@@ -138,21 +138,20 @@ def _averages(truth: Any, guess: Any, labels: Sequence[str]) -> dict[str, float]
     each = sklearn_metrics.precision_recall_fscore_support(
         truth, guess, labels=range(len(labels)), average=None, zero_division=0
     )
-    names = ("precision", "recall", "f1")
     support = each[3]
     scores: dict[str, float] = {}
-    for name, values in zip(names, each, strict=False):
+    for name, values in zip(OF_CLASSES, each, strict=False):
         scores[name] = float(values.mean())
         scores[f"{name}_weighted"] = float((values * support).sum() / max(1, support.sum()))
     for i, label in enumerate(labels):
-        for name, values in zip(names, each, strict=False):
+        for name, values in zip(OF_CLASSES, each, strict=False):
             scores[f"{name}_{label}"] = float(values[i])
-        scores[f"support_{label}"] = int(support[i])
+        scores[f"{SUPPORT}_{label}"] = int(support[i])
     return scores
 
 
 def _roc_auc(probabilities: Floats, truth: Any) -> float | None:
-    """One against the rest, macro-averaged over the classes that the truth holds some but not all of."""
+    """One against the rest, macro-averaged over the classes that some but not all rows belong to."""
     areas = [
         sklearn_metrics.roc_auc_score(truth == i, probabilities[:, i])
         for i in range(probabilities.shape[1])

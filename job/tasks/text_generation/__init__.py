@@ -1,12 +1,10 @@
-"""text-generation: causal language modeling on plain text, on prompts with completions, on chats."""
+"""text-generation: causal language modeling on plain text, prompts with completions, or chats."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,45 +12,59 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import SettingsError
-from job.settings import Columns as ColumnSettings
-from job.settings import Generation
-from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored, Task
+from job.settings import Data, Evaluate, Generation
+from job.tasks.language_modeling import (
+    LanguageModel,
+    continued,
+    decoded,
+    leading_tokens,
+    loss_and_count,
+    row_losses,
+)
 from job.tasks.packing import Packer
+from job.tasks.rules import Columns
+from job.tasks.text_generation.chats import halves_of, problem_of_answered
 from job.tasks.tokens import inputs_of, tokenize
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
 
 
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def evaluate(self) -> Evaluate: ...
+
+
 @dataclass(frozen=True)
-class TextGeneration(Task):
-    """Predicts each token from those before it; of prompts and chats, the completion only."""
+class TextGeneration(LanguageModel):
+    """Predicts each token from those before it; in prompts and chats, only the completion's."""
 
     columns: Mapping[str, str]
     generation: Generation = field(default_factory=Generation)
-    """For prompts without completions; see job.tasks.prompting."""
+    """For prompts without completions; see job.tasks.text_generation.predicting."""
 
     name = "text-generation"
     auto_class = "AutoModelForCausalLM"
     peft_type = "CAUSAL_LM"
-    default_metric = "loss"
 
     @classmethod
-    def create(
-        cls, columns: ColumnSettings, generation: Generation | None = None
-    ) -> TextGeneration:
+    def create(cls, settings: _Settings) -> Self:
         """The task with the roles whose columns are set: messages, or prompt and completion, or text."""
+        columns = settings.data.columns
         if columns.messages:
             roles = {"messages": columns.messages}
         elif columns.prompt:
             roles = {"prompt": columns.prompt, "completion": columns.completion or "completion"}
         else:
             roles = {"text": columns.text}
-        return cls(roles, generation or Generation())
+        return cls(roles, settings.evaluate.generation)
 
     @property
     def text_roles(self) -> tuple[str, ...]:
@@ -61,7 +73,7 @@ class TextGeneration(Task):
 
     @property
     def verbatim_roles(self) -> tuple[str, ...]:
-        """Messages are JSON, and are left as they are."""
+        """Messages, which are JSON, are left as they are."""
         return ("messages",) if "messages" in self.columns else ()
 
     @property
@@ -70,11 +82,11 @@ class TextGeneration(Task):
         return "text" in self.columns
 
     def problems(self, rows: Columns) -> list[str | None]:
-        """A row needs something to learn: a text, a completion, an answer of the assistant's."""
+        """A row needs something to learn: a text, a completion, or an answer of the assistant's."""
         if self.plain:
             return ["no text" if text is None else None for text in rows["text"]]
         if "messages" in self.columns:
-            return [_problem_of_chat(chat) for chat in rows["messages"]]
+            return [problem_of_answered(chat) for chat in rows["messages"]]
         pairs = zip(rows["prompt"], rows["completion"], strict=True)
         return [
             "no prompt"
@@ -108,15 +120,15 @@ class TextGeneration(Task):
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
-        """Plain text: input_ids, for `packer`. Else also labels, IGNORED on the prompt, and targets."""
+        """Plain text: input_ids, for `packer`. Otherwise also labels, IGNORED for the prompt."""
         if self.plain:
             tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
             return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
         prompts, completions = self._halves(rows, tokenizer)
         asked = tokenize(tokenizer, prompts, None, None, special=False).input_ids.to_pylist()
         answers = tokenize(tokenizer, completions, None, None, special=False).input_ids.to_pylist()
-        # a chat template writes its special tokens itself; behind a prompt none would end it
-        before = [] if "messages" in self.columns else lm.before(tokenizer)
+        # a chat template writes its special tokens itself; one after the prompt would end it
+        before = [] if "messages" in self.columns else leading_tokens(tokenizer)
         end = [] if "messages" in self.columns else [tokenizer.eos_token_id]
         cut, ids, labels = 0, [], []
         for prompt, answer in zip(asked, answers, strict=True):
@@ -127,7 +139,7 @@ class TextGeneration(Task):
             rest = prompt[max(0, len(prompt) - max(0, room - len(before))) :]
             given = (before + rest)[-room:]
             ids.append(given + learned)
-            labels.append([lm.IGNORED] * len(given) + learned)
+            labels.append([IGNORED] * len(given) + learned)
         columns = {
             "input_ids": pa.array(ids, pa.list_(pa.int32())),
             "labels": pa.array(labels, pa.list_(pa.int32())),
@@ -140,103 +152,64 @@ class TextGeneration(Task):
     ) -> tuple[Sequence[str], Sequence[str]]:
         if "prompt" in self.columns:
             return [p or "" for p in rows["prompt"]], [c or "" for c in rows["completion"]]
-        prompts, completions = [], []
-        for chat in rows["messages"]:
-            messages = json.loads(chat or "[]")
-            whole = str(tokenizer.apply_chat_template(messages, tokenize=False))
-            prompt = str(
-                tokenizer.apply_chat_template(
-                    messages[:-1], tokenize=False, add_generation_prompt=True
-                )
-            )
-            # a template may lay out the last turn otherwise; then the common beginning is the prompt
-            same = sum(accumulate((a == b for a, b in zip(prompt, whole, strict=False)), min))
-            prompts.append(whole[:same])
-            completions.append(whole[same:])
-        return prompts, completions
+        halves = [halves_of(chat or "[]", tokenizer) for chat in rows["messages"]]
+        return [prompt for prompt, _ in halves], [completion for _, completion in halves]
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
-        """Plain texts in blocks, the end-of-text token between them."""
+        """Blocks of plain texts, with the end-of-text token between texts."""
         return Packer(max_length, between=[tokenizer.eos_token_id]) if self.plain else None
 
     # -- loss ------------------------------------------------------------------------------------
 
     def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
-        """The number of tokens that are predicted; the first one never is."""
+        """The number of predicted tokens; the first one never is."""
         if "labels" not in table.names:
             return (table.column("length")[rows] - 1).astype(np.float32)
         labels = table.lists("labels", rows)
-        return np.array([(label[1:] != lm.IGNORED).sum() for label in labels], dtype=np.float32)
+        return np.array([(label[1:] != IGNORED).sum() for label in labels], dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
-        """input_ids, attention_mask, and labels that are already moved one token to the left."""
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """input_ids, attention_mask, and labels, already moved one token to the left."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         batch = inputs_of(table, rows, pad)
         batch.pop("token_type_ids", None)
         labels = table.lists("labels" if "labels" in table.names else "input_ids", rows)
-        moved = [np.append(label[1:], lm.IGNORED) for label in labels]
-        filled = pad.fill(moved, lm.IGNORED)
-        batch["labels"] = torch.from_numpy(np.full_like(filled, lm.IGNORED) if dummy else filled)
+        moved = [np.append(label[1:], IGNORED) for label in labels]
+        filled = pad.fill(moved, IGNORED)
+        batch["labels"] = torch.from_numpy(filled)
         return batch
-
-    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Cross-entropy summed over the predicted tokens."""
-        return lm.row_losses(outputs.logits, batch["labels"]).sum()
 
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """For each row its loss, its number of predicted tokens, and behind them, for prompts, the
-        ids that the model goes on with when it always takes the likeliest token."""
-        losses = lm.row_losses(self.forward(model, batch).logits, batch["labels"])
-        outputs = lm.loss_and_count(losses, batch["labels"])
+        """Each row's loss and number of predicted tokens, followed, for prompts, by the ids of the
+        model's greedy continuation."""
+        losses = row_losses(self.forward(model, batch).logits, batch["labels"])
+        outputs = loss_and_count(losses, batch["labels"])
         if not self.plain:
-            answers = lm.continued(model, batch)
+            answers = continued(model, batch)
             outputs = [np.append(o, a) for o, a in zip(outputs, answers, strict=True)]
         return outputs, float(losses.sum())
 
     def metrics(self, scored: Scored) -> dict[str, float]:
-        """Perplexity over the predicted tokens; for prompts the part that is answered to the letter."""
-        found = lm.perplexity(scored)
-        if not self.plain:
-            pairs = zip(self._answers(scored), self._wanted(scored), strict=True)
-            found["exact_match"] = float(np.mean([answer == wanted for answer, wanted in pairs]))
-        return found
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The loss."""
-        return ("loss",)
-
-    def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
-        """Encoded rows, with the labels that they were scored on."""
-        return lm.trials(self, table, count)
+        """Perplexity over the predicted tokens; for prompts also the fraction answered to the letter."""
+        if self.plain:
+            return super().metrics(scored)
+        pairs = zip(self._answers(scored), self._wanted(scored), strict=True)
+        exact = float(np.mean([answer == wanted for answer, wanted in pairs]))
+        return {**super().metrics(scored), "exact_match": exact}
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """Each row's loss and how many tokens it is over; for prompts the answer and the reference."""
-        columns = lm.written(scored)
-        if not self.plain:
-            columns |= {"prediction": self._answers(scored), "reference": self._wanted(scored)}
-        return columns
+        """Each row's loss and how many tokens it is over; for prompts also the answer and the reference."""
+        if self.plain:
+            return super().written(scored)
+        texts = {"prediction": self._answers(scored), "reference": self._wanted(scored)}
+        return {**super().written(scored), **texts}
 
     def _answers(self, scored: Scored) -> list[str]:
-        return lm.decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
+        return decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
 
     def _wanted(self, scored: Scored) -> list[str]:
         labels = scored.table.lists("labels", np.arange(len(scored.table)))
-        return lm.decoded(scored.tokenizer, [label[label != lm.IGNORED] for label in labels])
-
-
-def _problem_of_chat(chat: str | None) -> str | None:
-    try:
-        messages = json.loads(chat or "")
-        roles = [message["role"] for message in messages]
-        last = str(messages[-1]["content"])
-    except (ValueError, TypeError, KeyError, IndexError):
-        return 'messages must be a list of {"role": …, "content": …}'
-    if roles[-1] != "assistant" or not last.strip():
-        return "nothing to learn: the last message is not the assistant's; text-generation needs an answer"
-    return None
+        return decoded(scored.tokenizer, [label[label != IGNORED] for label in labels])

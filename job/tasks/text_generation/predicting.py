@@ -1,4 +1,4 @@
-"""text-generation for rows without completions: the model goes on with what it is given."""
+"""text-generation for rows without completions: the model continues what it is given."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.tasks import language_modeling as lm
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored
+from job.tasks.language_modeling import decoded, leading_tokens
+from job.tasks.rules import Columns
 from job.tasks.text_generation import TextGeneration
+from job.tasks.text_generation.chats import problem_of_asked, prompt_of
 from job.tasks.tokens import tokenize
+from job.tasks.values import Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 NEW_TOKENS = 128
-"""Tokens that are generated at most, where the settings do not say."""
+"""The most tokens to generate, unless the settings say otherwise."""
 
 
 @dataclass(frozen=True)
 class Prompting(TextGeneration):
-    """Answers prompts, chats that end with a question, or goes on with plain texts."""
+    """Answers prompts and chats that end with a question, or continues plain texts."""
 
     @classmethod
     def of(cls, task: TextGeneration) -> Prompting:
@@ -36,43 +38,36 @@ class Prompting(TextGeneration):
         return cls(roles, task.generation)
 
     def problems(self, rows: Columns) -> list[str | None]:
-        """A row needs something to go on with."""
+        """A row needs something to continue."""
         (role,) = self.columns
         if role == "messages":
-            return [_problem_of_chat(chat) for chat in rows[role]]
+            return [problem_of_asked(chat) for chat in rows[role]]
         return [f"no {role}" if text is None else None for text in rows[role]]
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
-        """Prompts stay rows."""
+        """None: prompts stay as they are."""
         return
 
     @property
     def most(self) -> int:
-        """Tokens that are generated at most."""
+        """The most tokens to generate."""
         return self.generation.max_new_tokens or NEW_TOKENS
 
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
-        """input_ids of the prompts' ends, with room behind them for what is generated."""
+        """input_ids of the prompts' ends, leaving room for what is generated."""
         (role,) = self.columns
         texts = [text or "" for text in rows[role]]
         if role == "messages":
-            texts = [
-                str(
-                    tokenizer.apply_chat_template(
-                        json.loads(chat), tokenize=False, add_generation_prompt=True
-                    )
-                )
-                for chat in texts
-            ]
-        # what a tokenizer puts behind a text would end it
+            texts = [prompt_of(json.loads(chat), tokenizer) for chat in texts]
+        # what a tokenizer puts after a text would end it
         whole = tokenize(tokenizer, texts, None, None, special=False).input_ids.to_pylist()
-        before = lm.before(tokenizer) if role != "messages" else []
+        before = leading_tokens(tokenizer) if role != "messages" else []
         room = max(1, max_length - len(before) - min(self.most, max_length // 2))
         bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         first = [eos if bos is None else bos]
-        ids = [before + row[-room:] or first for row in whole]  # nothing at all cannot go on
+        ids = [before + row[-room:] or first for row in whole]  # nothing at all cannot be continued
         cut = sum(len(row) > room for row in whole)
         columns = {
             "input_ids": pa.array(ids, pa.list_(pa.int32())),
@@ -81,11 +76,11 @@ class Prompting(TextGeneration):
         return Features(columns, np.arange(len(ids)), cut)
 
     def row_weights(self, table: MappedTable, rows: Rows, epoch: int) -> Floats:
-        """None: nothing is scored."""
+        """0: nothing is scored."""
         return np.zeros(len(rows), dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
-        """input_ids and attention_mask, padded on the left, so that every row goes on at one place."""
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+        """input_ids and attention_mask, padded on the left, so that every row continues at one position."""
         import torch
 
         left = Padding(pad.token, pad.multiple, side="left")
@@ -96,7 +91,7 @@ class Prompting(TextGeneration):
         }
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """The ids that the model goes on with, the same for the same prompt: nothing is drawn."""
+        """The ids of the model's continuation, the same for the same prompt: nothing is sampled."""
         width = batch["input_ids"].shape[1]
         positions = getattr(model.config, "max_position_embeddings", None) or 10**9
         wanted = self.generation.model_dump(exclude={"max_new_tokens"}, exclude_none=True)
@@ -107,19 +102,5 @@ class Prompting(TextGeneration):
         return list(whole[:, width:].cpu().numpy()), 0.0
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """`prediction`: the text behind each prompt, without special tokens and white space around it."""
-        return {"prediction": lm.decoded(scored.tokenizer, scored.outputs)}
-
-
-def _problem_of_chat(chat: str | None) -> str | None:
-    try:
-        roles = [message["role"] for message in json.loads(chat or "") if message["content"]]
-    except (ValueError, TypeError, KeyError):
-        roles = []
-    if not roles:
-        return 'messages must be a list of {"role": …, "content": …}'
-    return (
-        "the last message is the assistant's: nothing is asked"
-        if roles[-1] == "assistant"
-        else None
-    )
+        """`prediction`: the text after each prompt, without special tokens and white space around it."""
+        return {"prediction": decoded(scored.tokenizer, scored.outputs)}

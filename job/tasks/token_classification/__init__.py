@@ -1,35 +1,45 @@
-"""token-classification: a tag for each word, such as named entities or parts of speech."""
+"""token-classification: a tag for each word, such as an entity's or a part of speech."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.data.artifacts import ROW
 from job.errors import DataError
 from job.settings import Data, Encode, Train
-from job.tasks import labels as label_names
-from job.tasks.base import Batch, Columns, Features, Floats, Outputs, Scored, Task
-from job.tasks.language_modeling import IGNORED
-from job.tasks.token_classification import entities as aggregation
-from job.tasks.token_classification import tags as tagging
-from job.tasks.tokens import inputs_of
-from job.tasks.windows import (
-    Window,
-    columns_of,
-    groups,
-    lists,
-    merged,
-    stride_of,
-    windows_of,
+from job.tasks.base import Task
+from job.tasks.labels import (
+    listed,
+    of_model,
+    ordered,
+    refuse_unknown,
+    refuse_unseen,
+    words_of,
+    write_labels,
 )
+from job.tasks.rules import Columns
+from job.tasks.token_classification.alignment import token_labels
+from job.tasks.token_classification.entities import ENTITY, entities_of
+from job.tasks.token_classification.sentences import sentences_of
+from job.tasks.token_classification.tags import (
+    fault,
+    first_of,
+    is_tag,
+    repaired,
+    scheme_of,
+    tags_for,
+    types_of,
+)
+from job.tasks.tokens import inputs_of
+from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
+from job.tasks.windows import columns_of, lists, stride_of, windows_of
 
 if TYPE_CHECKING:
     import torch
@@ -38,12 +48,23 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 
+class _Settings(Protocol):
+    """The sections that the task reads."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def encode(self) -> Encode: ...
+    @property
+    def train(self) -> Train: ...
+
+
 @dataclass(frozen=True)
 class TokenClassification(Task):
     """Tags words by the first token of each.
 
-    The model sees the words joined by single spaces, not one by one: so a tokenizer for which a
-    space is part of the next word gives the tokens that it was trained on, and the pipeline's.
+    The model sees the words joined by single spaces, not one by one, so that a tokenizer for which a
+    space is part of the next word gives the tokens that it was trained on, as the pipeline does.
     """
 
     columns: Mapping[str, str]
@@ -62,19 +83,20 @@ class TokenClassification(Task):
     compared = ("entities",)
 
     @classmethod
-    def create(cls, data: Data, encode: Encode, train: Train) -> TokenClassification:
-        """The task as the settings describe it."""
+    def create(cls, settings: _Settings) -> Self:
+        """See Task."""
+        columns, encode = settings.data.columns, settings.encode
         return cls(
-            {"tokens": data.columns.tokens, "tags": data.columns.tags},
-            data.tag_scheme,
-            encode.stride,
-            encode.label_all_pieces,
-            train.label_smoothing,
+            columns={"tokens": columns.tokens, "tags": columns.tags},
+            scheme=settings.data.tag_scheme,
+            stride=encode.stride,
+            label_all=encode.label_all_pieces,
+            label_smoothing=settings.train.label_smoothing,
         )
 
     @property
     def default_metric(self) -> str:
-        """F1 over entities; accuracy where tags mark none."""
+        """F1 over entities; accuracy where tags mark no entities."""
         return "accuracy" if self.scheme == "none" else "f1"
 
     # -- rows ------------------------------------------------------------------------------------
@@ -87,23 +109,20 @@ class TokenClassification(Task):
         for role, value in (("tokens", tokens), ("tags", tags)):
             if not value:
                 return f"no {role}"
-            if _listed(value) is None:
+            if listed(value) is None:
                 return f"{role} is not a list: {value[:40]}"
-        return tagging.fault(_listed(tokens) or [], _listed(tags) or [], self.scheme)
+        return fault(listed(tokens) or [], listed(tags) or [], self.scheme)
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
-        """The tags as they stand in the rows, of several for a word the first."""
-        return [
-            [tagging.first_of(tag, self.scheme) for tag in _listed(tags) or []]
-            for tags in rows["tags"]
-        ]
+        """The tags as the rows have them; the first where a word has several."""
+        return [[first_of(tag, self.scheme) for tag in listed(tags) or []] for tags in rows["tags"]]
 
     # -- labels ----------------------------------------------------------------------------------
 
     @property
     def types(self) -> tuple[str, ...]:
         """The entity types, none where tags mark no entities."""
-        return () if self.scheme == "none" else tuple(tagging.types_of(self.labels))
+        return () if self.scheme == "none" else tuple(types_of(self.labels))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -121,20 +140,18 @@ class TokenClassification(Task):
         model_labels: tuple[str, ...],
         tokenizer: PreTrainedTokenizerFast | None = None,
     ) -> TokenClassification:
-        """Labels from train alone: every tag that the scheme has for train's entity types."""
+        """The task with its labels from train alone: every tag that the scheme has for train's entity types."""
         train = counts.get("train", {})
         scheme = self.scheme
         if scheme == "auto":
-            scheme = tagging.scheme_of(tag for tags in counts.values() for tag in tags)
+            scheme = scheme_of(tag for tags in counts.values() for tag in tags)
         if scheme == "none":
-            label_names.refuse_unseen(train, counts)
-            labels: tuple[str, ...] = label_names.ordered(train, model_labels)
+            refuse_unseen(train, counts)
+            labels: tuple[str, ...] = ordered(train, model_labels)
         else:
-            types = tagging.types_of(train)
-            label_names.refuse_unseen(
-                types, {split: tagging.types_of(tags) for split, tags in counts.items()}
-            )
-            labels = tagging.labels_of(types, scheme)
+            types = types_of(train)
+            refuse_unseen(types, {split: types_of(tags) for split, tags in counts.items()})
+            labels = tags_for(types, scheme)
             labels = model_labels if set(labels) == set(model_labels) else labels
         if len(labels) < 2:
             raise DataError(
@@ -150,26 +167,24 @@ class TokenClassification(Task):
         counts: Mapping[str, Mapping[str, int]],
         tokenizer: PreTrainedTokenizerFast,
     ) -> TokenClassification:
-        """The model's tags, which mark entities if all of them are of a scheme."""
-        labels, scheme = label_names.of_model(config), self.scheme
+        """The task with the model's tags, which mark entities if all of them belong to a scheme."""
+        labels, scheme = of_model(config), self.scheme
         if scheme == "auto":
-            entities = all(tagging.is_tag(label, scheme) for label in labels)
-            scheme = tagging.scheme_of(labels) if entities else "none"
-        label_names.refuse_unknown(labels, counts)
+            of_entities = all(is_tag(label, scheme) for label in labels)
+            scheme = scheme_of(labels) if of_entities else "none"
+        refuse_unknown(labels, counts)
         return replace(self, labels=labels, scheme=scheme)
 
     def completed(self, rows: Columns) -> Columns:
-        """The first tag for every word; a text that is no list is cut into words at white space."""
-        words = [label_names.words(text) for text in rows["tokens"]]
-        tokens = [None if w is None else json.dumps(w, ensure_ascii=False) for w in words]
-        tags = [json.dumps([self.labels[0]] * len(w or [])) for w in words]
+        """The first tag for every word; a text that is not a list is split into words at white space."""
+        sentences = [words_of(text) for text in rows["tokens"]]
+        tokens = [None if s is None else json.dumps(s, ensure_ascii=False) for s in sentences]
+        tags = [json.dumps([self.labels[0]] * len(s or [])) for s in sentences]
         return {**rows, "tokens": tokens, "tags": tags}
 
     def configure(self, config: Any) -> None:
-        """Label names, by the names that transformers reads."""
-        config.num_labels = len(self.labels)
-        config.id2label = dict(enumerate(self.labels))
-        config.label2id = {label: i for i, label in enumerate(self.labels)}
+        """Writes label names, as transformers reads them."""
+        write_labels(config, self.labels)
 
     # -- features --------------------------------------------------------------------------------
 
@@ -177,43 +192,23 @@ class TokenClassification(Task):
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
         """The columns of `windows.columns_of`, and labels: IGNORED where nothing is learned."""
-        sentences = [_listed(words) or [] for words in rows["tokens"]]
-        given = [_listed(tags) or [] for tags in rows["tags"]]
-        tags = [tagging.repaired(tags, self.scheme) for tags in given]
+        sentences = [listed(words) or [] for words in rows["tokens"]]
+        given = [listed(tags) or [] for tags in rows["tags"]]
+        tags = [repaired(tags, self.scheme) for tags in given]
         stride = stride_of(tokenizer, max_length, self.stride)
         texts = [" ".join(words) for words in sentences]
         parts = windows_of(tokenizer, texts, max_length, stride)
         flat = [window for windows in parts for window in windows]
         labels = [
-            found
+            part
             for row in zip(parts, sentences, tags, strict=True)
-            for found in self._labels(*row)
+            for part in token_labels(*row, self.labels, every_token=self.label_all)
         ]
         columns = {**columns_of(flat, tokenizer), "labels": lists(labels)}
         source = np.repeat(np.arange(len(parts)), [len(windows) for windows in parts])
         pairs = zip(given, tags, strict=True)
         changed = sum(a != b for one, other in pairs for a, b in zip(one, other, strict=True))
         return Features(columns, source, repaired=changed)
-
-    def _labels(
-        self, windows: Sequence[Window], words: Sequence[str], tags: Sequence[str]
-    ) -> Iterator[tagging.Ints]:
-        """For each window the label of each of its tokens."""
-        index = {label: i for i, label in enumerate(self.labels)}
-        firsts = [window.first for window in windows]
-        starts, ends = (
-            merged(firsts, [getattr(w, name)[w.inside] for w in windows])
-            for name in ("starts", "ends")
-        )
-        owner = tagging.words_of(starts, ends, words)
-        learned = np.array([index[tag] for tag in tags])[owner]
-        going_on = np.array([index.get(tagging.continued(tag), index[tag]) for tag in tags])[owner]
-        later = np.where((owner >= 0) & self.label_all, going_on, IGNORED)
-        labels = np.where(tagging.is_first(owner), learned, later)
-        for window in windows:
-            found = np.full(len(window.input_ids), IGNORED, dtype=np.int32)
-            found[window.inside] = labels[window.first :][: window.inside.sum()]
-            yield found
 
     # -- loss ------------------------------------------------------------------------------------
 
@@ -222,15 +217,13 @@ class TokenClassification(Task):
         counts = [(labels != IGNORED).sum() for labels in table.lists("labels", rows)]
         return np.array(counts, dtype=np.float32)
 
-    def collate(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
+    def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids, attention_mask, token_type_ids, labels."""
         import torch
 
-        dummy = len(rows) == 0
-        rows = np.zeros(1, dtype=np.int64) if dummy else rows
         labels = pad.fill(table.lists("labels", rows), IGNORED)
         batch = inputs_of(table, rows, pad)
-        batch["labels"] = torch.from_numpy(np.full_like(labels, IGNORED) if dummy else labels)
+        batch["labels"] = torch.from_numpy(labels)
         return batch
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
@@ -248,51 +241,26 @@ class TokenClassification(Task):
     # -- predictions -----------------------------------------------------------------------------
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
-        """Logits, shape (tokens, labels) a row, padding left out."""
+        """Logits without padding, shape (tokens, labels) per row."""
         outputs = self.forward(model, batch)
         mask = batch["attention_mask"].bool()
         rows = [logits[kept] for logits, kept in zip(outputs.logits.float(), mask, strict=True)]
         return [row.cpu().numpy() for row in rows], float(self.loss(outputs, batch))
 
-    def sentences(self, scored: Scored) -> Iterator[aggregation.Sentence]:
-        """Every cleaned row with its tags; each token's from the window where it has most context."""
-        words, tags = (scored.rows.table.column(r).to_pylist() for r in ("tokens", "tags"))
-        parts = groups(scored.table.column(ROW), len(words))
-        for numbers, given, marks in zip(parts, words, tags, strict=True):
-            sentence, truth = _listed(given) or [], _listed(marks) or []
-            tokens = aggregation.tokens_of(scored, numbers)
-            owner = tagging.words_of(tokens.starts, tokens.ends, sentence)
-            first = tagging.is_first(owner)
-            # a word that no token stands for is no entity
-            guess = [tagging.OUTSIDE if self.types else self.labels[0]] * len(sentence)
-            best = tokens.probabilities.argmax(axis=-1)
-            for word, label in zip(owner[first].tolist(), best[first].tolist(), strict=True):
-                guess[word] = self.labels[label]
-            yield aggregation.Sentence(
-                sentence, tagging.repaired(truth, self.scheme), guess, tokens
-            )
-
     def metrics(self, scored: Scored) -> dict[str, float]:
-        """See job.tasks.tagging_metrics."""
+        """See job.tasks.token_classification.metrics."""
         from job.tasks.token_classification.metrics import compute
 
-        pairs = [(s.guess, s.truth) for s in self.sentences(scored)]
-        return compute([guess for guess, _ in pairs], [truth for _, truth in pairs], self.types)
+        sentences = list(sentences_of(scored, self.labels, self.scheme))
+        return compute([s.guess for s in sentences], [s.truth for s in sentences], self.types)
 
     def written(self, scored: Scored) -> dict[str, Any]:
-        """`tags` and `prediction`, one a word, and `entities` (see job.tasks.aggregation), whose
-        offsets count in the words joined by single spaces."""
-        sentences = list(self.sentences(scored))
-        found = [
-            aggregation.entities_of(s.text, s.tokens, self.labels, scored.tokenizer)
-            for s in sentences
-        ]
+        """`tags` and `prediction`, one per word, and `entities`, whose offsets are in the words joined
+        by single spaces (see job.tasks.token_classification.entities)."""
+        sentences = list(sentences_of(scored, self.labels, self.scheme))
+        entities = [entities_of(s.text, s.tokens, self.labels, scored.tokenizer) for s in sentences]
         return {
             "tags": [sentence.truth for sentence in sentences],
             "prediction": [sentence.guess for sentence in sentences],
-            "entities": pa.array(found, pa.list_(aggregation.ENTITY)),
+            "entities": pa.array(entities, pa.list_(ENTITY)),
         }
-
-
-def _listed(text: str | None) -> list[str] | None:
-    return label_names.as_list((text or "").strip())

@@ -1,9 +1,9 @@
 """Tokens' probabilities to entities in text, as transformers' token-classification pipeline does it.
 
 The same as `pipeline("token-classification", aggregation_strategy="first")`: the tokens of a word,
-as the pipeline sees words (a WordPiece token that does not begin with `##` begins one, punctuation
-too), take the label of the first of them; neighbouring words of one label are an entity, B- begins
-one. The pipeline knows no BIOES: what E- and S- mark stands as an entity of its own.
+as the pipeline sees words (a WordPiece token that does not begin with `##` begins one, and so does
+punctuation), take the label of the first of them; neighbouring words of one label are an entity, and
+B- begins one. The pipeline does not know BIOES: what E- and S- mark is an entity of its own.
 """
 
 from __future__ import annotations
@@ -13,18 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from job.batching import Rows
-from job.tasks.base import Scored
-from job.tasks.windows import merged, opened
+from job.tasks.token_classification.sentences import Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 ENTITY = pa.struct(
     [
@@ -35,47 +30,6 @@ ENTITY = pa.struct(
         ("end", pa.int32()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """The tokens of a text, special ones left out."""
-
-    ids: Ints
-    starts: Ints
-    """In characters of the text, shape (tokens,)."""
-    ends: Ints
-    probabilities: Floats
-    """Shape (tokens, labels)."""
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence with what the model made of it."""
-
-    words: list[str]
-    truth: list[str]
-    guess: list[str]
-    tokens: Tokens
-
-    @property
-    def text(self) -> str:
-        """The words as the model sees them."""
-        return " ".join(self.words)
-
-
-def tokens_of(scored: Scored, numbers: Rows) -> Tokens:
-    """A text's tokens with their probabilities, from its windows."""
-    windows = opened(scored.table, numbers)
-    firsts = [window.first for window in windows]
-    logits = [scored.outputs[number][w.inside] for number, w in zip(numbers, windows, strict=True)]
-    whole = merged(firsts, logits)
-    exponent = np.exp(whole - whole.max(axis=-1, keepdims=True)) if len(whole) else whole
-    ids, starts, ends = (
-        merged(firsts, [getattr(window, name)[window.inside] for window in windows])
-        for name in ("input_ids", "starts", "ends")
-    )
-    return Tokens(ids, starts, ends, exponent / exponent.sum(axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -91,13 +45,13 @@ def entities_of(
     text: str, tokens: Tokens, labels: Sequence[str], tokenizer: PreTrainedTokenizerFast
 ) -> list[dict[str, Any]]:
     """The entities of a text: entity_group, score (a probability), word, start and end in characters."""
-    found: list[list[_Word]] = []
+    groups: list[list[_Word]] = []
     for word in _words(text, tokens, labels, tokenizer):
         letter, name = _split(word.label)
-        if found and letter != "B" and name == _split(found[-1][-1].label)[1]:
-            found[-1].append(word)
+        if groups and letter != "B" and name == _split(groups[-1][-1].label)[1]:
+            groups[-1].append(word)
         else:
-            found.append([word])
+            groups.append([word])
     return [
         {
             "entity_group": group[0].label.split("-", 1)[-1],
@@ -106,21 +60,21 @@ def entities_of(
             "start": group[0].start,
             "end": group[-1].end,
         }
-        for group in found
+        for group in groups
         if group[0].label.split("-", 1)[-1] != "O"
     ]
 
 
 def _split(label: str) -> tuple[str, str]:
-    """The letter and the type; what begins with neither B- nor I- goes on with its like."""
+    """The letter and the type; what begins with neither B- nor I- continues its like."""
     return (label[0], label[2:]) if label.startswith(("B-", "I-")) else ("I", label)
 
 
 def _words(
     text: str, tokens: Tokens, labels: Sequence[str], tokenizer: PreTrainedTokenizerFast
 ) -> Iterator[_Word]:
-    pieces, goes_on = _pieces(text, tokens, tokenizer)
-    begins = [i for i, on in enumerate(goes_on) if not on or i == 0]
+    pieces, continues = _pieces(text, tokens, tokenizer)
+    begins = [i for i, later in enumerate(continues) if not later or i == 0]
     for start, end in zip(begins, [*begins[1:], len(pieces)], strict=True):
         scores = tokens.probabilities[start]
         best = int(scores.argmax())
@@ -136,18 +90,18 @@ def _words(
 def _pieces(
     text: str, tokens: Tokens, tokenizer: PreTrainedTokenizerFast
 ) -> tuple[list[str], list[bool]]:
-    """The tokens' own names, and whether each goes on with a word."""
+    """The tokens' own names, and whether each continues a word."""
     model = tokenizer.backend_tokenizer.model
     marked = bool(getattr(model, "continuing_subword_prefix", None))
     pieces: list[str] = tokenizer.convert_ids_to_tokens(tokens.ids.tolist())
-    goes_on = []
+    continues = []
     bounds = zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)
     for i, (start, end) in enumerate(bounds):
         if tokens.ids[i] == tokenizer.unk_token_id:
             pieces[i] = text[start:end]
-            goes_on.append(False)
+            continues.append(False)
         elif marked:
-            goes_on.append(len(pieces[i]) != end - start)
+            continues.append(len(pieces[i]) != end - start)
         else:
-            goes_on.append(start > 0 and " " not in text[start - 1 : start + 1])
-    return pieces, goes_on
+            continues.append(start > 0 and " " not in text[start - 1 : start + 1])
+    return pieces, continues

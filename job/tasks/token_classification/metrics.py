@@ -1,6 +1,6 @@
 """Metrics of token-classification as an `evaluate.Metric` that needs no download.
 
-Importing this module imports `evaluate`, which takes seconds; it is imported where scores are made.
+Importing this module imports `evaluate`, which takes seconds; import it where scores are computed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import datasets
 import evaluate
 
+from job.settings.metrics import SUPPORT
 from job.tasks.token_classification.tags import Entity, entities
 
 Tags = Sequence[Sequence[str]]
@@ -22,7 +23,7 @@ class EntityScores(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         sentences = datasets.Sequence(datasets.Value("string"))
         return evaluate.MetricInfo(
-            description="Scores of entities that are found with the right words and type",
+            description="Scores of entities found with the right words and type",
             citation="",
             inputs_description="predictions, references: the tags of each sentence",
             features=datasets.Features({"predictions": sentences, "references": sentences}),
@@ -33,7 +34,7 @@ class EntityScores(evaluate.Metric):
     ) -> dict[str, float]:
         """Precision, recall and F1 over all entities and for each type; accuracy over words.
 
-        A share of nothing is 0. Without types (tags that mark no entities) accuracy alone.
+        A fraction of nothing is 0. Without types (for tags that mark no entities) there is accuracy alone.
         """
         pairs = list(zip(predictions, references, strict=True))
         words = sum(len(tags) for _, tags in pairs)
@@ -41,30 +42,30 @@ class EntityScores(evaluate.Metric):
         scores: dict[str, float] = {"accuracy": right / words if words else 0.0}
         if not types:
             return scores
-        found = _by_type(entity for guess, _ in pairs for entity in entities(guess))
-        there = _by_type(entity for _, truth in pairs for entity in entities(truth))
+        guessed = _by_type(entity for guess, _ in pairs for entity in entities(guess))
+        true = _by_type(entity for _, truth in pairs for entity in entities(truth))
         hits = _by_type(entity for guess, truth in pairs for entity in _common(guess, truth))
-        scores |= _shares(hits.total(), found.total(), there.total())
+        scores |= _shares(hits.total(), guessed.total(), true.total())
         for name in types:
-            each = _shares(hits[name], found[name], there[name])
+            each = _shares(hits[name], guessed[name], true[name])
             scores |= {f"{metric}_{name}": value for metric, value in each.items()}
-            scores[f"support_{name}"] = there[name]
+            scores[f"{SUPPORT}_{name}"] = true[name]
         return scores
 
 
-def _by_type(found: Iterable[Entity]) -> Counter[str]:
-    return Counter(entity.type for entity in found)
+def _by_type(entities: Iterable[Entity]) -> Counter[str]:
+    return Counter(entity.type for entity in entities)
 
 
 def _common(guess: Sequence[str], truth: Sequence[str]) -> set[Entity]:
     return set(entities(guess)) & set(entities(truth))
 
 
-def _shares(hits: int, found: int, there: int) -> dict[str, float]:
+def _shares(hits: int, guessed: int, true: int) -> dict[str, float]:
     return {
-        "precision": hits / found if found else 0.0,
-        "recall": hits / there if there else 0.0,
-        "f1": 2 * hits / (found + there) if found + there else 0.0,
+        "precision": hits / guessed if guessed else 0.0,
+        "recall": hits / true if true else 0.0,
+        "f1": 2 * hits / (guessed + true) if guessed + true else 0.0,
     }
 
 

@@ -1,7 +1,7 @@
-"""Tags of words: schemes, repair, entities, and which word a token belongs to. Pure functions.
+"""Tags of words: schemes, entities and repair. Pure functions.
 
-IOB2 begins every entity with B- and goes on with I-; BIOES ends it with E-, and marks an entity of
-one word with S- (Ratinov and Roth 2009).
+IOB2 begins every entity with B- and continues it with I-; BIOES also ends it with E-, and marks an
+entity of one word with S- (Ratinov and Roth 2009).
 """
 
 from __future__ import annotations
@@ -9,18 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 OUTSIDE = "O"
 PREFIXES = {"iob2": "BI", "bioes": "BIES"}
 """The letters of each scheme, in the order of the labels."""
 
-Ints = npt.NDArray[np.int32]
-
 
 class Entity(NamedTuple):
-    """Words `start` up to `end`, which is not part of it."""
+    """The words from `start` up to `end`, which is not part of it."""
 
     type: str
     start: int
@@ -36,7 +31,7 @@ def is_tag(tag: str, scheme: str) -> bool:
 
 
 def described(scheme: str) -> str:
-    """The tags of a scheme, for a message."""
+    """A scheme's tags, for a message."""
     letters = PREFIXES.get(scheme, PREFIXES["bioes"])
     return ", ".join([OUTSIDE, *(f"{letter}-TYPE" for letter in letters)])
 
@@ -64,7 +59,7 @@ def fault(words: Sequence[str], tags: Sequence[str], scheme: str) -> str | None:
 
 
 def scheme_of(tags: Iterable[str]) -> str:
-    """BIOES where an E- or an S- stands, else IOB2."""
+    """BIOES where there is an E- or an S-, else IOB2."""
     return "bioes" if any(tag.startswith(("E-", "S-")) for tag in tags) else "iob2"
 
 
@@ -73,34 +68,34 @@ def types_of(tags: Iterable[str]) -> dict[str, int]:
     return dict.fromkeys(sorted({tag[2:] for tag in tags if tag != OUTSIDE}), 1)
 
 
-def labels_of(types: Iterable[str], scheme: str) -> tuple[str, ...]:
-    """Every tag that a scheme has for these types, so that a repaired tag is always among them."""
+def tags_for(types: Iterable[str], scheme: str) -> tuple[str, ...]:
+    """Every tag that a scheme has for these types; a repaired tag is always among them."""
     return (OUTSIDE, *(f"{letter}-{name}" for name in types for letter in PREFIXES[scheme]))
 
 
 def entities(tags: Sequence[str]) -> list[Entity]:
     """The entities of a sentence, in order, as conlleval and seqeval read tags.
 
-    An entity goes on while I- or E- of its type follows B- or I-; anything else but O begins one.
-    So I- without B- begins one too, and IOB1 is read rightly.
+    An entity continues while I- or E- of its type follows B- or I-; anything else but O begins one.
+    So I- without B- begins one too, and IOB1 is read correctly.
     """
-    found: list[Entity] = []
+    entities: list[Entity] = []
     before = OUTSIDE
     for i, tag in enumerate(tags):
         letter, _, name = tag.partition("-")
-        goes_on = letter in ("I", "E") and before in (f"B-{name}", f"I-{name}")
-        if goes_on:
-            found[-1] = found[-1]._replace(end=i + 1)
+        continues = letter in ("I", "E") and before in (f"B-{name}", f"I-{name}")
+        if continues:
+            entities[-1] = entities[-1]._replace(end=i + 1)
         elif tag != OUTSIDE:
-            found.append(Entity(name, i, i + 1))
+            entities.append(Entity(name, i, i + 1))
         before = tag
-    return found
+    return entities
 
 
-def tags_of(found: Iterable[Entity], words: int, scheme: str) -> list[str]:
+def tags_of(entities: Iterable[Entity], words: int, scheme: str) -> list[str]:
     """Entities as the tags of a sentence of so many words."""
     tags = [OUTSIDE] * words
-    for name, start, end in found:
+    for name, start, end in entities:
         tags[start:end] = [f"B-{name}", *[f"I-{name}"] * (end - start - 1)]
         if scheme == "bioes":
             tags[end - 1] = f"{'S' if end - start == 1 else 'E'}-{name}"
@@ -108,9 +103,9 @@ def tags_of(found: Iterable[Entity], words: int, scheme: str) -> list[str]:
 
 
 def repaired(tags: Sequence[str], scheme: str) -> list[str]:
-    """The tags of the same entities, written as the scheme has it; others than entities' as they are.
+    """The tags of the same entities as the scheme writes them; tags that mark no entities as they are.
 
-    Of a word with several tags the first counts.
+    Where a word has several tags, the first counts.
     """
     if scheme == "none":
         return list(tags)
@@ -118,38 +113,7 @@ def repaired(tags: Sequence[str], scheme: str) -> list[str]:
 
 
 def continued(tag: str) -> str:
-    """The tag of a word's later tokens: what begins an entity goes on, and what ends it stays."""
+    """The tag of a word's later tokens: what begins an entity continues it, and what ends it stays."""
     if tag.startswith("B-"):
         return f"I-{tag[2:]}"
     return f"E-{tag[2:]}" if tag.startswith("S-") else tag
-
-
-def word_bounds(words: Sequence[str]) -> tuple[Ints, Ints]:
-    """Where words begin and end in the text that joins them by single spaces, each shape (words,)."""
-    sizes = np.array([len(word) for word in words], np.int32)
-    ends = (np.cumsum(sizes + 1) - 1).astype(np.int32)
-    return ends - sizes, ends
-
-
-def words_of(starts: Ints, ends: Ints, words: Sequence[str]) -> Ints:
-    """The number of the word that each token belongs to, -1 for one that holds nothing but space.
-
-    A token belongs to the first word that it has a character of.
-
-    Args:
-        starts: where tokens begin in the joined text, shape (tokens,).
-        ends: where they end.
-        words: the sentence.
-    """
-    begins, stops = word_bounds(words)
-    number = np.searchsorted(stops, starts, side="right")
-    known = np.minimum(number, len(words) - 1)
-    touches = (number < len(words)) & (begins[known] < ends) & (starts < ends)
-    return np.where(touches, number, -1).astype(np.int32)
-
-
-def is_first(words: Ints) -> npt.NDArray[np.bool_]:
-    """Which tokens are the first of their word, shape (tokens,)."""
-    seen = np.maximum.accumulate(np.concatenate([[-1], words])) if len(words) else words
-    found: npt.NDArray[np.bool_] = words > seen[:-1] if len(words) else words > 0
-    return found

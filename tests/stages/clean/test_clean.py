@@ -12,7 +12,7 @@ from job.data.arrow import schema_of, stream
 from job.data.artifacts import CleanRows, RawRows
 from job.errors import DataError, SettingsError, Stopped
 from job.runtime.stop import polling
-from job.settings import Clean, Data, Model, Train
+from job.settings import Clean, Data
 from job.stages.clean import clean
 from job.stages.fetch import fetch, resolve_inputs
 from job.tasks.text_classification import TextClassification
@@ -40,7 +40,7 @@ def run(folder: Path, settings: dict[str, Any] | None = None, **data: Any) -> Cl
 
 
 def run_raw(folder: Path, data: Data, raw: RawRows, **settings: Any) -> CleanRows:
-    rules = TextClassification.create(data.columns, Model(), Train())
+    rules = TextClassification.create(settings_of(data=data))
     chosen = settings_of(clean=Clean(**settings), data=data)
     return clean(chosen, rules, raw, folder / "clean")
 
@@ -234,7 +234,7 @@ def test_poll_may_stop_both_passes(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", *labelled("a"))
     data = Data(train=path, validation_fraction=0, test_fraction=0)
     raw = fetch(data, resolve_inputs(data), tmp_path / "fetch")
-    rules = TextClassification.create(data.columns, Model(), Train())
+    rules = TextClassification.create(settings_of(data=data))
     for after in (1, 2):
         calls = iter([nothing] * (after - 1))
 
@@ -289,6 +289,6 @@ def test_the_first_rows_need_not_hold_any_out(tmp_path: Path) -> None:
     raw = fetch(data, resolve_inputs(data), tmp_path / "fetch")
     with pytest.raises(DataError, match="held out"):
         run_raw(tmp_path, data, raw)
-    rules = TextClassification.create(data.columns, Model(), Train())
+    rules = TextClassification.create(settings_of(data=data))
     rows = clean(settings_of(data=data), rules, raw, tmp_path / "clean", partial=True)
     assert rows.rows == {"train": 1}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.data.arrow import stream
-from job.settings import Clean, Data, Model, Train
+from job.settings import Clean, Data
 from job.stages.clean import clean
 from job.stages.clean.splits import (
     DROPPED,
@@ -39,7 +39,7 @@ KEYS = keys_of([TEXTS])
 def splits(folder: Path, sources: Any, seed: int = 1, **chosen: Any) -> dict[str, list[str]]:
     data = Data(train=sources, **chosen.pop("data", {}))
     raw = fetch(data, resolve_inputs(data), folder / "fetch")
-    rules = TextClassification.create(data.columns, Model(), Train())
+    rules = TextClassification.create(settings_of(data=data))
     settings = settings_of(clean=Clean(**chosen), data=data, seed=seed)
     rows = clean(settings, rules, raw, folder / "clean")
     return {

@@ -23,14 +23,14 @@ from job.demo import tickets
 from job.errors import Diverged, SettingsError, Stopped
 from job.models import Place
 from job.runtime.stop import StopSignal
-from job.settings import Checkpoint, Columns, Evaluate, Lora, Model, Runtime, Train
+from job.settings import Checkpoint, Evaluate, Lora, Model, Runtime, Train
 from job.stages.train import TrainContext, train
 from job.stages.train.history import merged_history
 from job.stages.train.optimizer import learning_rate
 from job.store import layout
 from job.store.commit import withdraw
-from job.tasks.base import FIXED
 from job.tasks.text_classification import TextClassification
+from job.tasks.values import FIXED
 from tests.support.samples import cleaned, encoded, settings_of, tiny_bert
 from tests.support.training import context_of
 
@@ -52,7 +52,7 @@ def dataset(
 ) -> tuple[TextClassification, Path]:
     folder = tmp_path_factory.mktemp("dataset")
     names = sorted({label for _, label in tickets(300)})
-    task = TextClassification.create(Columns(), Model(), Train())
+    task = TextClassification.create(settings_of())
     task = task.fitted({"label": names}, {"train": dict.fromkeys(names, 80)}, ())
     tokenizer = AutoTokenizer.from_pretrained(bert)
     for split, rows in (("train", tickets(240)), ("validation", tickets(300)[240:])):

@@ -14,10 +14,10 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable, Writer
 from job.errors import SettingsError
-from job.settings import Columns, Train
-from job.tasks.base import FIXED
+from job.settings import Train
 from job.tasks.fill_mask import FillMask
-from tests.support.samples import tiny_bert
+from job.tasks.values import FIXED
+from tests.support.samples import settings_of, tiny_bert
 
 TASK = FillMask({"text": "text"}, seed=5, mask_id=4, special_ids=(0, 1, 2, 3, 4), vocabulary=100)
 tokens = st.lists(st.integers(0, 99), min_size=1, max_size=60).map(lambda v: np.array(v, np.int64))
@@ -92,26 +92,24 @@ def test_whole_words_are_chosen_whole(ids: np.ndarray, row: int) -> None:
 
 def test_continuations_are_known_from_the_vocabulary(bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bert)
-    task = FillMask.create(Columns(), Train(whole_word_mask=True), 0)
+    task = FillMask.create(settings_of(train=Train(whole_word_mask=True)))
     fitted = task.fitted({}, {}, (), tokenizer)
     words = {tokenizer.convert_ids_to_tokens(i) for i in fitted.continuation_ids}
     assert words
     assert all(word.startswith("##") for word in words)
-    assert (
-        FillMask.create(Columns(), Train(whole_word_mask=True), 0).restored(fitted.facts) == fitted
-    )
+    assert task.restored(fitted.facts) == fitted
 
 
 def test_a_tokenizer_without_a_mask_token_is_refused(bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bert)
     tokenizer.mask_token = None
     with pytest.raises(SettingsError, match="needs a tokenizer with a mask token"):
-        FillMask.create(Columns(), Train(), 0).configure_tokenizer(tokenizer)
+        FillMask.create(settings_of()).configure_tokenizer(tokenizer)
 
 
 def test_the_loss_is_transformers_own(bert: Path, tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bert)
-    task = FillMask.create(Columns(), Train(), 0).fitted({}, {}, (), tokenizer)
+    task = FillMask.create(settings_of()).fitted({}, {}, (), tokenizer)
     texts = ["playing a player b", "replay c plays a b", "b c"] * 8
     packer = task.packer(tokenizer, 16)
     with Writer(tmp_path / "rows.arrow") as writer:

@@ -14,10 +14,11 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
-from job.settings import Columns, Encode, Evaluate
-from job.tasks.base import FIXED, Batch, Scored
-from job.tasks.question_answering import QuestionAnswering, shortened
-from tests.support.samples import cleaned, encoded, finetune, tiny_bert
+from job.settings import Encode, Evaluate
+from job.tasks.question_answering import QuestionAnswering
+from job.tasks.question_answering.questions import shortened
+from job.tasks.values import FIXED, Batch, Scored
+from tests.support.samples import cleaned, encoded, finetune, settings_of, tiny_bert
 from tests.support.trainer_parity import losses_of_both
 
 NAMES = ("anna", "boris", "chidi", "dana", "emil", "femi")
@@ -67,7 +68,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(*, none: bool = False, stride: int | None = None, **evaluate: Any) -> QuestionAnswering:
-    task = QuestionAnswering.create(Columns(), Encode(stride=stride), Evaluate(**evaluate))
+    task = QuestionAnswering.create(
+        settings_of(encode=Encode(stride=stride), evaluate=Evaluate(**evaluate))
+    )
     return task.fitted({}, {"train": {"answer": 1, **({"no answer": 1} if none else {})}}, ())
 
 
@@ -112,8 +115,8 @@ def test_whether_there_may_be_no_answer_is_found_in_train() -> None:
     rows = columns_of(asked(3, unanswerable=True))
     assert made().labels_of(rows) == [["no answer"], ["answer"], ["answer"]]
     task = made(none=True)
-    assert task.how.can_be_none
-    assert not made().how.can_be_none
+    assert task.search.can_be_none
+    assert not made().search.can_be_none
     assert made().restored(task.facts) == task
 
 

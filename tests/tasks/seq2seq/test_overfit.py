@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from job.scoring.inference import Inference
-from job.settings import Checkpoint, Columns, Encode, Evaluate, Model, Runtime, Train
+from job.settings import Checkpoint, Encode, Model, Runtime, Train
 from job.settings.tree import Log
 from job.stages.evaluate import evaluate
 from job.stages.train import train
@@ -41,9 +41,8 @@ def test_32_real_pairs_are_learned_by_heart(
     model = tiny(tmp_path / kind, [t for p in pairs for t in p], kind, width=128, words=1000)
     _turn_off_dropout(model)
     tokenizer = AutoTokenizer.from_pretrained(model)
-    task = task_class.create(
-        Columns(), Encode(max_length=MAX_LENGTH, max_target_length=200), Evaluate(), TRAIN
-    )
+    lengths = Encode(max_length=MAX_LENGTH, max_target_length=200)
+    task = task_class.create(settings_of(encode=lengths, train=TRAIN))
     for split in ("train", "test"):
         encoded(task.features(rows, tokenizer, MAX_LENGTH), tmp_path / f"{split}.arrow")
     cleaned(rows, tmp_path / "test.rows.arrow")

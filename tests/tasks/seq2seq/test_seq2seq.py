@@ -18,10 +18,10 @@ from job.batching.padding import Padding
 from job.batching.steps import evaluation_batches
 from job.data.arrow import MappedTable
 from job.errors import SettingsError
-from job.settings import Columns, Encode, Evaluate, Generation, Train
-from job.tasks.base import FIXED, Batch, Scored
+from job.settings import Encode, Generation, Train
 from job.tasks.seq2seq import Seq2Seq, Summarization, Translation
-from tests.support.samples import cleaned, encoded
+from job.tasks.values import FIXED, Batch, Scored
+from tests.support.samples import cleaned, encoded, settings_of
 from tests.support.seq2seq_samples import BACKWARDS, tiny
 from tests.support.trainer_parity import losses_of_both
 
@@ -43,8 +43,8 @@ def tokenizer(folder: Path) -> Any:
 
 
 def made(kind: type[Seq2Seq] = Translation, smoothing: float = 0.0, **encode: Any) -> Seq2Seq:
-    evaluate, train = Evaluate(), Train(label_smoothing=smoothing)
-    return kind.create(Columns(), Encode(**encode), evaluate, train)
+    train = Train(label_smoothing=smoothing)
+    return kind.create(settings_of(encode=Encode(**encode), train=train))
 
 
 def table_of(task: Seq2Seq, tokenizer: Any, path: Path) -> MappedTable:

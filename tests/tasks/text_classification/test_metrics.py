@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from job.settings import load
-from job.settings.rules import METRICS
 from job.tasks.text_classification.metrics import compute
 
 
@@ -81,21 +79,3 @@ def test_a_constant_guess_has_no_correlation_and_is_no_error() -> None:
         "regression", ["score"], np.ones((3, 1), np.float32), np.array([1, 2, 3], np.float32)
     )
     assert scores["pearson"] == scores["spearman"] == 0
-
-
-@pytest.mark.parametrize("problem", sorted(METRICS))
-def test_the_settings_know_every_metric(problem: str) -> None:
-    truth = np.array([0, 1, 0], np.float32)
-    if problem == "multi_label_classification":
-        truth = one_hot([0, 1, 0], 2)
-    guess = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
-    found = compute(problem, ["a", "b"], guess[:, :1] if problem == "regression" else guess, truth)
-    complete = {
-        "FINETUNE_OUTPUT": "out",
-        "FINETUNE_DATA__TRAIN": "rows.csv",
-        "FINETUNE_MODEL__NAME": "bert",
-        "FINETUNE_MODEL__PROBLEM_TYPE": problem,
-    }
-    for name in found:
-        if not name.startswith("support_"):
-            load({**complete, "FINETUNE_EVALUATE__METRIC": name})

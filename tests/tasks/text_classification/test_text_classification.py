@@ -14,10 +14,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.errors import DataError, SettingsError
-from job.settings import Columns, Model, Train
-from job.tasks.base import FIXED, Scored
-from job.tasks.text_classification import MULTI, REGRESSION, SINGLE, TextClassification
-from tests.support.samples import encoded, tiny_bert
+from job.settings import Columns, Data, Model, Train
+from job.tasks.text_classification import TextClassification
+from job.tasks.text_classification.problems import MULTI, REGRESSION, SINGLE
+from job.tasks.values import FIXED, Scored
+from tests.support.samples import encoded, settings_of, tiny_bert
 
 ROWS = {
     SINGLE: {"text": ["a b c", "d", "e f", "a a a a"], "label": ["x", "y", "x", "z"]},
@@ -32,8 +33,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(problem: str = "auto", **train: Any) -> TextClassification:
-    columns = Columns(text_pair=train.pop("text_pair", None))
-    return TextClassification.create(columns, Model(problem_type=problem), Train(**train))  # type: ignore[arg-type]
+    data = Data(columns=Columns(text_pair=train.pop("text_pair", None)))
+    model = Model.model_validate({"problem_type": problem})
+    return TextClassification.create(settings_of(data=data, model=model, train=Train(**train)))
 
 
 def counts_of(task: TextClassification, rows: dict[str, list[str]]) -> dict[str, dict[str, int]]:
@@ -129,8 +131,8 @@ def test_features_are_the_tokenizers_own(bert: Path, tmp_path: Path) -> None:
 
 def test_a_mixed_label_column_is_refused() -> None:
     task = made(MULTI).fitted(ROWS[MULTI], {"train": {"x": 1}}, ())
-    with pytest.raises(DataError, match="is no list"):
-        task._encode_labels(["x"])
+    with pytest.raises(DataError, match="is not a list"):
+        task.problem.encoded(["x"], task.labels)
 
 
 # -- loss -------------------------------------------------------------------------------------

@@ -14,12 +14,12 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.errors import SettingsError
-from job.settings import Columns
-from job.tasks.base import FIXED, Scored
+from job.settings import Columns, Data
 from job.tasks.text_generation import TextGeneration
 from job.tasks.text_generation.predicting import Prompting
 from job.tasks.tokens import tokenize
-from tests.support.samples import encoded, tiny_bert
+from job.tasks.values import FIXED, Scored
+from tests.support.samples import encoded, settings_of, tiny_bert
 
 CHAT = "{% for m in messages %}{{ m['role'] + ' ' + m['content'] + ' ' }}{% endfor %}{% if add_generation_prompt %}assistant {% endif %}"
 
@@ -43,7 +43,7 @@ def model(tokenizer: Any) -> GPT2LMHeadModel:
 
 
 def made(**columns: str) -> TextGeneration:
-    return TextGeneration.create(Columns(**columns))
+    return TextGeneration.create(settings_of(data=Data(columns=Columns(**columns))))
 
 
 PAIRS = {"prompt": ["ask what", "a"], "completion": ["b c d", "e"]}

@@ -12,13 +12,13 @@ from job.tasks.token_classification.tags import (
     fault,
     first_of,
     is_tag,
-    labels_of,
     repaired,
     scheme_of,
+    tags_for,
     tags_of,
 )
 
-TAG = st.sampled_from(labels_of(["a", "b"], "bioes"))
+TAG = st.sampled_from(tags_for(["a", "b"], "bioes"))
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from job.batching.padding import Padding
 from job.commands.check import plan
 from job.data.arrow import MappedTable
 from job.errors import DataError, SettingsError
-from job.settings import Data, Encode, Train, load
-from job.tasks.base import FIXED, Scored
-from job.tasks.language_modeling import IGNORED
+from job.settings import Data, Encode, load
 from job.tasks.token_classification import TokenClassification
-from tests.support.samples import cleaned, encoded, finetune, tiny_bert
+from job.tasks.token_classification.sentences import sentences_of
+from job.tasks.values import FIXED, IGNORED, Scored
+from tests.support.samples import cleaned, encoded, finetune, settings_of, tiny_bert
 from tests.support.trainer_parity import losses_of_both
 
 NAMES = ("Anna", "Chidi", "Okonkwo", "Lee")
@@ -64,7 +64,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(data: dict[str, Any] | None = None, **encode: Any) -> TokenClassification:
-    return TokenClassification.create(Data(**(data or {})), Encode(**encode), Train())
+    return TokenClassification.create(
+        settings_of(data=Data(**(data or {})), encode=Encode(**encode))
+    )
 
 
 def fitted(rows: dict[str, list[str]], **encode: Any) -> TokenClassification:
@@ -273,7 +275,7 @@ def test_words_are_read_where_they_have_most_context(bert: Path, tmp_path: Path)
     rows = rows_of(sentences(3, words=40))
     task = fitted(rows, stride=6)
     scored = scored_of(task, rows, bert, tmp_path, 20)
-    for i, sentence in enumerate(task.sentences(scored)):
+    for i, sentence in enumerate(sentences_of(scored, task.labels, task.scheme)):
         numbers = np.flatnonzero(scored.table.column("__row") == i)
         assert len(numbers) > 2
         best: dict[tuple[int, int], tuple[int, int]] = {}

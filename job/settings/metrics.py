@@ -1,0 +1,68 @@
+"""The metrics of each task by name: what can select the best checkpoint, and which way is better.
+
+Said once, where nothing heavy is imported, so that a name that does not exist is refused with the
+settings and not at the first evaluation. tests/tasks/test_metric_names.py compares it with what the
+tasks compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+OF_CLASSES = ("precision", "recall", "f1")
+"""Over all classes, or all types of entities, and for each of them as well: `f1_spam`, `f1_LOC`."""
+SUPPORT = "support"
+"""How many rows or entities a class or type has, given beside OF_CLASSES: `support_spam`."""
+_PREFIXES = tuple(f"{name}_" for name in (*OF_CLASSES, SUPPORT))
+
+_CLASSES = (*OF_CLASSES, *(f"{name}_weighted" for name in OF_CLASSES), "roc_auc")
+
+METRICS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "text-classification": {
+        "single_label_classification": ("accuracy", "matthews_correlation", *_CLASSES),
+        "multi_label_classification": (
+            *("accuracy", "hamming_loss", "f1_micro", "f1_samples"),
+            *_CLASSES,
+        ),
+        "regression": ("mse", "mae", "pearson", "spearman"),
+    },
+    "token-classification": {"entities": ("accuracy", *OF_CLASSES), "tags": ("accuracy",)},
+    "question-answering": {
+        "answers": (
+            *("exact_match", "f1", "answerable_exact_match", "answerable_f1"),
+            *("unanswerable_exact_match", "unanswerable_f1"),
+        )
+    },
+    "fill-mask": {"text": ("perplexity",)},
+    "text-generation": {"text": ("perplexity",), "prompts": ("perplexity", "exact_match")},
+    "summarization": {"pairs": ("rouge1", "rouge2", "rougeL", "rougeLsum")},
+    "translation": {"pairs": ("bleu", "chrf")},
+}
+"""For each task, and each kind of its rows or labels, the metrics besides `loss`. Some are given only
+where the data allow it, such as `unanswerable_f1`."""
+
+MINIMIZED = frozenset({"loss", "mse", "mae", "perplexity", "hamming_loss"})
+"""Better the lower they are; all others are better the higher they are."""
+
+HEADLINE = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf", "perplexity")
+"""What a run shows when it ends, in this order."""
+
+
+def names(task: str, kind: str | None = None) -> tuple[str, ...]:
+    """The metrics of one kind of a task, `loss` among them; of all its kinds where none is named."""
+    kinds = METRICS[task]
+    chosen = kinds.values() if kind is None else (kinds[kind],)
+    return tuple(dict.fromkeys(("loss", *(name for each in chosen for name in each))))
+
+
+def is_among(metric: str, known: Iterable[str]) -> bool:
+    """Whether a metric is known, or is that of one class, where classes are scored one by one; which
+    classes there are only the data say."""
+    of_class = metric.startswith(tuple(f"{name}_" for name in OF_CLASSES))
+    return metric in known or (of_class and set(OF_CLASSES) <= set(known))
+
+
+def is_of_class(figure: str) -> bool:
+    """Whether a figure is that of one class or type (`f1_spam`, `support_spam`), not one over all."""
+    over_all = {name for task in METRICS for name in names(task)}
+    return figure.startswith(_PREFIXES) and figure not in over_all

@@ -1,0 +1,41 @@
+"""Mistakes in EVALUATE: a metric that the task does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from job.settings import metrics
+from job.settings.tree import Settings
+
+
+def metric(settings: Settings) -> Iterator[str]:
+    """A metric that the task does not have, which would end the run at its first evaluation, perhaps
+    hours later."""
+    given = settings.evaluate.metric
+    if not given:
+        return
+    name, (kind, where) = given.removeprefix("eval_"), _kind(settings)
+    known = metrics.names(settings.task, kind)
+    if not metrics.is_among(name, known):
+        near = get_close_matches(name, known, n=1)
+        guess = f" (did you mean {near[0]}?)" if near else ""
+        yield (
+            f"FINETUNE_EVALUATE__METRIC={given} is not a metric of {settings.task}{where}{guess}; "
+            f"use one of {', '.join(known)}"
+        )
+
+
+def _kind(settings: Settings) -> tuple[str | None, str]:
+    """The kind in `metrics.METRICS` and the words for it; None where only the data will say."""
+    problem, data = settings.model.problem_type, settings.data
+    if settings.task == "text-classification" and problem != "auto":
+        return problem, f" with FINETUNE_MODEL__PROBLEM_TYPE={problem}"
+    if settings.task == "token-classification":
+        if data.tag_scheme == "none":
+            return "tags", " with FINETUNE_DATA__TAG_SCHEME=none"
+        return "entities", ""
+    if settings.task == "text-generation":
+        asked = data.columns.prompt or data.columns.messages
+        return ("prompts", "") if asked else ("text", " on plain text")
+    return None, ""
