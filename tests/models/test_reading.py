@@ -12,6 +12,7 @@ from job.models import Place, load_tokenizer, vocabulary_of
 from job.settings import Model
 from job.stages.train.model import make_trainable
 from job.tasks.seq2seq import Translation
+from tests.support.samples import settings_of
 from tests.support.seq2seq_samples import byte_level_tokenizer
 
 
