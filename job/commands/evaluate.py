@@ -13,6 +13,7 @@ from job.data.artifacts import CleanRows
 from job.errors import Absent
 from job.models.trained import TrainedModel, find_trained
 from job.runs.attempt import probed
+from job.runs.identity import inference_fingerprint
 from job.runs.results import Result, headline
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
@@ -37,7 +38,7 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         inputs = resolve_inputs(settings.data)
         trained = find_trained(settings, scratch)
         settings, model = trained.settings, mask(trained.base.place.name)
-        key = f"{settings.name}/evaluations/{trained.identity(inputs, 'evaluate')}"
+        key = f"{settings.name}/evaluations/{inference_fingerprint(trained, inputs, 'evaluate')}"
         facts = {"model": model, "scores": mask(join(store.uri, key))}
         with suppress(Absent):
             results = load(store, key).meta["results"]

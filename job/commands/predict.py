@@ -27,6 +27,7 @@ from job.data.artifacts import (
 from job.errors import Absent, Conflict, SettingsError
 from job.models.trained import TrainedModel, find_trained
 from job.runs.attempt import probed
+from job.runs.identity import inference_fingerprint
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
@@ -108,7 +109,7 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
     """Where the predictions go, and the inputs that the first pod found: all pods read the same.
 
     Raises:
-        SettingsError: they were begun with other rows, settings or another model.
+        SettingsError: they were started with other rows, settings or another model.
     """
     settings = trained.settings
     model = {
@@ -116,9 +117,9 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
         "shard_rows": str(settings.predict.shard_rows),
         "format": settings.predict.format,
         "keep": json.dumps(settings.predict.keep),
-        "identity": trained.identity(Inputs(()), "evaluate"),
+        "identity": inference_fingerprint(trained, Inputs(()), "evaluate"),
     }
-    name = settings.run_id or trained.identity(inputs, "evaluate", "predict")
+    name = settings.run_id or inference_fingerprint(trained, inputs, "evaluate", "predict")
     key = f"{settings.name}/predictions/{name}"
     try:
         frozen = json.loads(store.get(f"{key}/inputs.json"))
@@ -130,7 +131,7 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
     if frozen["model"] != model:
         changed = [name for name, value in model.items() if frozen["model"][name] != value]
         raise SettingsError(
-            f"the predictions {name} were begun with other settings ({', '.join(changed)})",
+            f"the predictions {name} were started with other settings ({', '.join(changed)})",
             hint="set them back, or give these predictions another FINETUNE_RUN_ID",
         )
     return key, inputs_from_json(frozen)

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from job import models, tasks
-from job.data.artifacts import Inputs, fingerprint
 from job.errors import SettingsError
 from job.models import Place
 from job.models.base import Base, open_base
-from job.settings import Settings, relevant
+from job.settings import Settings
 from job.tasks.base import Task
 from job.uris import mask
 
@@ -39,23 +38,6 @@ class TrainedModel:
     base: Base
     task: Task
     """Not fitted yet: `Task.learned` does that."""
-
-    def identity(self, inputs: Inputs, *sections: str) -> str:
-        """A fingerprint of all that decides what the model makes of these inputs: 16 hex digits.
-
-        Args:
-            sections: the settings that matter besides those of the task and the rows.
-        """
-        values = relevant(self.settings)
-        return fingerprint(
-            [
-                inputs.identities(),
-                self.base.place.identity,
-                models.tokenizer_sha256(self.base.tokenizer),
-                self.base.max_length,
-                [values.get(name) for name in ("task", "data", "clean", "encode", *sections)],
-            ]
-        )
 
 
 def find_trained(settings: Settings, scratch: Path) -> TrainedModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from job import models
 from job.data.artifacts import Inputs, fingerprint
 from job.models.base import Base
+from job.models.trained import TrainedModel
 from job.settings import Settings, relevant
 from job.stages.encode import ENCODE_VERSION
 from job.store import resolve
@@ -31,6 +32,24 @@ def dataset_fingerprint(settings: Settings, inputs: Inputs, base: Base) -> str:
             [settings.model.problem_type, base.labels, base.max_length],
             models.tokenizer_sha256(base.tokenizer),
             settings.seed if drawn else None,
+        ]
+    )
+
+
+def inference_fingerprint(trained: TrainedModel, inputs: Inputs, *sections: str) -> str:
+    """What decides what a trained model makes of these inputs.
+
+    Args:
+        sections: the settings that matter besides those of the task and its rows.
+    """
+    values, base = relevant(trained.settings), trained.base
+    return fingerprint(
+        [
+            inputs.identities(),
+            base.place.identity,
+            models.tokenizer_sha256(base.tokenizer),
+            base.max_length,
+            [values.get(section) for section in ("task", "data", "clean", "encode", *sections)],
         ]
     )
 
