@@ -48,7 +48,7 @@ class Staging(StorageWriter):
                 every rank too.
             group: None in a world of one.
         """
-        with _alone():
+        with _in_one_process():
             save_planned(
                 dict(tensors), storage_writer=self, process_group=group, no_dist=group is None
             )
@@ -129,12 +129,12 @@ def names(folder: Path) -> set[str]:
 def load(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Fill the tensors, or this rank's part of them, from the files in a folder."""
     reader = HuggingFaceStorageReader(str(folder))
-    with _alone():
+    with _in_one_process():
         load_planned(dict(tensors), storage_reader=reader, no_dist=True)
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _in_one_process() -> Iterator[None]:
     """Silence torch's warning that it runs in a single process: that is meant."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.distributed is disabled.*")

@@ -108,7 +108,7 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
     """Where the predictions go, and the inputs that the first pod found: all pods read the same.
 
     Raises:
-        SettingsError: they were begun with other rows, settings or another model.
+        SettingsError: they were started with other rows, settings or another model.
     """
     settings = trained.settings
     model = {
@@ -130,7 +130,7 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
     if frozen["model"] != model:
         changed = [name for name, value in model.items() if frozen["model"][name] != value]
         raise SettingsError(
-            f"the predictions {name} were begun with other settings ({', '.join(changed)})",
+            f"the predictions {name} were started with other settings ({', '.join(changed)})",
             hint="set them back, or give these predictions another FINETUNE_RUN_ID",
         )
     return key, inputs_from_json(frozen)

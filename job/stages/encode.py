@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 ENCODE_VERSION = 2
-"""Raised by hand when the same rows and settings begin to give other tokens."""
+"""Raised by hand when a change of the code makes the same rows and settings give other tokens."""
 
 BATCH_ROWS = 2000
 FIRST_ROWS = 100

@@ -15,7 +15,7 @@ class PredictRules:
 
     task: Task
     keep: tuple[str, ...]
-    """Names of the columns that stand beside the predictions."""
+    """Names of the columns to carry along."""
 
     @property
     def columns(self) -> Mapping[str, str]:

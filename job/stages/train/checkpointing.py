@@ -25,7 +25,7 @@ class Checkpointer:
     ) -> None:
         """
         Args:
-            step: the one that training starts at; its checkpoint, if any, stands already.
+            step: the one that training continues from, which needs no checkpoint.
         """
         workspace, self._world = context.workspace, context.world
         self._settings, self._workspace = context.settings.checkpoint, workspace
@@ -42,7 +42,7 @@ class Checkpointer:
         self._saved_at = time.monotonic()
 
     def due(self, done: int) -> bool:
-        """Whether the settings want a checkpoint after `done` steps; the first rank's clock decides."""
+        """Whether the settings ask for a checkpoint after `done` steps; the first rank's clock decides."""
         every = self._settings.every_steps
         overdue = time.monotonic() - self._saved_at >= self._settings.every_seconds
         return bool(every and done % every == 0) or (self._world.first and overdue)
@@ -50,7 +50,10 @@ class Checkpointer:
     def save(self, state: TrainerState) -> None:
         """Stage a checkpoint; it is committed, with this attempt's metrics, as training goes on.
 
-        Where training is over, wait until it is committed.
+        Where training is over, wait for that.
+
+        Raises:
+            JobError: this one or the previous one could not be committed.
         """
         parallel = self._stepper.parallel
         # before the manifest: metrics beyond it are cut when they are merged, lost ones are lost

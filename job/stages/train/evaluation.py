@@ -38,15 +38,15 @@ class Evaluator:
         self._validation = validation and validation.spread(context.settings.evaluate.max_rows)
 
     @property
-    def possible(self) -> bool:
-        """Whether there is a validation split."""
+    def has_rows(self) -> bool:
+        """Whether the data set has a validation split."""
         return self._validation is not None
 
     def due(self, state: TrainerState, done: int) -> bool:
-        """Whether the settings want an evaluation after `done` steps, and it has not been made yet."""
+        """Whether the settings ask for an evaluation after `done` steps, and it has not been made yet."""
         every = self._settings.evaluate.every_steps
         due = done % every == 0 if every else self._plan.ends_epoch(done)
-        return due and self.possible and state.evaluated != done
+        return due and self.has_rows and state.evaluated != done
 
     def out_of_patience(self, state: TrainerState) -> bool:
         """Whether too many evaluations in a row brought no better score."""
@@ -81,7 +81,7 @@ class Evaluator:
         return replace(state, evaluated=done, best_score=value, best_step=done, stale=0)
 
     def _poll(self) -> None:
-        """Between two batches: stop all ranks where one was told to."""
+        """Between two batches: stop all ranks if one of them was told to."""
         self._watchdog.beat()
         if self._world.any(self._stop.raised)[0]:
             raise Stopped("stopped by a signal")

@@ -16,7 +16,9 @@ from job.telemetry import event
 def export(
     context: TrainContext, state: TrainerState, *, model: Any = None, last: Restored | None = None
 ) -> TrainOutput:
-    """Save the best weights, adapters merged or alone; the first rank does, the others write nothing.
+    """Save the best weights, with adapters merged into them or the adapters alone.
+
+    Only the first rank writes anything.
 
     Args:
         model: as it is after the last step; None where it is not whole in this process, and every

@@ -26,7 +26,11 @@ class TrainLoop:
     """Steps, with what is due between them: evaluations, checkpoints, an agreed stop."""
 
     def __init__(self, context: TrainContext, restored: Restored | None) -> None:
-        """Load the model and join the world; until then each rank makes ready what it can alone."""
+        """Load the model and join the world; until then each rank does by itself what it can.
+
+        Args:
+            restored: the checkpoint to continue from; None to start with the first step.
+        """
         self.context, self.settings = context, context.settings
         self.world, self.stop = context.world, context.stop
         self.state = restored.state if restored else TrainerState()
@@ -139,7 +143,7 @@ class TrainLoop:
         """Evaluate if it is time, decide whether this is the end, and take a checkpoint."""
         done = self.state.step
         ended = done == self.plan.total or bool(self.world.agreed(self._out_of_time()))
-        if self.evaluator.due(self.state, done) or (ended and self.evaluator.possible):
+        if self.evaluator.due(self.state, done) or (ended and self.evaluator.has_rows):
             try:
                 self.state = self.evaluator.evaluate(self.state)
             except Stopped:

@@ -53,7 +53,7 @@ class Plan:
         return self._epoch[1][index]
 
     def shares(self, rows: Rows, world: int, tokens: int) -> list[Share]:
-        """The ranks' shares of a step's rows, in micro-batches of at most so many tokens."""
+        """Each rank's share of a step's rows, in micro-batches of at most `tokens` padded tokens."""
         return shares(rows, self.lengths[rows], world=world, tokens=tokens, multiple=self.multiple)
 
     def epoch(self, step: int) -> int:

@@ -109,7 +109,7 @@ class Stepper:
         return self._loss(model, NOTHING, 0) * 0.0
 
     def _trial(self, rows: Rows) -> None:
-        """A micro-batch there and back, for its memory alone."""
+        """Forward and backward over one micro-batch, only to see whether it fits in memory."""
         model = self.parallel.local
         try:
             with self.parallel.accelerator.autocast():
@@ -139,7 +139,7 @@ class Stepper:
         return measured
 
     def _log_rows(self, number: int) -> None:
-        """Where a step's rows came from, for whoever must find the one that is wrong."""
+        """Log where a step's rows came from, so that the one that is wrong can be found."""
         rows = self.plan.rows(number)
         origin = {
             name: self._table.column(name)[rows].tolist()
