@@ -17,7 +17,6 @@ from tests.support.settings import COMPLETE, loaded, refused
         ("CLEAN__LOWERCASE", "true"),
         ("CLEAN__UNESCAPE_HTML", "true"),
         ("CLEAN__NORMALIZE_UNICODE", "NFKC"),
-        ("TRAIN__CLASS_WEIGHTS", "balanced"),
     ],
 )
 def test_what_tags_and_answers_count_may_not_change(task: str, name: str, value: str) -> None:

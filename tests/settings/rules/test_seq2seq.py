@@ -19,7 +19,6 @@ from tests.support.settings import loaded, refused
         ({"DATA__TRAIN_TARGET": "a.en", "DATA__FORMAT": "csv"}, "FINETUNE_DATA__FORMAT=csv"),
         ({"EVALUATE__GENERATION__LENGTH_PENALTY": "2"}, "NUM_BEAMS"),
         ({"EVALUATE__METRIC": "rougeL"}, "use one of loss, bleu, chrf"),
-        ({"TRAIN__CLASS_WEIGHTS": "balanced"}, "no meaning for translation"),
     ],
 )
 def test_what_contradicts_itself_is_refused(given: dict[str, str], said: str) -> None:

@@ -11,6 +11,17 @@ MULTI = {"MODEL__PROBLEM_TYPE": "multi_label_classification"}
 FSDP = {"TRAIN__STRATEGY": "fsdp"}
 
 
+@pytest.mark.parametrize(
+    "task", ["token-classification", "question-answering", "summarization", "translation"]
+)
+def test_class_weights_are_for_labels_of_texts(task: str) -> None:
+    given = {"TRAIN__CLASS_WEIGHTS": "balanced"}
+    refused(f"FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for {task}", TASK=task, **given)
+    chats = {"TASK": "text-generation", "DATA__COLUMNS__MESSAGES": "chat"}
+    refused("FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for text-generation", **chats, **given)
+    loaded(**given)
+
+
 def test_label_smoothing_is_not_for_positions() -> None:
     given = {"TRAIN__LABEL_SMOOTHING": "0.1"}
     refused("no meaning for question-answering", TASK="question-answering", **given)
