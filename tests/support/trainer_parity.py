@@ -88,14 +88,14 @@ def _given(task: Task, dataset: Path, model: Path, scratch: Path) -> Given:
 
 
 def _trainers(given: Given, as_theirs: Callable[[Batch], Batch]) -> list[float]:
-    """Trainer over our plan's batches, with AdamW and clipping of its own."""
-    from transformers import Trainer, TrainingArguments
+    """Trainer over our plan's batches, with its own AdamW and clipping."""
+    from transformers import Trainer
 
     _reset()
     table = MappedTable(given.dataset.table("train"))
     lengths = table.column("length").astype(np.int64)
     plan = Plan(lengths, partial(given.task.row_weights, table), TRAIN, SEED)
-    found: list[float] = []
+    losses: list[float] = []
 
     class Batches(torch.utils.data.IterableDataset[Batch]):
         def __iter__(self) -> Iterator[Batch]:
@@ -110,7 +110,7 @@ def _trainers(given: Given, as_theirs: Callable[[Batch], Batch]) -> list[float]:
 
         def training_step(self, *arguments: Any, **named: Any) -> Any:
             loss = super().training_step(*arguments, **named)
-            found.append(float(loss))
+            losses.append(float(loss))
             return loss
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -119,8 +119,17 @@ def _trainers(given: Given, as_theirs: Callable[[Batch], Batch]) -> list[float]:
             return self.lr_scheduler
 
     seed_everything(SEED)
-    arguments = TrainingArguments(
-        output_dir=str(given.home.scratch / "trainer"),
+    model = models.load(given.place, given.task, given.settings.model)
+    Recorded(model, _arguments(given.home.scratch / "trainer")).train()
+    _reset()
+    return losses
+
+
+def _arguments(folder: Path) -> Any:
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(folder),
         max_steps=STEPS,
         learning_rate=TRAIN.learning_rate,
         weight_decay=TRAIN.weight_decay,
@@ -131,10 +140,6 @@ def _trainers(given: Given, as_theirs: Callable[[Batch], Batch]) -> list[float]:
         disable_tqdm=True,
         seed=SEED,
     )
-    model = models.load(given.place, given.task, given.settings.model)
-    Recorded(model, arguments).train()
-    _reset()
-    return found
 
 
 def _reset() -> None:
