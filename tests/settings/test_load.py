@@ -9,12 +9,7 @@ import pytest
 from job.commands import TRAINING
 from job.errors import SettingsError
 from job.settings import load, relevant
-
-COMPLETE = {
-    "FINETUNE_OUTPUT": "s3://bucket/models",
-    "FINETUNE_DATA__TRAIN": "s3://bucket/train.csv",
-    "FINETUNE_MODEL__NAME": "org/model",
-}
+from tests.support.settings import COMPLETE
 
 
 def refusal(environment: dict[str, str], *flags: str) -> str:
@@ -155,7 +150,7 @@ def test_mistakes_across_settings_are_reported_at_once() -> None:
         ("seed: 1\nseed: 2", "stands twice"),
     ],
 )
-def test_a_file_that_is_no_settings_file(tmp_path: Path, content: str, said: str) -> None:
+def test_a_file_that_is_not_a_settings_file(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(content)
     assert said in refusal({**COMPLETE, "FINETUNE_CONFIG": str(file)})

@@ -59,7 +59,7 @@ def columns(settings: Settings) -> Iterator[str]:
 
 def verbatim(settings: Settings) -> Iterator[str]:
     """Tags count words, answers count characters, and chats are JSON: none of them may be changed."""
-    clean, train = settings.clean, settings.train
+    clean = settings.clean
     chats = settings.task == "text-generation" and settings.data.columns.messages
     if not chats and settings.task not in ("token-classification", "question-answering"):
         return
@@ -73,7 +73,3 @@ def verbatim(settings: Settings) -> Iterator[str]:
             "is not applied to messages" if chats else f"would change what {settings.task} counts"
         )
         yield f"FINETUNE_CLEAN__{name} {what}; unset it, and leave it to the tokenizer"
-    if train.class_weights != "none":
-        yield f"FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for {settings.task}; unset it"
-    if train.label_smoothing and settings.task == "question-answering":
-        yield "FINETUNE_TRAIN__LABEL_SMOOTHING has no meaning for question-answering; unset it"

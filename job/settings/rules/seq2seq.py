@@ -24,8 +24,6 @@ def mistakes(settings: Settings) -> Iterator[str]:
             "FINETUNE_EVALUATE__GENERATION__LENGTH_PENALTY ranks the hypotheses of several beams; "
             "raise FINETUNE_EVALUATE__GENERATION__NUM_BEAMS, or unset it"
         )
-    if settings.train.class_weights != "none":
-        yield f"FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for {settings.task}; unset it"
 
 
 def _unused(settings: Settings) -> Iterator[str]:

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 from job.settings.tree import Settings
 
+UNSMOOTHED = ("question-answering", "regression")
+UNWEIGHTED = (*UNSMOOTHED, "token-classification", "summarization", "translation")
+"""Tasks and problem types whose loss has no classes to smooth, or none to weight."""
+
 
 def train(settings: Settings) -> Iterator[str]:
     """What the device, the micro-batches and the loss allow."""
@@ -42,11 +46,12 @@ def _lengths(settings: Settings) -> Iterator[str]:
 
 
 def _loss(settings: Settings) -> Iterator[str]:
-    train, problem = settings.train, settings.model.problem_type
-    if problem == "regression":
-        if train.label_smoothing:
-            yield "FINETUNE_TRAIN__LABEL_SMOOTHING has no meaning for regression; unset it"
-        if train.class_weights != "none":
-            yield "FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for regression; unset it"
+    train, task, problem = settings.train, settings.task, settings.model.problem_type
+    chats = task == "text-generation" and settings.data.columns.messages
+    for kind in (task, problem):
+        if train.label_smoothing and kind in UNSMOOTHED:
+            yield f"FINETUNE_TRAIN__LABEL_SMOOTHING has no meaning for {kind}; unset it"
+        if train.class_weights != "none" and (kind in UNWEIGHTED or (chats and kind == task)):
+            yield f"FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for {kind}; unset it"
     if problem == "multi_label_classification" and train.class_weights == "balanced":
         yield "FINETUNE_TRAIN__CLASS_WEIGHTS=balanced is for single labels; give a weight for each label"

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from job.commands import TRAINING, find
+from job.commands import find
 from job.errors import SettingsError
 from job.settings import load
 from job.settings.metrics import METRICS
+from tests.support.settings import COMPLETE, loaded, refused
 
-COMPLETE = {
-    "FINETUNE_OUTPUT": "s3://bucket/models",
-    "FINETUNE_DATA__TRAIN": "s3://bucket/train.csv",
-    "FINETUNE_MODEL__NAME": "org/model",
-}
 PROMPTS = {"DATA__COLUMNS__PROMPT": "ask", "DATA__COLUMNS__COMPLETION": "say"}
-
-
-def loaded(task: str, metric: str, **more: str) -> None:
-    named = {"TASK": task, "EVALUATE__METRIC": metric, **more}
-    environment = {f"FINETUNE_{name}": value for name, value in named.items()}
-    load({**COMPLETE, **environment}, rules=TRAINING)
 
 
 @pytest.mark.parametrize("task", METRICS)
 def test_a_name_that_no_metric_has_is_refused_for_every_task(task: str) -> None:
     said = f"FINETUNE_EVALUATE__METRIC=skill is not a metric of {task}.*; use one of loss, "
-    with pytest.raises(SettingsError, match=said) as caught:
-        loaded(task, "skill")
-    assert caught.value.exit_code == 78
-    loaded(task, "loss")
-    loaded(task, "eval_loss")
+    refused(said, TASK=task, EVALUATE__METRIC="skill")
+    loaded(TASK=task, EVALUATE__METRIC="loss")
+    loaded(TASK=task, EVALUATE__METRIC="eval_loss")
 
 
 @pytest.mark.parametrize(
@@ -63,8 +51,7 @@ def test_a_name_that_no_metric_has_is_refused_for_every_task(task: str) -> None:
 def test_the_nearest_name_and_the_list(
     task: str, more: dict[str, str], metric: str, said: str
 ) -> None:
-    with pytest.raises(SettingsError, match=said):
-        loaded(task, metric, **more)
+    refused(said, TASK=task, EVALUATE__METRIC=metric, **more)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +68,7 @@ def test_the_nearest_name_and_the_list(
 def test_what_only_the_data_can_deny_is_accepted(
     task: str, more: dict[str, str], metric: str
 ) -> None:
-    loaded(task, metric, **more)
+    loaded(TASK=task, EVALUATE__METRIC=metric, **more)
 
 
 def test_scoring_a_model_refuses_it_too() -> None:

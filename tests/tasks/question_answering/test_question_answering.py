@@ -4,75 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
-from job.settings import Encode, Evaluate
-from job.tasks.question_answering import QuestionAnswering
-from job.tasks.question_answering.questions import shortened
 from job.tasks.values import FIXED, Batch, Scored
-from tests.support.samples import cleaned, encoded, finetune, settings_of, tiny_bert
+from tests.support.samples import cleaned, encoded
 from tests.support.trainer_parity import losses_of_both
-
-NAMES = ("anna", "boris", "chidi", "dana", "emil", "femi")
-PLACES = ("paris", "lagos", "rome", "oslo", "lima", "quito")
-
-
-def asked(count: int, *, people: int = 3, unanswerable: bool = False) -> list[dict[str, Any]]:
-    """Who lives where; some are asked for who are not there."""
-    random = np.random.default_rng(1)
-    rows = []
-    for i in range(count):
-        names = random.permutation(NAMES)[:people].tolist()
-        places = random.permutation(PLACES)[:people].tolist()
-        context = " ".join(
-            f"{name} lives in {place}." for name, place in zip(names, places, strict=True)
-        )
-        answers: dict[str, list[Any]] = {"text": [], "answer_start": []}
-        who = next(name for name in NAMES if name not in names)
-        if not (unanswerable and i % 3 == 0):
-            who, place = names[i % people], places[i % people]
-            answers = {"text": [place], "answer_start": [context.index(place)]}
-        rows.append({"question": f"where is {who}?", "context": context, "answers": answers})
-    return rows
-
-
-def columns_of(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    texts = {role: [row[role] for row in rows] for role in ("question", "context")}
-    return {**texts, "answers": [json.dumps(row["answers"]) for row in rows]}
-
-
-def squad(rows: list[dict[str, Any]]) -> str:
-    """The rows as SQuAD 2.0 writes them."""
-    paragraphs = []
-    for i, row in enumerate(rows):
-        found = zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)
-        answers = [{"text": text, "answer_start": start} for text, start in found]
-        qa = {"id": str(i), "question": row["question"], "answers": answers}
-        qas = [{**qa, "is_impossible": not answers}]
-        paragraphs.append({"context": row["context"], "qas": qas})
-    return json.dumps({"version": "v2.0", "data": [{"title": "t", "paragraphs": paragraphs}]})
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    text = " ".join([*NAMES, *PLACES, "where is lives in ? ."])
-    return tiny_bert(tmp_path_factory.mktemp("bert"), [text] * 5)
-
-
-def made(*, none: bool = False, stride: int | None = None, **evaluate: Any) -> QuestionAnswering:
-    task = QuestionAnswering.create(
-        settings_of(encode=Encode(stride=stride), evaluate=Evaluate(**evaluate))
-    )
-    return task.fitted({}, {"train": {"answer": 1, **({"no answer": 1} if none else {})}}, ())
-
+from tests.tasks.question_answering.samples import asked, columns_of, made
 
 # -- rows -------------------------------------------------------------------------------------
 
@@ -151,17 +94,6 @@ def test_windows_are_transformers_own(bert: Path) -> None:
     assert answered >= 6
 
 
-def test_an_endless_question_leaves_room_for_the_context(bert: Path) -> None:
-    rows = columns_of(asked(2))
-    rows["question"][0] = "where is anna " * 50
-    tokenizer = AutoTokenizer.from_pretrained(bert)
-    features = made().features(rows, tokenizer, 32)
-    assert features.truncated == 1
-    assert shortened(tokenizer, "where is anna", 2) == "where is"
-    tokenizer.backend_tokenizer.enable_padding(length=128)  # as some are published
-    assert shortened(tokenizer, "where is anna", 2) == "where is"
-
-
 def test_positions_move_with_padding_on_the_left(bert: Path, tmp_path: Path) -> None:
     rows = columns_of([*asked(1, people=1), *asked(1, people=4)])
     features = made().features(rows, AutoTokenizer.from_pretrained(bert), 64)
@@ -236,40 +168,3 @@ def test_a_model_that_knows_gives_the_answer_of_whichever_window_has_it(
     assert min(written["score"]) > 0.9
     metrics = task.metrics(scored)
     assert (metrics["exact_match"], metrics["f1"], metrics["unanswerable_f1"]) == (100, 100, 100)
-
-
-# -- the whole run ----------------------------------------------------------------------------
-
-
-def test_a_squad_file_becomes_a_published_reader(bert: Path, tmp_path: Path) -> None:
-    rows = asked(150, people=4, unanswerable=True)
-    bad = {
-        "question": "q?",
-        "context": "in rome",
-        "answers": {"text": ["oslo"], "answer_start": [3]},
-    }
-    (tmp_path / "rows.json").write_text(squad([*rows, bad]))
-    env = {
-        "FINETUNE_TASK": "question-answering",
-        "FINETUNE_NAME": "m",
-        "FINETUNE_OUTPUT": str(tmp_path / "store"),
-        "FINETUNE_DATA__TRAIN": str(tmp_path / "rows.json"),
-        "FINETUNE_DATA__FORMAT": "squad",
-        "FINETUNE_MODEL__NAME": str(bert),
-        "FINETUNE_ENCODE__MAX_LENGTH": "24",
-        "FINETUNE_TRAIN__EPOCHS": "2",
-        "FINETUNE_TRAIN__LEARNING_RATE": "3e-3",
-        "FINETUNE_MODEL__LORA": "{}",
-    }
-    done = finetune("run", env=env, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    compared = [json.loads(line) for line in done.stderr.splitlines() if "rows_compared" in line]
-    assert compared[0]["rows_compared"] == 16
-    (version,) = (tmp_path / "store/m/models").iterdir()
-    results = json.loads((version / "eval_results.json").read_text())
-    assert {"test_exact_match", "test_f1", "eval_unanswerable_f1"} < set(results)
-    predictions = pq.read_table(version / "predictions.parquet")
-    assert {"prediction", "score", "answers"} < set(predictions.column_names)
-    assert "AutoModelForQuestionAnswering" in (version / "README.md").read_text()
-    (quarantine,) = (tmp_path / "store/m/datasets").rglob("quarantine.jsonl")
-    assert "the answer 'oslo' is not in its context at character 3" in quarantine.read_text()

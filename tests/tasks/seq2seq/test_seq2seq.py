@@ -1,8 +1,7 @@
-"""summarization and translation: features, losses, generation, languages; beside transformers' own."""
+"""summarization and translation: features, losses and metrics, beside transformers' own."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +10,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, MBartTokenizer, NllbTokenizer
+from transformers import AutoModelForSeq2SeqLM
 from transformers.trainer_pt_utils import LabelSmoother
 
 from job.batching.padding import Padding
 from job.batching.steps import evaluation_batches
 from job.data.arrow import MappedTable
-from job.errors import SettingsError
-from job.settings import Encode, Generation, Train
 from job.tasks.seq2seq import Seq2Seq, Summarization, Translation
 from job.tasks.values import FIXED, Batch, Scored
-from tests.support.samples import cleaned, encoded, settings_of
-from tests.support.seq2seq_samples import BACKWARDS, tiny
+from tests.support.samples import cleaned, encoded
+from tests.support.seq2seq_samples import BACKWARDS
 from tests.support.trainer_parity import losses_of_both
-
-ROWS = {
-    "source": ["the dog sleeps", "a", "the big red dog runs under the tree"],
-    "target": ["sleeps dog the", "the cat sees a small blue house", "a"],
-}
-
-
-@pytest.fixture(scope="module", params=["t5", "bart"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    texts = [text for pair in BACKWARDS for text in pair]
-    return tiny(tmp_path_factory.mktemp(request.param), texts, request.param)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder: Path) -> Any:
-    return AutoTokenizer.from_pretrained(folder)
-
-
-def made(kind: type[Seq2Seq] = Translation, smoothing: float = 0.0, **encode: Any) -> Seq2Seq:
-    train = Train(label_smoothing=smoothing)
-    return kind.create(settings_of(encode=Encode(**encode), train=train))
-
-
-def table_of(task: Seq2Seq, tokenizer: Any, path: Path) -> MappedTable:
-    return MappedTable(encoded(task.features(ROWS, tokenizer, 64), path))
+from tests.tasks.seq2seq.samples import ROWS, made, table_of
 
 
 def test_features_are_source_and_target_with_their_special_tokens(tokenizer: Any) -> None:
@@ -139,31 +112,6 @@ def test_fixed_padding_gives_each_side_its_own_width(tokenizer: Any, tmp_path: P
     assert table.column("length").tolist() == [88] * 3
 
 
-@pytest.mark.parametrize("beams", [1, 3])
-def test_a_batch_generates_what_each_row_does_alone(
-    folder: Path, tokenizer: Any, tmp_path: Path, beams: int
-) -> None:
-    generation = Generation(num_beams=beams, max_new_tokens=7, no_repeat_ngram_size=2)
-    task = replace(made(), generation=generation)
-    model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
-    task.configure_generation(model.generation_config, model.config)
-    model.save_pretrained(tmp_path / "saved")
-    alone = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "saved").eval()
-    table = table_of(task, tokenizer, tmp_path / "rows.arrow")
-    rows = MappedTable(cleaned(ROWS, tmp_path / "cleaned.arrow"))
-    with torch.inference_mode():
-        outputs, loss = task.predict(model, task.collate(table, np.arange(3), Padding(0), FIXED))
-        ids = [alone.generate(**tokenizer(s, return_tensors="pt"))[0] for s in ROWS["source"]]
-    written = task.written(Scored(outputs, table, rows, tokenizer))
-    assert written["prediction"] == [
-        tokenizer.decode(row, skip_special_tokens=True).strip() for row in ids
-    ]
-    assert all(len(row) <= 8 for row in ids)
-    assert written["reference"] == ROWS["target"]
-    weights = task.row_weights(table, np.arange(3), 0)
-    assert float((written["loss"] * weights).sum()) == pytest.approx(loss, rel=1e-5)
-
-
 def test_the_metrics_are_those_of_the_task(tokenizer: Any, tmp_path: Path) -> None:
     rows = MappedTable(cleaned(ROWS, tmp_path / "cleaned.arrow"))
     right = [np.array([0, 1, *tokenizer(t)["input_ids"], 0]) for t in ROWS["target"]]
@@ -182,58 +130,6 @@ def test_the_metrics_are_those_of_the_task(tokenizer: Any, tmp_path: Path) -> No
 def test_rows_without_a_side_are_problems() -> None:
     found = made().problems({"source": [None, "a", "a"], "target": ["b", None, ""]})
     assert found == ["no source", "no target", None]
-
-
-def nllb() -> Any:
-    vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "▁": 4, "a": 5, "▁a": 6}
-    return NllbTokenizer(vocab=vocabulary, merges=[("▁", "a")])
-
-
-def test_a_tokenizer_of_several_languages_is_told_them(tmp_path: Path) -> None:
-    tokenizer = nllb()
-    task = made(source_language="deu_Latn", target_language="fra_Latn")
-    task.configure_tokenizer(tokenizer)
-    columns = task.features({"source": ["a"], "target": ["a"]}, tokenizer, 8).columns
-    code = tokenizer.convert_tokens_to_ids
-    assert columns["input_ids"][0].as_py() == [code("deu_Latn"), 6, 2]
-    assert columns["labels"][0].as_py() == [code("fra_Latn"), 6, 2]
-    fitted = task.fitted({}, {}, (), tokenizer)
-    assert fitted.facts == {"forced_bos_token_id": code("fra_Latn"), "decoder_start_token_id": None}
-    assert task.restored(fitted.facts) == fitted
-    tokenizer.save_pretrained(tmp_path)
-    again = AutoTokenizer.from_pretrained(tmp_path)
-    assert again("a", text_target="a")["labels"] == columns["labels"][0].as_py()
-
-
-def test_mbart_begins_with_the_language_that_its_targets_end_with() -> None:
-    tokenizer = MBartTokenizer()
-    task = made(source_language="en_XX", target_language="ro_RO")
-    task.configure_tokenizer(tokenizer)
-    facts = task.fitted({}, {}, (), tokenizer).facts
-    assert facts["decoder_start_token_id"] == tokenizer.convert_tokens_to_ids("ro_RO")
-    assert facts["forced_bos_token_id"] is None
-
-
-@pytest.mark.parametrize(
-    ("encode", "words"),
-    [
-        ({}, "FINETUNE_ENCODE__TARGET_LANGUAGE"),
-        ({"target_language": "fra_Latin"}, "fra_Latn"),
-    ],
-)
-def test_missing_and_unknown_languages_are_refused(encode: dict[str, Any], words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
-        made(**encode).configure_tokenizer(nllb())
-
-
-def test_tokenizers_that_cannot_do_it_are_refused(tokenizer: Any) -> None:
-    made().configure_tokenizer(tokenizer)
-    with pytest.raises(SettingsError, match="knows no languages"):
-        made(target_language="fr").configure_tokenizer(tokenizer)
-    other = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
-    other.eos_token = None
-    with pytest.raises(SettingsError, match="end-of-text token"):
-        made().configure_tokenizer(other)
 
 
 @pytest.mark.parametrize("kind", [Translation, Summarization])

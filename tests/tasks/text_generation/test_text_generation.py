@@ -9,42 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.errors import SettingsError
-from job.settings import Columns, Data
 from job.tasks.text_generation import TextGeneration
-from job.tasks.text_generation.predicting import Prompting
-from job.tasks.tokens import tokenize
 from job.tasks.values import FIXED, Scored
-from tests.support.samples import encoded, settings_of, tiny_bert
-
-CHAT = "{% for m in messages %}{{ m['role'] + ' ' + m['content'] + ' ' }}{% endfor %}{% if add_generation_prompt %}assistant {% endif %}"
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    texts = ["ask what is it user assistant a b c d e f g"] * 9
-    made = AutoTokenizer.from_pretrained(tiny_bert(tmp_path_factory.mktemp("bert"), texts))
-    made.eos_token = "[SEP]"
-    made.chat_template = CHAT
-    return made
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer: Any) -> GPT2LMHeadModel:
-    torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=len(tokenizer), n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=2, eos_token_id=3, pad_token_id=0
-    )  # fmt: skip
-    return GPT2LMHeadModel(config).eval()
-
-
-def made(**columns: str) -> TextGeneration:
-    return TextGeneration.create(settings_of(data=Data(columns=Columns(**columns))))
-
+from tests.support.samples import encoded
+from tests.tasks.text_generation.samples import made
 
 PAIRS = {"prompt": ["ask what", "a"], "completion": ["b c d", "e"]}
 
@@ -95,19 +68,6 @@ def test_a_long_prompt_loses_its_beginning_and_is_counted(tokenizer: Any) -> Non
     assert features.truncated == 1
 
 
-@pytest.mark.parametrize("prompt", ["a b", "a b c d e f g a b c d e f g"])
-def test_a_prompt_is_the_same_in_training_and_in_use(tokenizer: Any, prompt: str) -> None:
-    """This tokenizer puts [SEP] behind a text; a model that learned it there would miss it in use."""
-    task = made(prompt="prompt", completion="completion")
-    learned = task.features({"prompt": [prompt], "completion": ["g"]}, tokenizer, 10).columns
-    asked = Prompting.of(task).features({"prompt": [prompt]}, tokenizer, 10).columns
-    (given,) = asked["input_ids"].to_pylist()
-    ids, labels = learned["input_ids"][0].as_py(), learned["labels"][0].as_py()
-    answer = [label for label in labels if label != -100]
-    assert ids[0] == given[0] == tokenizer.cls_token_id
-    assert ids[: -len(answer)][-len(given) + 1 :] == given[1:]
-
-
 def test_the_last_answer_of_a_chat_is_learned(tokenizer: Any) -> None:
     chat = [{"role": "user", "content": "ask what"}, {"role": "assistant", "content": "a b"}]
     task = made(messages="messages").fitted({}, {}, (), tokenizer)
@@ -139,24 +99,6 @@ def test_answers_are_generated_and_compared(
     assert task.metrics(Scored(outputs, table, table, tokenizer))["exact_match"] == 0
 
 
-EMPTY = "nothing to learn: the completion is empty; text-generation needs one"
-
-
-def test_rows_with_nothing_to_learn_are_problems() -> None:
-    task = made(prompt="prompt", completion="completion")
-    found = task.problems({"prompt": [None, "a", "a"], "completion": ["b", " ", "c"]})
-    assert found == ["no prompt", EMPTY, None]
-    chats = [
-        '[{"role": "user", "content": "a"}]',
-        "no list",
-        '[{"role": "assistant", "content": "a"}]',
-    ]
-    found = made(messages="messages").problems({"messages": chats})
-    assert str(found[0]).startswith("nothing to learn: the last message is not the assistant's")
-    assert found[1] is not None
-    assert found[2] is None
-
-
 def test_a_tokenizer_that_cannot_do_it_is_refused(tokenizer: Any) -> None:
     other = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
     with pytest.raises(SettingsError, match="eos_token"):
@@ -172,6 +114,8 @@ def test_messages_are_the_text_and_stay_as_they_are() -> None:
     assert made().verbatim_roles == made(prompt="p", completion="c").verbatim_roles == ()
 
 
-def test_a_tokenizer_is_not_left_cutting(tokenizer: Any) -> None:
-    tokenize(tokenizer, ["a b c d e f g"], None, 4)
-    assert tokenizer.backend_tokenizer.truncation is None
+def test_rows_with_nothing_to_learn_are_problems() -> None:
+    task = made(prompt="prompt", completion="completion")
+    problems = task.problems({"prompt": [None, "a", "a"], "completion": ["b", " ", "c"]})
+    empty = "nothing to learn: the completion is empty; text-generation needs one"
+    assert problems == ["no prompt", empty, None]

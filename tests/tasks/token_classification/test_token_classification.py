@@ -1,86 +1,21 @@
-"""token-classification: rows, labels, loss, windows and entities, beside transformers' own."""
+"""token-classification: rows, labels, features and loss, beside transformers' own."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
-from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+from transformers import AutoTokenizer
 
 from job.batching.padding import Padding
-from job.commands.check import plan
 from job.data.arrow import MappedTable
 from job.errors import DataError, SettingsError
-from job.settings import Data, Encode, load
-from job.tasks.token_classification import TokenClassification
-from job.tasks.token_classification.sentences import sentences_of
-from job.tasks.values import FIXED, IGNORED, Scored
-from tests.support.samples import cleaned, encoded, finetune, settings_of, tiny_bert
+from job.tasks.values import FIXED, IGNORED
+from tests.support.samples import encoded
 from tests.support.trainer_parity import losses_of_both
-
-NAMES = ("Anna", "Chidi", "Okonkwo", "Lee")
-PLACES = ("Paris", "Lagos", "U.S.", "Rio-Negro")
-OTHERS = ("met", "in", "the", "said", "unbelievable", ",", "again", "today")
-
-
-def sentences(count: int, words: int = 8, seed: int = 0) -> list[tuple[list[str], list[str]]]:
-    """Names and places at random, told apart by their words."""
-    random = np.random.default_rng(seed)
-    found = []
-    for _ in range(count):
-        tokens: list[str] = []
-        tags: list[str] = []
-        while len(tokens) < words:
-            kind = random.integers(0, 4)
-            if kind == 0:
-                tokens += [str(random.choice(NAMES[:2])), str(random.choice(NAMES[2:]))]
-                tags += ["B-PER", "I-PER"]
-            elif kind == 1:
-                tokens.append(str(random.choice(PLACES)))
-                tags.append("B-LOC")
-            else:
-                tokens.append(str(random.choice(OTHERS)))
-                tags.append("O")
-        found.append((tokens, tags))
-    return found
-
-
-def rows_of(found: list[tuple[list[str], list[str]]]) -> dict[str, list[str]]:
-    return {
-        "tokens": [json.dumps(tokens) for tokens, _ in found],
-        "tags": [json.dumps(tags) for _, tags in found],
-    }
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    texts = [" ".join([*NAMES, *PLACES, *OTHERS])] * 5
-    return tiny_bert(tmp_path_factory.mktemp("bert"), texts)
-
-
-def made(data: dict[str, Any] | None = None, **encode: Any) -> TokenClassification:
-    return TokenClassification.create(
-        settings_of(data=Data(**(data or {})), encode=Encode(**encode))
-    )
-
-
-def fitted(rows: dict[str, list[str]], **encode: Any) -> TokenClassification:
-    task = made(**encode)
-    return task.fitted(rows, {"train": counts(task, rows)}, ())
-
-
-def counts(task: TokenClassification, rows: dict[str, list[str]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for labels in task.labels_of(rows):
-        for label in labels:
-            found[label] = found.get(label, 0) + 1
-    return found
-
+from tests.tasks.token_classification.samples import fitted, made, model_of, rows_of, sentences
 
 # -- rows and labels --------------------------------------------------------------------------
 
@@ -176,14 +111,6 @@ def test_windows_that_cannot_be_are_refused(bert: Path, length: int, stride: int
 # -- loss -------------------------------------------------------------------------------------
 
 
-def model_of(task: TokenClassification, bert: Path) -> Any:
-    torch.manual_seed(1)
-    model = AutoModelForTokenClassification.from_pretrained(bert, num_labels=len(task.labels))
-    task.configure(model.config)
-    torch.nn.init.normal_(model.classifier.weight, std=1.0)  # decided, and not all one label
-    return model.eval()
-
-
 def test_the_loss_is_transformers_own_times_the_labels(bert: Path, tmp_path: Path) -> None:
     rows = rows_of(sentences(6))
     task = fitted(rows)
@@ -224,111 +151,3 @@ def test_adapters_fit_the_task(bert: Path) -> None:
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all("lora" in name or "classifier" in name for name in trained)
     assert merge_adapters(model).config.num_labels == len(task.labels)
-
-
-# -- predictions ------------------------------------------------------------------------------
-
-
-def scored_of(
-    task: TokenClassification, rows: Any, bert: Path, folder: Path, length: int
-) -> Scored:
-    tokenizer = AutoTokenizer.from_pretrained(bert)
-    features = task.features(rows, tokenizer, length)
-    table = MappedTable(encoded(features, folder / "rows.arrow"))
-    batch = task.collate(table, np.arange(len(table)), Padding(0), FIXED)
-    with torch.no_grad():
-        outputs, _ = task.predict(model_of(task, bert), batch)
-    return Scored(outputs, table, MappedTable(cleaned(rows, folder / "cleaned.arrow")), tokenizer)
-
-
-@pytest.mark.parametrize("scheme", ["iob2", "bioes", "none"])
-def test_entities_are_the_pipelines(bert: Path, tmp_path: Path, scheme: str) -> None:
-    found = [*sentences(20), (["Anna", "\u200b", "é", "zzz", "Lee's"], ["O"] * 5)]
-    rows = rows_of(found)
-    if scheme == "bioes":
-        rows["tags"] = [tags.replace("B-LOC", "S-LOC") for tags in rows["tags"]]
-    task = made({"tag_scheme": scheme})
-    task = task.fitted(rows, {"train": counts(task, rows)}, ())
-    scored = scored_of(task, rows, bert, tmp_path, 64)
-    written = task.written(scored)
-    model, tokenizer = model_of(task, bert), AutoTokenizer.from_pretrained(bert)
-    classify = pipeline(
-        "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="first"
-    )
-    seen = 0
-    for (tokens, _), entities in zip(found, written["entities"].to_pylist(), strict=True):
-        theirs = classify(" ".join(tokens))
-        seen += len(theirs)
-        assert [{**e, "score": 0} for e in entities] == [{**e, "score": 0} for e in theirs]
-        assert [e["score"] for e in entities] == pytest.approx(
-            [e["score"] for e in theirs], abs=1e-5
-        )
-    assert seen > 10
-    assert pa.array(written["prediction"]).type == pa.list_(pa.string())
-    assert [len(tags) for tags in written["prediction"]] == [len(tokens) for tokens, _ in found]
-    if scheme != "none":
-        assert written["prediction"][-1][1] == "O", "a word without a token"
-
-
-def test_words_are_read_where_they_have_most_context(bert: Path, tmp_path: Path) -> None:
-    """With room for the whole sentence, windows are one; with less, the middles of windows win."""
-    rows = rows_of(sentences(3, words=40))
-    task = fitted(rows, stride=6)
-    scored = scored_of(task, rows, bert, tmp_path, 20)
-    for i, sentence in enumerate(sentences_of(scored, task.labels, task.scheme)):
-        numbers = np.flatnonzero(scored.table.column("__row") == i)
-        assert len(numbers) > 2
-        best: dict[tuple[int, int], tuple[int, int]] = {}
-        for number in numbers.tolist():
-            starts, ends = (
-                scored.table.lists(n, np.array([number]))[0] for n in ("starts", "ends")
-            )
-            inside = np.flatnonzero(np.asarray(starts, np.int64) >= 0)
-            for place, token in enumerate(inside.tolist()):
-                context = min(place, len(inside) - 1 - place)
-                key = (int(starts[token]), int(ends[token]))
-                label = int(scored.outputs[number][token].argmax())
-                if key not in best or context > best[key][0]:
-                    best[key] = (context, label)
-        at, expected = 0, []
-        for word in sentence.words:
-            expected.append(next(task.labels[v[1]] for k, v in sorted(best.items()) if k[0] == at))
-            at += len(word) + 1
-        assert sentence.guess == expected
-
-
-# -- the whole run ----------------------------------------------------------------------------
-
-
-def test_a_conll_file_becomes_a_published_tagger(bert: Path, tmp_path: Path) -> None:
-    found = sentences(160)
-    lines = ["-DOCSTART- -X- O\n"]
-    lines += ["\n".join(map(" ".join, zip(*pair, strict=True))) + "\n" for pair in found]
-    (tmp_path / "rows.conll").write_text(
-        "\n".join([*lines, "again O\nParis I-LOC\n", "ragged O\nline\n"])
-    )
-    env = {
-        "FINETUNE_TASK": "token-classification",
-        "FINETUNE_NAME": "m",
-        "FINETUNE_OUTPUT": str(tmp_path / "store"),
-        "FINETUNE_DATA__TRAIN": str(tmp_path / "rows.conll"),
-        "FINETUNE_MODEL__NAME": str(bert),
-        "FINETUNE_TRAIN__EPOCHS": "8",
-        "FINETUNE_TRAIN__LEARNING_RATE": "5e-3",
-        "FINETUNE_DATA__MAX_BAD_FRACTION": "0.05",
-    }
-    said = "\n".join(plan(load(env).settings))
-    assert "labels: B-LOC" in said
-    assert "tokens     a row" in said
-    done = finetune("run", env=env, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert '"labels": 1' in done.stderr, "the repaired one"
-    compared = [json.loads(line) for line in done.stderr.splitlines() if "rows_compared" in line]
-    assert compared[0]["rows_compared"] == 16
-    (version,) = (tmp_path / "store/m/models").iterdir()
-    results = json.loads((version / "eval_results.json").read_text())
-    assert results["test_f1"] > 0.8
-    assert {"test_f1_PER", "test_precision_LOC", "eval_accuracy", "test_recall"} < set(results)
-    card = (version / "README.md").read_text()
-    assert 'pipeline("token-classification"' in card
-    assert "| PER |" in card

@@ -62,14 +62,9 @@ def test_parallel_files_become_a_translator(tmp_path: Path) -> None:
     assert (generation["num_beams"], generation["length_penalty"]) == (2, 0.5)
     assert generation["max_new_tokens"] == 24
     card = (folder / "README.md").read_text()
-    for word in (
-        "translates",
-        "2 beams",
-        results["bleu_signature"],
-        '"reverse: " + text',
-        "train.bw.gz",
-    ):
+    for word in ("translates", "2 beams", '"reverse: " + text', "train.bw.gz"):
         assert word in card
+    assert results["bleu_signature"] in card
     table = pq.read_table(folder / "predictions.parquet")
     names = ["split", "row", "file", "line", "prediction", "reference", "loss"]
     assert table.column_names == names
