@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
@@ -52,10 +52,25 @@ def reference() -> str:
 
 
 def _type(leaf: Leaf) -> str:
-    annotation = leaf.field.annotation
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    text = re.sub(r"\b(?:typing|job(?:\.\w+)*)\.", "", text).replace("NoneType", "None")
-    return text.split("Annotated[")[-1].split(", FieldInfo")[0] if "FieldInfo" in text else text
+    return _named(leaf.field.annotation)
+
+
+def _named(annotation: Any) -> str:
+    """A type as a reader of the reference would call it."""
+    kind, parts = get_origin(annotation), get_args(annotation)
+    if kind is Annotated:
+        return _named(parts[0])
+    if kind in (Union, UnionType):
+        return " | ".join(_named(part) for part in parts)
+    if kind is Literal:
+        return " | ".join(json.dumps(part) for part in parts)
+    if kind is tuple:
+        return f"list of {_named(parts[0])}"
+    if kind is dict:
+        return f"object of {_named(parts[1])}"
+    if annotation is NoneType:
+        return "none"
+    return str(getattr(annotation, "__name__", annotation))
 
 
 def _default(leaf: Leaf) -> str:

@@ -38,3 +38,13 @@ def test_the_reference_names_every_setting() -> None:
 
 def test_the_schema_is_json() -> None:
     assert "train" in json.loads(json.dumps(Settings.model_json_schema()))["properties"]
+
+
+def test_the_reference_names_types_as_people_do_and_is_the_same_each_time() -> None:
+    types = {line.split("`")[1]: line.split(" | ", 2)[1] for line in reference().splitlines()[2:]}
+    assert types["FINETUNE_OUTPUT"] == "Uri"
+    assert types["FINETUNE_TRAIN__EPOCHS"] == "float"
+    assert types["FINETUNE_DATA__COLUMN_NAMES"] == "list of str"
+    assert types["FINETUNE_CLEAN__RENAME"] == "object of str"
+    assert types["FINETUNE_MODEL__TOKENIZER"] == "Uri \\| none"
+    assert not [line for line in reference().splitlines() if "0x" in line or "Annotated" in line]
