@@ -9,7 +9,7 @@ Columns = Mapping[str, Sequence[str | None]]
 """A batch of rows by role. A value is text; what is not text in its source is JSON."""
 
 KEPT = "keep "
-"""Put before the name of a column that is only carried along, in place of a role; no role begins with it."""
+"""Begins the name of a column that is only carried along and has no role; no role begins with it."""
 
 
 class RowRules(Protocol):

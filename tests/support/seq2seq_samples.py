@@ -35,7 +35,7 @@ BACKWARDS = [
 
 
 def byte_level_tokenizer(texts: Iterable[str], kind: str, words: int = 500) -> Any:
-    """T5's layout (an end behind the text) or BART's (a beginning too); nothing is unknown to it."""
+    """T5's layout (an end after the text) or BART's (a beginning too); nothing is unknown to it."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -22,7 +22,7 @@ Label = Annotated[str, BeforeValidator(_label)]
 
 
 class Lora(Section):
-    """Low-rank adapters in place of full fine-tuning (Hu et al. 2021, arXiv 2106.09685)."""
+    """Low-rank adapters instead of full fine-tuning (Hu et al. 2021, arXiv 2106.09685)."""
 
     r: Positive = 8
     """The rank of the update matrices."""

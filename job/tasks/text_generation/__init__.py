@@ -127,7 +127,7 @@ class TextGeneration(LanguageModel):
         prompts, completions = self._halves(rows, tokenizer)
         asked = tokenize(tokenizer, prompts, None, None, special=False).input_ids.to_pylist()
         answers = tokenize(tokenizer, completions, None, None, special=False).input_ids.to_pylist()
-        # a chat template writes its special tokens itself; one after the prompt would end it
+        # a chat template writes its special tokens itself; one more after the prompt would end it
         before = [] if "messages" in self.columns else leading_tokens(tokenizer)
         end = [] if "messages" in self.columns else [tokenizer.eos_token_id]
         cut, ids, labels = 0, [], []

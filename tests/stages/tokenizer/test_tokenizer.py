@@ -1,4 +1,4 @@
-"""Tokenizers built block by block: they load afresh, they give back what they were given."""
+"""Tokenizers built block by block: they load in a fresh process and give back what they were given."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def characters(make: Make) -> Any:
     return make(kind="char")[0]
 
 
-def test_an_existing_tokenizer_is_trained_anew(make: Make, tmp_path: Path) -> None:
+def test_an_existing_tokenizer_is_retrained(make: Make, tmp_path: Path) -> None:
     base = AutoTokenizer.from_pretrained(tiny_bert(tmp_path, ["other words than these"] * 9))
     tokenizer, found, _ = make(base, base="a folder", vocab_size=300)
     assert tokenizer.cls_token == "[CLS]"
@@ -133,7 +133,7 @@ def test_a_missing_token_is_refused(make: Make) -> None:
         make(kind="bpe", post_processor="bert")
 
 
-def test_every_block_that_can_be_named_is_there() -> None:
+def test_every_block_that_can_be_named_exists() -> None:
     assert get_args(Normalizer) == tuple(blocks.NORMALIZERS)
     assert get_args(PreTokenizer) == tuple(blocks.PRE_TOKENIZERS)
 

@@ -16,7 +16,7 @@ PLACES = ("paris", "lagos", "rome", "oslo", "lima", "quito")
 
 
 def asked(count: int, *, people: int = 3, unanswerable: bool = False) -> list[dict[str, Any]]:
-    """Who lives where; some are asked for who are not there."""
+    """Who lives where; some questions are about people whom their context does not mention."""
     random = np.random.default_rng(1)
     rows = []
     for i in range(count):

@@ -1,4 +1,4 @@
-"""Small T5s and BARTs learn real pairs by heart: a wrong shift, mask or end of text would not let them."""
+"""Small T5s and BARTs learn real pairs by heart: with a wrong shift, mask or end of text they could not."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_a_chat_must_end_with_the_answer_to_be_learned_and_without_it_to_be_answ
         assert problem is None if expected is None else str(problem).startswith(expected)
 
 
-@pytest.mark.parametrize("chat", [None, "no list", "3"])
+@pytest.mark.parametrize("chat", [None, "not a list", "3"])
 def test_what_is_not_a_list_of_messages_is_a_problem(chat: str | None) -> None:
     assert problem_of_answered(chat) == problem_of_asked(chat) == NOT_A_CHAT
 
