@@ -90,7 +90,7 @@ class StoreError(JobError):
     """The object store answered with an error and retrying did not help."""
 
     exit_code = 75
-    hint = "the run resumes where it stood when started again"
+    hint = "started again, the run resumes where it left off"
 
 
 class Absent(StoreError):
@@ -129,7 +129,7 @@ class BadName(StoreError):
 
 
 class Conflict(StoreError):
-    """A conditional write found an object that somebody else had written."""
+    """A conditional write met an object that somebody else had written."""
 
     hint = "another pod writes to the same run; only one of them may"
 
@@ -137,14 +137,14 @@ class Conflict(StoreError):
 class Torn(StoreError):
     """An artifact whose manifest is unreadable, or whose files are missing or differ from it."""
 
-    hint = "it was cut short or changed since; remove it, and what needs it is made again"
+    hint = "it was cut short or has changed since; remove it, and it is created again when it is needed"
 
 
 class ClusterError(JobError):
     """The cluster's API server did not do what it was asked, and retrying did not help."""
 
     exit_code = 75
-    hint = "the run itself is not touched; started again, this command goes on"
+    hint = "the run itself is not affected; start this command again to follow it"
 
 
 class ClusterForbidden(ClusterError):
@@ -173,7 +173,7 @@ class RunFailed(JobError):
 
 
 class StoreUnreachable(JobError):
-    """The store did not answer before this attempt could be recorded, and so is not counted."""
+    """The store did not answer before this attempt was recorded, so it does not count."""
 
     exit_code = 69
     hint = "check AWS_ENDPOINT_URL and the network"
@@ -188,7 +188,7 @@ class DiskFull(JobError):
     """No space left on the scratch disk, or in the folder that serves as the store."""
 
     exit_code = 75
-    hint = "make room there, or point FINETUNE_RUNTIME__SCRATCH or FINETUNE_OUTPUT at a larger disk"
+    hint = "free some space there, or point FINETUNE_RUNTIME__SCRATCH or FINETUNE_OUTPUT at a larger disk"
 
 
 class Diverged(JobError):
@@ -242,7 +242,7 @@ class Stopped(JobError):
     """The run was told to stop and did so at a step boundary; it resumes when started again."""
 
     exit_code = 143
-    hint = "started again, it goes on where it stood"
+    hint = "started again, it resumes where it left off"
 
 
 def from_os_error(error: OSError, where: str = "the scratch folder") -> JobError | None:

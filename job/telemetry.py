@@ -84,7 +84,7 @@ def event(message: str, **fields: Any) -> None:
 
 
 class Watcher(Protocol):
-    """Somebody who is told how a run is doing, besides the log; what it does must be quick."""
+    """One that is told how a run is doing, besides the log; it must be quick."""
 
     def reached(self, reason: str, message: str) -> None:
         """A milestone, by a word such as `Resumed`."""

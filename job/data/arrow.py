@@ -98,9 +98,9 @@ class MappedTable:
     @classmethod
     def of(cls, table: pa.Table) -> MappedTable:
         """A table that is in memory already."""
-        made = cls.__new__(cls)
-        made._index(table)
-        return made
+        mapped = cls.__new__(cls)
+        mapped._index(table)
+        return mapped
 
     def _index(self, table: pa.Table) -> None:
         self.table = table

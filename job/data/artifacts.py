@@ -1,4 +1,4 @@
-"""What one stage hands to the next: frozen values that say where something lies and what it is."""
+"""What one stage hands to the next: frozen values that say where something is and what it is."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Inputs:
 class RawRows:
     """Fetched rows: Arrow streams, one or more a file, since a file's columns may grow as it is read.
 
-    Every column is a nullable string; a value that is not text stands there as JSON. The columns
+    Every column is a nullable string; a value that is not text is there as JSON. The columns
     FILE (int32, index into `files`) and LINE (int64, from 1) say where a row came from.
     """
 
@@ -78,7 +78,7 @@ class RawRows:
     quarantine: Path
     """JSON lines: split, file, line, reason, row."""
     read: Mapping[Split, int]
-    """Rows met, the bad ones included."""
+    """Rows that were read, the bad ones included."""
     bad: Mapping[Split, int]
 
 
@@ -106,7 +106,7 @@ class Dataset:
     """train.arrow, validation.arrow …, validation.rows.arrow …, profile.json, quarantine.jsonl."""
     profile: Mapping[str, Any] = field(default_factory=dict)
     fetched: bool = False
-    """Whether it was found ready in the store."""
+    """Whether the store already held it."""
 
     def table(self, split: Split) -> Path:
         """The encoded rows of a split; the file may not exist."""

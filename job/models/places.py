@@ -19,12 +19,12 @@ from job.store.keys import safe_path
 from job.uris import Uri
 
 FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
-"""What is taken from a Hub repository or a bucket: never a pickle."""
+"""What is downloaded from a Hub repository or a bucket: never a pickle."""
 
 ADAPTER = "adapter_config.json"
 
 CODE = ("*.py",)
-"""What is taken from the Hub as well where its code is trusted."""
+"""What is downloaded from the Hub as well where its code is trusted."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def _base_of(folder: Path) -> str | None:
         return None
     except (ValueError, KeyError) as error:
         raise DataError(
-            f"{ADAPTER} names no base model ({error})", hint="save the adapters with peft again"
+            f"{ADAPTER} does not name a base model ({error})",
+            hint="save the adapters with peft again",
         ) from error
 
 
@@ -118,17 +119,17 @@ def _from_bucket(uri: Uri, scratch: Path) -> Place:
         below = {o.key.removeprefix(base): (r, o) for r, o in resolve(prefix)}
     except Absent as error:
         raise InputMissing(f"the model {uri} does not exist ({error.message})") from None
-    found = {file: at for file, at in below.items() if _wanted(file)}
-    if not {"config.json", "tokenizer.json"} & found.keys():
+    files = {file: stored for file, stored in below.items() if _wanted(file)}
+    if not {"config.json", "tokenizer.json"} & files.keys():
         raise InputMissing(
             f"{uri} holds neither config.json nor tokenizer.json",
             hint="FINETUNE_MODEL__NAME must name a prefix in Hugging Face format",
         )
     folder = scratch / hashlib.sha256(prefix.secret.encode()).hexdigest()[:16]
-    for file, (reader, item) in found.items():
+    for file, (reader, item) in files.items():
         reader.download(item.key, safe_path(folder, file), identity=item.identity)
-    _check_manifest(uri, folder, set(found))
-    identities = sorted(f"{file}={item.identity}" for file, (_, item) in found.items())
+    _check_manifest(uri, folder, set(files))
+    identities = sorted(f"{file}={item.identity}" for file, (_, item) in files.items())
     return Place(
         str(uri), folder, "s3:" + hashlib.sha256("\n".join(identities).encode()).hexdigest()
     )
@@ -142,7 +143,7 @@ def _check_manifest(uri: Uri, folder: Path, files: set[str]) -> None:
     """
     if MANIFEST not in files:
         return
-    with suppress(ValueError, KeyError, TypeError):  # somebody else's manifest is none of ours
+    with suppress(ValueError, KeyError, TypeError):  # a manifest that is not ours
         listed = json.loads((folder / MANIFEST).read_text())["files"]
         for file in files & listed.keys():
             if file_sha256(folder / file) != listed[file]["sha256"]:
@@ -153,7 +154,7 @@ def _check_manifest(uri: Uri, folder: Path, files: set[str]) -> None:
 
 
 def _wanted(file: str) -> bool:
-    """A model's own files lie directly in its prefix; below it are other models, or parts of them."""
+    """A model's own files are directly in its prefix; below it are other models, or parts of them."""
     return "/" not in file and Path(file).suffix in {Path(pattern).suffix for pattern in FILES}
 
 

@@ -52,13 +52,11 @@ def load(
     path = flags.pop(CONFIG_VARIABLE, path)
     content = read_file(path) if path else {}
     by_flag, by_variable = Variables(Settings, flags), Variables(Settings, variables)
-    given = [("flag", by_flag()), ("environment", by_variable()), (path, content)]
-    origins = {leaf: name for name, values in reversed(given) for leaf in flatten(values)}
-    wrong = [
-        *names.unknown_variables(flags, "flag"),
-        *names.unknown_variables(variables, "environment"),
-    ]
-    for name, values in given:
+    sources = [("flag", by_flag()), ("environment", by_variable()), (path, content)]
+    origins = {leaf: name for name, values in reversed(sources) for leaf in flatten(values)}
+    wrong = names.unknown_variables(flags, "flag")
+    wrong += names.unknown_variables(variables, "environment")
+    for name, values in sources:
         wrong += names.unknown_keys(values, name, {*flags, *variables})
     settings = None
     try:

@@ -1,8 +1,8 @@
 """What a store is: keys below a root, written whole or not at all, replaced by compare-and-swap.
 
-Every method raises the four errors of `job.errors` and no other: Absent (no such key or bucket),
-Forbidden, Unreachable, Conflict (a conditional write lost). They are retried inside the store, with
-backoff, where trying again can help; callers do not retry.
+Every method raises four errors of `job.errors` and no other: Absent (no such key or bucket),
+Forbidden, Unreachable, Conflict (a conditional write lost). Requests are repeated below this
+interface, with backoff, where that can help; callers do not retry.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Reader(Protocol):
     def download(self, key: str, path: Path, *, identity: str | None = None) -> None:
         """Copy the object to a local file, in parallel parts, checksums verified.
 
-        With `identity`, exactly that content is read; Absent when it is there no more.
+        With `identity`, exactly that content is read; Absent when it no longer exists.
         """
         ...
 
@@ -70,7 +70,7 @@ class Store(Reader, Protocol):
         Raises:
             Conflict: `if_absent` and the key exists, or its tag is not `if_tag`, and what stands
                 there is not this very `data` (a retry may meet its own write: objects written
-                conditionally carry a nonce, so equal bytes mean one's own success).
+                conditionally carry a nonce, so equal bytes are one's own).
         """
         ...
 
@@ -79,5 +79,5 @@ class Store(Reader, Protocol):
         ...
 
     def delete(self, keys: list[str]) -> None:
-        """Remove objects; a key that is not there is no error."""
+        """Remove objects; a key that does not exist is not an error."""
         ...

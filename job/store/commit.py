@@ -1,7 +1,7 @@
 """How a set of files becomes an artifact: files first, manifest last.
 
-Nothing without a manifest counts, so a writer may die at any point. The files lie under a key that
-carries the writing attempt, so a writer that only believes itself alive leaves garbage, not damage.
+Nothing without a manifest counts, so a writer may die at any point. The files are stored under a
+key with the number of the attempt, so a writer that has been superseded leaves garbage, not damage.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def commit(
         attempt: they are stored as `prefix/a0003/<name>`; None stores them as `prefix/<name>`,
             for places that only one writer ever uses.
         meta: what else the manifest says; anything that JSON can hold.
-        exists_ok: an artifact that is there already is returned as it is.
+        exists_ok: return an artifact that already exists as it is.
 
     Raises:
-        Conflict: the artifact is there already, or somebody else's manifest came first.
+        Conflict: the artifact already exists, or somebody else's manifest came first.
     """
     existing = _existing(store, prefix)
     if existing is None:
@@ -78,7 +78,7 @@ def commit(
                 raise
             existing = load(store, prefix)
     if not exists_ok:
-        raise Conflict(f"{store.uri}/{prefix} is committed already")
+        raise Conflict(f"{store.uri}/{prefix} has already been committed")
     return existing
 
 
@@ -99,7 +99,7 @@ def seal(store: Store, prefix: str, manifest: Manifest) -> Manifest:
     """The second half of `commit`: the manifest makes the uploaded files an artifact.
 
     Raises:
-        Conflict: there is another one already.
+        Conflict: there already is another one.
     """
     data = json.dumps(asdict(manifest), indent=1, sort_keys=True, allow_nan=False).encode()
     store.put(below(prefix, MANIFEST), data, if_absent=True)
@@ -137,11 +137,11 @@ def fetch(
 ) -> Manifest:
     """Download the artifact's files to `folder/<name>` and verify them.
 
-    A file that is there already with the right content is not downloaded again.
+    A file that already exists with the right content is not downloaded again.
 
     Args:
         names: only these; None means all.
-        manifest: of files that are uploaded and not sealed; None loads the artifact's.
+        manifest: of files that are uploaded but not sealed; None loads the artifact's.
 
     Raises:
         Absent: there is no artifact.
@@ -163,7 +163,7 @@ def fetch(
 
 
 def verify(store: Reader, prefix: str, *, deep: bool = False) -> Manifest:
-    """The manifest of an artifact whose files are all there with the right size.
+    """The manifest of an artifact, all of whose files exist with the right size.
 
     Args:
         deep: download each file and compare its SHA-256 too.
@@ -185,7 +185,7 @@ def verify(store: Reader, prefix: str, *, deep: bool = False) -> Manifest:
         except Absent as error:
             raise Torn(f"{store.uri}/{key} is missing") from error
         if size != file.size:
-            raise Torn(f"{store.uri}/{key} has {size} bytes in place of {file.size}")
+            raise Torn(f"{store.uri}/{key} has {size} bytes instead of {file.size}")
 
     _each(manifest.files.values(), check)
     return manifest
@@ -194,7 +194,7 @@ def verify(store: Reader, prefix: str, *, deep: bool = False) -> Manifest:
 def withdraw(store: Store, prefix: str) -> None:
     """Remove an artifact: its manifest first, then all that lies below `prefix`.
 
-    What is not there is no error, so a removal that was cut short can be repeated.
+    What no longer exists is not an error, so an interrupted removal can be repeated.
 
     Raises:
         SettingsError: the prefix is empty, and this would empty the store.

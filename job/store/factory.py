@@ -22,7 +22,7 @@ def open_store(uri: Uri | str, *, single_writer: bool = False) -> Store:
     Nothing is asked of a bucket yet. With `single_writer`, no conditional writes are asked of it.
 
     Raises:
-        SettingsError: the URI cannot be written to, names no bucket, or a file.
+        SettingsError: the URI cannot be written to, or names no bucket, or names a file.
     """
     uri = Uri.of(uri)
     scheme = uri.scheme
@@ -38,13 +38,13 @@ def open_store(uri: Uri | str, *, single_writer: bool = False) -> Store:
 
 
 def open_reader(uri: Uri | str) -> tuple[Reader, str]:
-    """A reader, and the key or pattern below its root that the URI of some data names.
+    """A reader, and the key or pattern below its root that a data URI names.
 
     The root is the last folder in the URI before any pattern character. An empty key means all
     that lies below the root. Only https:// keeps `?` for its query and knows no patterns.
 
     Raises:
-        SettingsError: the scheme is unknown or the URI lacks its bucket or repository.
+        SettingsError: the scheme is unknown, or the URI names no bucket or repository.
     """
     uri = Uri.of(uri)
     scheme = uri.scheme
@@ -74,25 +74,25 @@ def open_reader(uri: Uri | str) -> tuple[Reader, str]:
 
 
 def resolve(uri: Uri | str) -> list[tuple[Reader, Object]]:
-    """The objects that the URI of some data names, in key order, each with its reader.
+    """The objects that a data URI names, in key order, each with its reader.
 
-    A key names one object; a pattern those that match; a prefix that ends in `/`, a folder, or a
-    key that is no object but a folder of some, all below it whose names do not begin with `.` or
-    `_`.
+    A key names one object, and a pattern those that match it. A prefix that ends in `/`, a folder,
+    and a key that is not an object but a folder of some, name all below it whose names do not begin
+    with `.` or `_`.
 
     Raises:
-        InputMissing: nothing is there, or nothing matches.
+        InputMissing: there is no such object, or none matches.
         Forbidden, Unreachable, SettingsError: as the reader says.
     """
     uri = Uri.of(uri)
     reader, key = open_reader(uri)
     try:
-        found = _matching(reader, key)
+        objects = _matching(reader, key)
     except Absent as error:
         raise InputMissing(error.message) from error
-    if not found:
-        raise InputMissing(f"{uri}: nothing there has such a name")
-    return [(reader, item) for item in found]
+    if not objects:
+        raise InputMissing(f"{uri}: nothing matches this name")
+    return [(reader, item) for item in objects]
 
 
 def _matching(reader: Reader, key: str) -> list[Object]:
@@ -137,10 +137,10 @@ def _folder(path: str) -> Store:
 def _refuse_file(path: Path) -> None:
     """A path that is a file, or leads through one, can never become a folder."""
     with os_errors(str(path)):
-        there = next(p for p in (path, *path.parents) if p.exists())
-        if not there.is_dir():
+        existing = next(p for p in (path, *path.parents) if p.exists())
+        if not existing.is_dir():
             raise SettingsError(
-                f"{there} is a file, not a folder", hint="point FINETUNE_OUTPUT at a folder"
+                f"{existing} is a file, not a folder", hint="point FINETUNE_OUTPUT at a folder"
             )
 
 
@@ -154,7 +154,7 @@ def _hub(uri: Uri) -> tuple[Reader, str]:
     name, _, revision = name.partition("@")
     if not organization or not name:
         raise SettingsError(
-            f"{uri}: no repository",
+            f"{uri}: it names no repository",
             hint="write hf://datasets/organization/name[@revision]/path",
         )
     reader = HubReader(f"{organization}/{name}", kind, revision or None)

@@ -56,17 +56,17 @@ class FolderStore:
         # nothing above the prefix's last folder can match it; `..` in it must not lead out
         top = prefix.rpartition("/")[0]
         start = safe_path(self.root, top) if top else self.root
-        found = []
+        files = []
         with os_errors(str(self.root)):
             for folder, _, names in os.walk(start, onerror=_raise_unless_absent):
                 for name in names:
                     path = Path(folder, name)
                     key = path.relative_to(self.root).as_posix()
                     if key.startswith(prefix) and not name.startswith(OWN):
-                        # removed since, or a link to nothing: a listing is no promise
+                        # removed since, or a dangling link: a listing is not a promise
                         with suppress(FileNotFoundError):
-                            found.append(_File(key, path, path.stat().st_size))
-        yield from sorted(found, key=lambda item: os.fsencode(item.key))
+                            files.append(_File(key, path, path.stat().st_size))
+        yield from sorted(files, key=lambda item: os.fsencode(item.key))
 
     def stat(self, key: str) -> Object:
         """The file's size in bytes and identity."""
@@ -151,7 +151,7 @@ class FolderStore:
                 os.link(name, path)
             except FileExistsError:
                 if path.read_bytes() != data:
-                    raise Conflict(f"{path} exists already") from None
+                    raise Conflict(f"{path} already exists") from None
             sync(path.parent)
 
     def _replace(self, path: Path, data: bytes, tag: str) -> None:
@@ -185,6 +185,6 @@ def _remove_empty(folder: Path, root: Path) -> None:
 
 
 def _raise_unless_absent(error: OSError) -> None:
-    # os.walk passes over what it may not read; a listing that did so would lose data silently
+    # os.walk skips what it may not read; a listing that did so would lose data silently
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise error

@@ -44,9 +44,9 @@ class HttpReader:
     def stat(self, key: str) -> Object:
         """The file's size in bytes and identity."""
         self._check(key)
-        found = self._head()
-        if found is not None:
-            return found
+        head = self._head()
+        if head is not None:
+            return head
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "body")
             self.download(key, path)
@@ -85,8 +85,8 @@ class HttpReader:
             with self._open() as response, name.open("wb") as file:
                 for chunk in response.iter_raw():
                     file.write(chunk)
-                found = _identity(response.headers)
-            if identity and identity != (found or f"sha256:{file_sha256(name)}"):
+                named = _identity(response.headers)
+            if identity and identity != (named or f"sha256:{file_sha256(name)}"):
                 raise Absent(f"{self._url} has changed since it was recorded")
 
     @contextmanager

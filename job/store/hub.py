@@ -21,8 +21,8 @@ T = TypeVar("T")
 class HubReader:
     """The files of one repository at one revision.
 
-    The identity of a file is the commit that its revision names and its path: a push makes all of
-    the repository's files new, and `download` with an identity reads from that very commit.
+    The identity of a file is the commit that its revision names and its path: a push renews all of
+    the repository's files, and `download` with an identity reads from that very commit.
 
     Args:
         repo: `organization/name`.
@@ -63,12 +63,12 @@ class HubReader:
     def stat(self, key: str) -> Object:
         """The file's size in bytes and identity."""
         check_key(key)
-        found = self._call(
+        entries = self._call(
             lambda: self._api.get_paths_info(
                 self.repo, [key], revision=self._commit, repo_type=self.kind
             )
         )
-        for item in found:
+        for item in entries:
             if item.path == key and hasattr(item, "size"):
                 return self._object(key, item.size)
         raise Absent(f"{self.uri}/{key}: no such file")
@@ -91,13 +91,13 @@ class HubReader:
         path.parent.mkdir(parents=True, exist_ok=True)
         # not into the Hub's cache, which would hold every byte a second time
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".~hub") as folder:
-            got = self._call(
+            local = self._call(
                 lambda: self._api.hf_hub_download(
                     self.repo, key, revision=commit, repo_type=self.kind, local_dir=folder
                 )
             )
             with os_errors(str(path)), replacing(path) as name:
-                Path(got).replace(name)
+                Path(local).replace(name)
 
     @cached_property
     def _api(self) -> Any:
@@ -145,7 +145,7 @@ def _translate(error: Exception, uri: str) -> JobError:
     if isinstance(error, (hub.GatedRepoError, hub.DisabledRepoError)) or status == 403:
         return Forbidden(text, hint=access)
     if isinstance(error, hub.RepositoryNotFoundError):
-        # the Hub says 401 for what is private and for what is not there alike
+        # the Hub answers 401 for what is private and for what does not exist
         return Absent(text, hint=f"check the name; if the repository is private, {access}")
     if status == 401:
         return Forbidden(text, hint=access)

@@ -1,4 +1,4 @@
-"""Names that may not leave their folder: keys, names in manifests, members of archives."""
+"""Names that may not lead out of their folder: keys, names in manifests, members of archives."""
 
 from __future__ import annotations
 

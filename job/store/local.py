@@ -21,7 +21,7 @@ def os_errors(what: str) -> Iterator[None]:
     Raises:
         Absent: there is no such file.
         Forbidden, DiskFull: as `job.errors.from_os_error` says.
-        StoreError: a file stands where a folder is needed, or the other way round.
+        StoreError: there is a file where a folder is needed, or the other way round.
         Unreachable: anything else, such as a file server that does not answer.
     """
     try:

@@ -1,6 +1,7 @@
 """Shell patterns over keys: `*` and `?` stop at a slash, `**` does not.
 
-None matches a name that begins with a dot, and `**` none that begins with `_` either."""
+None of them matches a name that begins with a dot, and `**` does not match one that begins with `_`.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def probe_conditional_writes(store: Store, prefix: str = "") -> None:
 
 
 def _try(store: Store, key: str) -> None:
-    # outside the block: where this fails nothing is to be removed, and trying to would hide why
+    # outside the block: if this fails there is nothing to remove, and trying to would hide why
     tag = store.put(key, b"first", if_absent=True)
     try:
         if not _refused(store, key, b"second", if_absent=True):

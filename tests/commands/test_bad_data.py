@@ -141,7 +141,7 @@ def test_a_file_in_another_encoding(model: Path, tmp_path: Path) -> None:
     data.write_bytes(LATIN.encode("latin-1"))
     is_refused(
         tmp_path, given(tmp_path, model, data), 65,
-        "rows.csv:2: holds bytes that are no utf-8 text", "set FINETUNE_DATA__ENCODING",
+        "rows.csv:2: holds bytes that are not utf-8 text", "set FINETUNE_DATA__ENCODING",
         command="check",
     )  # fmt: skip
 

@@ -49,7 +49,7 @@ def test_a_bucket_that_does_not_exist(s3_env: Server, data: Path, tmp_path: Path
     ("key", "words"),
     [
         ("rows.csv", ("rows.csv: no such key", "check the name", "uploaded")),
-        ("2024-*.csv", ("2024-*.csv: nothing there has such a name", "check the name")),
+        ("2024-*.csv", ("2024-*.csv: nothing matches this name", "check the name")),
     ],
 )
 def test_rows_that_do_not_exist(bucket: str, tmp_path: Path, key: str, words: tuple[str]) -> None:
@@ -225,7 +225,7 @@ def test_a_scratch_disk_that_is_full_when_weights_are_written(
 def test_a_full_output_folder(model: Path, data: Path, tmp_path: Path, size: str) -> None:
     with small_disk(tmp_path / "out", size) as output:
         env = given(tmp_path, model, data)
-        words = (f"{output}/m/", "no space left", "make room there", "FINETUNE_OUTPUT")
+        words = (f"{output}/m/", "no space left", "free some space there", "FINETUNE_OUTPUT")
         refused(75, *words, env=env, folder=tmp_path)
         nothing_made(open_store(str(output)))
 

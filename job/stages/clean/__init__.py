@@ -1,8 +1,8 @@
 """The second stage: rows of strings to the task's rows: cleaned, split, counted.
 
-Two passes over the rows, so that memory does not grow with them: the first cleans each row and
-keeps some bytes of it (a key of its text, a checksum of its label, its split), the decisions that
-need all rows are made on these, and the second pass writes the splits.
+Two passes over the rows, so that memory hardly grows with them: the first cleans each row and keeps
+a few bytes of it (a key of its text, a checksum of its label, its split); the decisions that need
+all rows are made on these; the second pass writes the splits.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def clean(
 
     Validation and test rows are held out of the training rows by a hash of their text (or of the
     column `split_by`) unless they are given.
-    With `partial`, the rows are only the first of each file, and hold out none by chance.
+    With `partial`, the rows are only the first of each file, and may hold out none by chance.
 
     Raises:
         DataError: a column is missing, too many rows are bad (`kept` is their file), a value that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,8 +65,8 @@ class Selector:
         """
         for old in self._rename:
             _require(old, names, file, "FINETUNE_CLEAN__RENAME")
-        there = [self._rename.get(name, name) for name in names]
-        twice = [name for name in there if there.count(name) > 1]
+        columns = [self._rename.get(name, name) for name in names]
+        twice = [name for name in columns if columns.count(name) > 1]
         if twice:
             raise DataError(
                 f"{file}: FINETUNE_CLEAN__RENAME makes two columns {twice[0]!r}",
@@ -74,18 +74,18 @@ class Selector:
             )
         for name, derived in self._derived.items():
             for column in sorted(derived.columns):
-                _require(column, there, file, f"FINETUNE_CLEAN__DERIVE ({name})")
-            there.append(name)
+                _require(column, columns, file, f"FINETUNE_CLEAN__DERIVE ({name})")
+            columns.append(name)
         for role, column in self._roles.items():
             if role.startswith(KEPT):
-                _require(column, there, file, "FINETUNE_PREDICT__KEEP")
+                _require(column, columns, file, "FINETUNE_PREDICT__KEEP")
                 continue
             setting = f"FINETUNE_DATA__COLUMNS__{role.upper()}"
-            _require(column, there, file, setting, f" for the role {role}")
+            _require(column, columns, file, setting, f" for the role {role}")
         for column, setting in self._others.items():
-            _require(column, there, file, setting)
+            _require(column, columns, file, setting)
         if grouped and self.split_by:
-            _require(self.split_by, there, file, "FINETUNE_DATA__SPLIT_BY")
+            _require(self.split_by, columns, file, "FINETUNE_DATA__SPLIT_BY")
 
     def select(self, batch: pa.RecordBatch) -> Selected:
         """The batch's roles and other columns; a column that this part of a file lacks is null."""
@@ -115,14 +115,13 @@ def source_columns(schema: pa.Schema) -> list[str]:
     return [name for name in schema.names if name not in (FILE, LINE)]
 
 
-def _require(column: str, names: Iterable[str], file: str, setting: str, what: str = "") -> None:
-    there = list(names)
-    if column in there:
+def _require(column: str, names: Sequence[str], file: str, setting: str, what: str = "") -> None:
+    if column in names:
         return
-    near = difflib.get_close_matches(column, there, n=1)
+    near = difflib.get_close_matches(column, names, n=1)
     guess = f" (did you mean {near[0]!r}?)" if near else ""
-    listed = ", ".join(map(repr, there)) or "none"
-    squad = "paragraphs" in there  # a document of SQuAD's read as any other JSON
+    listed = ", ".join(map(repr, names)) or "none"
+    squad = "paragraphs" in names  # a SQuAD document that was read as any other JSON
     raise DataError(
         f"{file}: no column {column!r}{what}{guess}; the columns are {listed}",
         hint="set FINETUNE_DATA__FORMAT=squad" if squad else f"set {setting} to one of them",
@@ -152,14 +151,14 @@ def _compile(name: str, source: str) -> _Derived:
 def _render(
     name: str, template: Template, inputs: Mapping[str, Values], faults: list[str | None]
 ) -> Values:
-    found: Values = []
+    rendered: Values = []
     for i in range(len(faults)):
         try:
-            found.append(template.render({used: values[i] for used, values in inputs.items()}))
+            rendered.append(template.render({used: values[i] for used, values in inputs.items()}))
         except Exception as error:  # noqa: BLE001 - a template can fail in any way
-            found.append(None)
+            rendered.append(None)
             faults[i] = faults[i] or f"{name!r} cannot be derived: {type(error).__name__}: {error}"
-    return found
+    return rendered
 
 
 def as_row(roles: Mapping[str, Sequence[str | None]], index: int) -> str:

@@ -33,7 +33,7 @@ class Written:
         self.rows += batch.num_rows
         others = [role for role in rules.columns if role not in rules.text_roles]
         if others:
-            # equal values have equal labels, and there are few of them as a rule
+            # equal values have equal labels, and there are usually few of them
             distinct = pa.table(batch.select(others).columns, others).group_by(others)
             counted = distinct.aggregate([([], "count_all")])
             values = {role: counted.column(role).to_pylist() for role in others}
@@ -90,7 +90,7 @@ def _range(bits: int) -> str:
 
 
 def _files(counts: Counter[int], names: Sequence[str]) -> dict[str, int]:
-    found: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
     for index in sorted(counts):
-        found[names[index]] += counts[index]
-    return dict(found)
+        rows[names[index]] += counts[index]
+    return dict(rows)

@@ -1,4 +1,4 @@
-"""The first pass: every row cleaned and written aside, with the little that decisions need kept."""
+"""The first pass: every row cleaned and set aside; what the decisions need of it stays in memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from job.tasks.rules import RowRules
 
 SORT = "__sort"
 UNIQUE = "__unique_"
-"""Columns that stand between the passes only: what rows are sorted by, and what must be unique."""
+"""Columns that exist between the passes only: what rows are sorted by, and what must be unique."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Scanned:
     """An Arrow stream: the roles, FILE, LINE, WORDS, and SORT and UNIQUE columns where needed."""
     keys: Keys
     groups: Keys | None
-    """The keys of `split_by` in place of the text's."""
+    """The keys of `split_by` instead of the text's."""
     labels: Labels
     codes: Codes
     """The split that each row was given for."""
@@ -54,7 +54,7 @@ class _Kept:
     others: dict[str, list[str | None]]
     words: list[int]
     rows: list[int]
-    """Where in the batch they stood."""
+    """Where they were in the batch."""
 
 
 class Scan:
@@ -98,12 +98,12 @@ class Scan:
 
     def _check(self, split: Split, parts: Sequence[Path]) -> None:
         """Every file's columns: those of its last part, since they only grow."""
-        found: dict[int, list[str]] = {}
+        columns: dict[int, list[str]] = {}
         for part in parts:
             first = next(stream(part), None)
             if first is not None:
-                found[first.column(FILE)[0].as_py()] = source_columns(schema_of(part))
-        for index, names in found.items():
+                columns[first.column(FILE)[0].as_py()] = source_columns(schema_of(part))
+        for index, names in columns.items():
             self._selector.check(
                 names, self._raw.files[index], grouped=self._grouped and split == "train"
             )
@@ -198,19 +198,17 @@ class Scan:
 
     def _remember(self, split: Split, kept: _Kept) -> None:
         result, rules = self.result, self._rules
-        here = slice(self._rows, self._rows + len(kept.rows))
-        result.keys[here] = keys_of([kept.roles[role] for role in rules.text_roles])
-        result.codes[here] = CODE[split]
+        new = slice(self._rows, self._rows + len(kept.rows))
+        result.keys[new] = keys_of([kept.roles[role] for role in rules.text_roles])
+        result.codes[new] = CODE[split]
         others = [values for role, values in kept.roles.items() if role not in rules.text_roles]
         if others:
-            result.labels[here] = [_checksum(row) for row in zip(*others, strict=True)]
+            result.labels[new] = [_checksum(row) for row in zip(*others, strict=True)]
         if result.groups is not None and self._selector.split_by:
-            result.groups[here] = _group_keys(
-                kept.others[self._selector.split_by], result.keys[here]
-            )
+            result.groups[new] = _group_keys(kept.others[self._selector.split_by], result.keys[new])
         for name, keys in result.unique.items():
-            keys[here] = [_exact_key(value) for value in kept.others[name]]
-        self._rows = here.stop
+            keys[new] = [_exact_key(value) for value in kept.others[name]]
+        self._rows = new.stop
 
     def _trim(self) -> None:
         result, rows = self.result, self._rows
@@ -230,7 +228,7 @@ def _checksum(values: Sequence[str | None]) -> int:
 
 
 def _exact_key(value: str | None) -> int:
-    """A 64-bit key that differs wherever the value does; 0 for null, which may stand often."""
+    """A 64-bit key that differs wherever the value does; 0 for null, which may occur often."""
     if value is None:
         return 0
     return int.from_bytes(blake2b(value.encode(), digest_size=8).digest(), "big") or 1

@@ -17,16 +17,16 @@ from job.stages.clean.scan import SORT
 BUCKETS = 64
 """Files that the rows are dealt out to, each a range of the wanted order; one fits into memory."""
 ROWS = 5_000
-"""Rows a batch of the result."""
+"""Rows in a batch of the result."""
 
 _PLACE = "__place"
 
 
 def sort_split(path: Path, *, reverse: bool) -> None:
-    """Put the rows of an Arrow stream in the order of its SORT column, which is left out then.
+    """Put the rows of an Arrow stream in the order of its SORT column, and drop that column.
 
-    They go by number if all values are numbers. Rows without a value come last, and rows that are
-    equal in it keep their order.
+    The order is numeric if all values are numbers. Rows without a value come last, and rows with
+    equal values keep their order.
     """
     order = _order(path, reverse)
     places = np.empty_like(order)
@@ -66,9 +66,9 @@ def _deal(path: Path, places: npt.NDArray[np.int64]) -> list[Path]:
         writers = [stack.enter_context(Writer(bucket)) for bucket in paths]
         for batch in stream(path):
             poll()
-            here = places[start : start + batch.num_rows]
+            local = places[start : start + batch.num_rows]
             start += batch.num_rows
-            whole = batch.drop_columns([SORT]).append_column(_PLACE, pa.array(here))
-            for bucket in np.unique(here // size).tolist():
-                writers[bucket].write(whole.take(pa.array(np.flatnonzero(here // size == bucket))))
+            whole = batch.drop_columns([SORT]).append_column(_PLACE, pa.array(local))
+            for bucket in np.unique(local // size).tolist():
+                writers[bucket].write(whole.take(pa.array(np.flatnonzero(local // size == bucket))))
     return paths

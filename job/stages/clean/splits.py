@@ -46,7 +46,7 @@ def keys_of(roles: Sequence[Sequence[str | None]]) -> Keys:
 
 def held_out(keys: Keys, validation: float, test: float) -> Codes:
     """The split of each training row: test at the low end of the hash's range, validation at the
-    high end, so that changing the one fraction moves no row of the other. Fractions in [0, 1)."""
+    high end, so that changing one fraction moves no row of the other. Fractions in [0, 1)."""
     place = keys >> np.uint64(11)  # 53 bits, which a float holds exactly
     codes = np.zeros(len(keys), np.uint8)
     codes[place >= np.uint64((1 - validation) * 2**53)] = VALIDATION
@@ -67,7 +67,7 @@ def drawn(keys: Keys, salt: int) -> Keys:
 
 
 def copies(keys: Keys, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """How often each row stands in the training split: the weight's integer part, and once more for
+    """How often each row appears in the training split: the weight's integer part, and once more for
     the part of the rows that its fraction says, chosen by hash."""
     whole = np.floor(weights)
     chance = (drawn(keys, 0x77656967) >> np.uint64(11)) / 2**53
@@ -83,11 +83,11 @@ class Decision:
         default_factory=lambda: {s: Counter() for s in SPLITS}
     )
     duplicates: Counter[str] = field(default_factory=Counter)
-    """Rows whose text stood before in the same split."""
+    """Rows whose text appeared earlier in the same split."""
     conflicting: Counter[str] = field(default_factory=Counter)
-    """Texts of a split that stand there with more than one label."""
+    """Texts of a split that have more than one label in it."""
     cross: Counter[str] = field(default_factory=Counter)
-    """Rows whose text stands in another split too."""
+    """Rows whose text is in another split too."""
 
 
 def decide(codes: Codes, keys: Keys, labels: Labels, clean: Clean, seed: int) -> Decision:
@@ -114,7 +114,7 @@ def buckets(keys: Keys) -> Iterator[Rows]:
 
 
 def repeated(rows: Rows, keys: Keys) -> tuple[Rows, Rows]:
-    """Rows whose key stood before among `rows`, and for each the one before it with that key."""
+    """Rows whose key appeared earlier among `rows`, and for each the last one before it with that key."""
     order = rows[np.argsort(keys[rows], kind="stable")]
     again = keys[order[1:]] == keys[order[:-1]]
     return order[1:][again], order[:-1][again]

@@ -22,10 +22,10 @@ def cleaned(texts: Texts, clean: Clean) -> list[str | None]:
         steps.append(lambda text: unicodedata.normalize(form, text))
     if clean.strip:
         steps.append(str.strip)
-    found = list(texts)
+    results = list(texts)
     for step in steps:
-        found = [None if text is None else step(text) for text in found]
-    return found
+        results = [None if text is None else step(text) for text in results]
+    return results
 
 
 def canonical(text: str | None) -> str:

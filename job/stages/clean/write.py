@@ -24,38 +24,38 @@ GIVEN = "given"
 
 
 def check_unique(scanned: Scanned, files: Sequence[str]) -> None:
-    """Refuse a value that stands twice, in one of the splits as given, where none may.
+    """Refuse a value that appears twice, in one of the splits as given, where none may.
 
     Raises:
         DataError: naming the column, the value and both places.
     """
     for name, keys in scanned.unique.items():
         for split in SPLITS:
-            wanted = (scanned.codes == CODE[split]) & (keys != 0)
-            found = [repeated(rows[wanted[rows]], keys) for rows in buckets(keys)]
-            pairs = [(int(a[0]), int(b[0])) for a, b in found if len(a)]
+            named = (scanned.codes == CODE[split]) & (keys != 0)
+            repeats = [repeated(rows[named[rows]], keys) for rows in buckets(keys)]
+            pairs = [(int(a[0]), int(b[0])) for a, b in repeats if len(a)]
             if pairs:
                 later, before = min(pairs)
                 one, two = _values(scanned.path, name, [before, later])
                 raise DataError(
                     f"{name} is {one[0]!r} twice in the {split} rows: "
                     + " and ".join(f"{files[file]}:{line}" for _, file, line in (one, two)),
-                    hint="mend the data, or take the column out of FINETUNE_CLEAN__UNIQUE",
+                    hint="fix the data, or take the column out of FINETUNE_CLEAN__UNIQUE",
                 )
 
 
 def _values(path: Path, name: str, rows: list[int]) -> list[tuple[str, int, int]]:
     """The value, file and line of some rows, in order."""
-    found: list[tuple[str, int, int]] = []
+    values: list[tuple[str, int, int]] = []
     start = 0
     for batch in stream(path):
         for row in rows:
             if start <= row < start + batch.num_rows:
                 place = (UNIQUE + name, FILE, LINE)
                 value, file, line = (batch.column(c)[row - start].as_py() for c in place)
-                found.append((value, file, line))
+                values.append((value, file, line))
         start += batch.num_rows
-    return found
+    return values
 
 
 def write_splits(
@@ -78,12 +78,12 @@ def write_splits(
         writers: dict[Split, Writer] = {}
         for batch in stream(scanned.path):
             poll()
-            here = slice(start, start + batch.num_rows)
-            start = here.stop
+            part = slice(start, start + batch.num_rows)
+            start = part.stop
             for split in SPLITS:
-                rows = np.flatnonzero(decision.codes[here] == CODE[split])
+                rows = np.flatnonzero(decision.codes[part] == CODE[split])
                 if uneven is not None and CODE[split] == TRAIN:
-                    rows = _weighted(rows, batch, scanned.keys[here], uneven, decision)
+                    rows = _weighted(rows, batch, scanned.keys[part], uneven, decision)
                 if not len(rows):
                     continue
                 chosen = batch.take(pa.array(rows))
@@ -113,10 +113,10 @@ def _weighted(
 def check_not_empty(
     splits: Mapping[Split, str], profile: Mapping[str, Mapping[str, Mapping[str, object]]]
 ) -> None:
-    """Refuse a split without rows that is wanted; `splits` says of each where its rows come from.
+    """Refuse a wanted split without rows; `splits` says of each where its rows come from.
 
     Raises:
-        DataError: saying for which reasons the rows went away.
+        DataError: with the reasons for which rows were dropped.
     """
     for split, origin in splits.items():
         counts = profile["splits"].get(split, {})

@@ -1,4 +1,4 @@
-"""The first stage: data files to rows of strings, with what cannot be read put aside.
+"""The first stage: data files to rows of strings; what cannot be read is set aside.
 
 `resolve_inputs` finds the files and what identifies them; `fetch` reads exactly those. A file is
 streamed, whatever its size: decompressed, decoded and parsed a chunk at a time.
@@ -31,8 +31,8 @@ def fetch(
 ) -> RawRows:
     """Read every file of `inputs` into Arrow streams below `scratch`.
 
-    With `limit`, reading ends after so many rows of each split, and no file is downloaded
-    before the ones ahead of it turned out not to hold them.
+    With `limit`, reading ends after so many rows of each split, and a file is downloaded only if
+    those before it have too few rows.
 
     A row's LINE is the line it starts on; in JSON documents, parquet, arrow and pickle files it is
     the number of the row.
@@ -73,33 +73,33 @@ class _Run:
     def read(self, split: Split, quarantine: TextIO, limit: int | None) -> Parts:
         encoding = self._data.encoding
         parts = Parts(self._scratch / "raw", split, quarantine, encoding=encoding, limit=limit)
-        wanted = [file for file in self._inputs.files if file.split == split]
+        files = [file for file in self._inputs.files if file.split == split]
         with closing(parts):
-            for file, found in self._files(wanted):
+            for file, content in self._files(files):
                 poll()
-                self._file(found, file.weight, parts)
+                self._file(content, file.weight, parts)
                 if parts.full:
                     break
         return parts
 
-    def _files(self, wanted: list[Input]) -> Iterator[tuple[Input, Iterator[Member]]]:
+    def _files(self, files: list[Input]) -> Iterator[tuple[Input, Iterator[Member]]]:
         """Each file, or each file of sources with its targets, and what is in it."""
         data, scratch = self._data, self._scratch
-        sources = [file for file in wanted if not file.target]
-        targets = [file for file in wanted if file.target]
+        sources = [file for file in files if not file.target]
+        targets = [file for file in files if file.target]
         copies = local_copies(data, sources, scratch, ahead=self._ahead)
         if not targets:
             for file, path in copies:
                 yield file, members(path, file.uri, data, scratch)
             return
-        (scratch / "targets").mkdir(exist_ok=True)  # both of a pair are here at the same time
+        (scratch / "targets").mkdir(exist_ok=True)  # both files of a pair are kept at a time
         others = local_copies(data, targets, scratch / "targets", ahead=self._ahead)
         for (file, path), (target, other) in zip(copies, others, strict=True):
             names = file.uri, target.uri
             yield file, parallel(path, other, names, data, scratch)
 
-    def _file(self, found: Iterator[Member], weight: float, parts: Parts) -> None:
-        for member in found:
+    def _file(self, content: Iterator[Member], weight: float, parts: Parts) -> None:
+        for member in content:
             parts.begin(len(self.files), member.name)
             self.files.append(member.name)
             self.weights.append(weight)

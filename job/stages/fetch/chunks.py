@@ -22,9 +22,9 @@ CHUNK_ROWS = 5_000
 """Rows that are in memory at once, unless they are so long that CHUNK_CHARS comes first."""
 CHUNK_CHARS = 1 << 20
 MAX_ROW_CHARS = 1 << 24
-"""A longer row (16 Mi characters) is taken for a file that is not what its name says."""
+"""A file with a longer row (16 Mi characters) is taken not to be what its name says."""
 
-NOT_TEXT = "holds bytes that are no {encoding} text; set FINETUNE_DATA__ENCODING, such as cp1252"
+NOT_TEXT = "holds bytes that are not {encoding} text; set FINETUNE_DATA__ENCODING, such as cp1252"
 
 Strings: TypeAlias = Sequence[str | None] | pa.Array
 
@@ -62,7 +62,7 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str | None]]
 
 
 def check_names(names: Sequence[str], file: str) -> None:
-    """Refuse column names that are empty, stand twice, or are the job's own.
+    """Refuse column names that are empty, appear twice, or are the job's own.
 
     Raises:
         DataError: naming the column and the file.
@@ -76,7 +76,7 @@ def check_names(names: Sequence[str], file: str) -> None:
             )
         if names.index(name) + 1 != position:
             raise DataError(
-                f"{file}: the column {name!r} stands twice in the header",
+                f"{file}: the column {name!r} appears twice in the header",
                 hint="rename one, or set FINETUNE_DATA__COLUMN_NAMES if the file has no header",
             )
         if name in (FILE, LINE):
@@ -84,7 +84,7 @@ def check_names(names: Sequence[str], file: str) -> None:
 
 
 class Parts:
-    """Writes the rows of one split: an Arrow stream a file, and another when its columns grow."""
+    """Writes the rows of one split: an Arrow stream for each file, and another when its columns grow."""
 
     def __init__(
         self, folder: Path, split: Split, quarantine: TextIO, *, encoding: str, limit: int | None
@@ -198,8 +198,8 @@ def _arrow(values: Strings) -> pa.Array:
 
 
 def _python(values: Strings) -> Sequence[str | None]:
-    found: Sequence[str | None] = values.to_pylist() if isinstance(values, pa.Array) else values
-    return found
+    strings: Sequence[str | None] = values.to_pylist() if isinstance(values, pa.Array) else values
+    return strings
 
 
 def _is_text(value: str) -> bool:

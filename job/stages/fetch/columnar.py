@@ -38,7 +38,7 @@ def read_parquet(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
     """
     from pyarrow import parquet
 
-    # otherwise a whole row group, of a million rows as a rule, is in memory at once
+    # otherwise a whole row group, usually of a million rows, is in memory at once
     opened = parquet.ParquetFile(file, buffer_size=CHUNK_CHARS, pre_buffer=False)
     groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
     size = sum(group.total_byte_size for group in groups)
@@ -101,8 +101,8 @@ class _Frame:
 
     def __getitem__(self, rows: slice) -> list[dict[str, Any]]:
         part = self._frame.iloc[rows].astype(object)
-        found: list[dict[str, Any]] = part.where(part.notna(), None).to_dict("records")
-        return found
+        records: list[dict[str, Any]] = part.where(part.notna(), None).to_dict("records")
+        return records
 
 
 def _rows_a_chunk(size: int, rows: int) -> int:

@@ -1,4 +1,4 @@
-"""CoNLL files: a token and its tag a line, a blank line between sentences; a row is a sentence."""
+"""CoNLL files: a token and its tag on each line, a blank line between sentences; a row is a sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from job.stages.fetch.chunks import Chunk
 from job.stages.fetch.text import NUL, blocks, pieces
 
 DOCUMENT = "-DOCSTART-"
-"""Stands in place of a token where a document begins; such lines are no words."""
+"""Marks, in place of a token, where a document begins; such lines are skipped."""
 
 
 @dataclass

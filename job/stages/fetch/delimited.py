@@ -16,7 +16,7 @@ from job.stages.fetch.chunks import MAX_ROW_CHARS, NOT_TEXT, Chunk, check_names
 from job.stages.fetch.text import NUL, blocks, pieces
 
 MAX_ROW_LINES = 10_000
-"""A quoted field over more lines is taken for a quote that is never closed."""
+"""A quoted field that spans more lines is taken for a quote that is never closed."""
 
 UNCLOSED = (
     "a quote that is opened here is never closed; if quotes are plain text in this file, set "
@@ -24,7 +24,7 @@ UNCLOSED = (
 )
 
 _END = "\0"
-"""Fed to the parser behind the last line: it comes out alone unless a quote is still open."""
+"""Fed to the parser after the last line: it comes out alone unless a quote is still open."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def read_csv(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
     """Rows of a csv file: a comma between columns and `"` around fields unless the settings differ.
 
     Raises:
-        DataError: a column of the header has no name or stands twice, or a line is endless.
+        DataError: a column of the header has no name or appears twice, or a line is endless.
         SettingsError: Python does not know the encoding.
     """
     return _read(file, name, data, data.delimiter or ",", data.quoting is not False)
@@ -95,7 +95,7 @@ def _parse(
     """Parse blocks of lines; a row that is not complete waits for the next block.
 
     A quote that is never closed would swallow the rest of the file: its line is bad and parsing
-    starts again behind it.
+    starts again after it.
     """
     carry: list[str] = []
     first = 1

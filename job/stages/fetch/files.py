@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from job.data.artifacts import SPLITS, Input, Inputs, Split, file_sha256
 from job.errors import Absent, DataError, InputMissing
@@ -22,9 +23,15 @@ POLL_SECONDS = 0.2
 
 _CHANGED = "the run reads what its first attempt found; put it back, or start a new run"
 
-Place = tuple[Reader, Object]
-
 _log = logging.getLogger(__name__)
+
+
+class _Stored(NamedTuple):
+    """A file at a source: its URI without secrets, and where it is read from."""
+
+    uri: str
+    reader: Reader
+    item: Object
 
 
 def resolve_inputs(data: Data) -> Inputs:
@@ -34,8 +41,8 @@ def resolve_inputs(data: Data) -> Inputs:
     files are read as often as they are named.
 
     Raises:
-        DataError: sources and targets are not as many.
-        InputMissing: nothing lies behind a URI.
+        DataError: a split has more or fewer files of targets than of sources.
+        InputMissing: there is nothing at a URI.
         Forbidden, Unreachable, StoreError: the store's.
     """
     files: list[Input] = []
@@ -44,38 +51,37 @@ def resolve_inputs(data: Data) -> Inputs:
         counts: list[int] = []
         targets = getattr(data, f"{split}_target")
         for source in getattr(data, split):
-            found = _found(source.uri)
-            counts.append(len(found))
-            for uri, _, thing in found:
-                if (uri, thing.identity) in seen and not targets:
-                    _log.warning("%s stands in two sources of %s; it is read once", uri, split)
+            stored = _files_at(source.uri)
+            counts.append(len(stored))
+            for uri, _, item in stored:
+                if (uri, item.identity) in seen and not targets:
+                    _log.warning("%s is in two sources of %s; it is read once", uri, split)
                     continue
-                seen.add((uri, thing.identity))
-                files.append(Input(split, uri, thing.size, thing.identity, source.weight))
+                seen.add((uri, item.identity))
+                files.append(Input(split, uri, item.size, item.identity, source.weight))
         for count, target in zip(counts, targets, strict=False):
             files += _targets(split, target.uri, count)
     return Inputs(tuple(files))
 
 
 def _targets(split: Split, uri: Uri, sources: int) -> list[Input]:
-    """The files of targets behind a URI, as many as there are files of sources to them."""
-    found = _found(uri)
-    if len(found) != sources:
+    """The files of targets at a URI, as many as there are files of sources to them."""
+    stored = _files_at(uri)
+    if len(stored) != sources:
         setting = f"FINETUNE_DATA__{split.upper()}"
         raise DataError(
-            f"{setting}_TARGET finds {len(found)} file(s) behind {uri}, and {setting} {sources} "
-            "in its place",
+            f"{setting}_TARGET finds {len(stored)} file(s) at {uri}, where {setting} finds {sources}",
             hint="each file of sources needs its file of targets, in the order of their names",
         )
-    return [Input(split, name, o.size, o.identity, target=True) for name, _, o in found]
+    return [Input(split, name, o.size, o.identity, target=True) for name, _, o in stored]
 
 
-def _found(uri: Uri) -> list[tuple[str, Reader, Object]]:
-    """What lies behind a source, in key order, each with its URI without secrets."""
+def _files_at(uri: Uri) -> list[_Stored]:
+    """The files that a source names, in key order."""
     return [
-        ((reader.uri / thing.key).without_secrets, reader, thing)
-        for reader, thing in sorted(resolve(uri), key=lambda pair: pair[1].key)
-        if not thing.key.endswith("/")  # a folder, as S3 consoles make them
+        _Stored((reader.uri / item.key).without_secrets, reader, item)
+        for reader, item in sorted(resolve(uri), key=lambda pair: pair[1].key)
+        if not item.key.endswith("/")  # a folder, as S3 consoles make them
     ]
 
 
@@ -91,21 +97,21 @@ def local_copies(
     A download is deleted when the next file is asked for; `ahead` of them run at the same time.
 
     Raises:
-        InputMissing: a file is gone, or not what it was.
+        InputMissing: a file no longer exists, or has changed.
         Forbidden, Unreachable, StoreError: the store's.
     """
     # asked for again, since a signed query is needed to read and may not stand in a record
     remote = {file.split for file in inputs if not _is_local(file)}
     names = [name for split in remote for name in (split, f"{split}_target")]
     sources = dict.fromkeys(s.uri for name in names for s in getattr(data, name))
-    places = [f for uri in sources if uri.scheme != "file" for f in _found(uri)]
+    stored = [file for uri in sources if uri.scheme != "file" for file in _files_at(uri)]
     todo = enumerate(inputs)
     waiting: deque[_Copy] = deque()
     try:
         while True:
             while len(waiting) < ahead and (item := next(todo, None)):
                 waiting.append(
-                    _Copy(item[1], _place(item[1], places), scratch / f"download-{item[0]:06d}")
+                    _Copy(item[1], _origin(item[1], stored), scratch / f"download-{item[0]:06d}")
                 )
             if not waiting:
                 return
@@ -121,15 +127,16 @@ def _is_local(file: Input) -> bool:
     return Uri(file.uri).scheme == "file"
 
 
-def _place(file: Input, places: Sequence[tuple[str, Reader, Object]]) -> Place | None:
+def _origin(file: Input, stored: Sequence[_Stored]) -> _Stored | None:
     """Where to download a file from; None for a local one."""
     if _is_local(file):
         return None
-    found = [(reader, thing) for uri, reader, thing in places if uri == file.uri]
-    if not found:
-        raise InputMissing(f"{file.uri}: it is there no more", hint=_CHANGED)
+    candidates = [candidate for candidate in stored if candidate.uri == file.uri]
+    if not candidates:
+        raise InputMissing(f"{file.uri}: it no longer exists", hint=_CHANGED)
     # addresses that differ in their query alone are told apart by content
-    return next((place for place in found if place[1].identity == file.identity), found[0])
+    same = (one for one in candidates if one.item.identity == file.identity)
+    return next(same, candidates[0])
 
 
 class _Copy:
@@ -138,18 +145,18 @@ class _Copy:
     The thread is a daemon, so that a stop does not wait for a large download.
     """
 
-    def __init__(self, file: Input, place: Place | None, path: Path) -> None:
+    def __init__(self, file: Input, origin: _Stored | None, path: Path) -> None:
         self.input = file
         self._path = path
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
-        if place is not None:
-            self._thread = threading.Thread(target=self._download, args=place, daemon=True)
+        if origin is not None:
+            self._thread = threading.Thread(target=self._download, args=(origin,), daemon=True)
             self._thread.start()
 
-    def _download(self, reader: Reader, thing: Object) -> None:
+    def _download(self, origin: _Stored) -> None:
         try:
-            reader.download(thing.key, self._path, identity=self.input.identity)
+            origin.reader.download(origin.item.key, self._path, identity=self.input.identity)
         except Exception as error:  # noqa: BLE001 - raised where the file is waited for
             self._error = error
 
@@ -162,7 +169,7 @@ class _Copy:
             self._thread.join(POLL_SECONDS)
         if isinstance(self._error, Absent):
             raise InputMissing(
-                f"{self.input.uri}: it is there no more as it was", hint=_CHANGED
+                f"{self.input.uri}: it no longer exists as it was", hint=_CHANGED
             ) from self._error
         if self._error is not None:
             raise self._error
@@ -173,7 +180,7 @@ class _Copy:
         try:
             identity = file_sha256(path)
         except (FileNotFoundError, IsADirectoryError):
-            raise InputMissing(f"{path}: it is there no more", hint=_CHANGED) from None
+            raise InputMissing(f"{path}: it no longer exists", hint=_CHANGED) from None
         if identity != self.input.identity:
             raise InputMissing(f"{path}: it has changed since the run began", hint=_CHANGED)
         return path

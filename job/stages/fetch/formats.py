@@ -112,7 +112,7 @@ def _checked(member: str, archive: str) -> str:
     try:
         return check_key(member)
     except StoreError as error:
-        raise DataError(f"{archive}: {error.message}", hint="pack the archive anew") from None
+        raise DataError(f"{archive}: {error.message}", hint="create the archive again") from None
 
 
 def _is_hidden(info: zipfile.ZipInfo) -> bool:
@@ -134,7 +134,7 @@ def _unzipped(
 def _rows(
     file: IO[bytes], kind: str | None, name: str, data: Data, scratch: Path
 ) -> Iterator[Chunk]:
-    """The rows of a file that is no zip archive."""
+    """The rows of a file that is not a zip archive."""
     chosen = data.format if data.format != "auto" else format_of(name)
     if chosen == "pickle" and not data.allow_pickle:
         raise pickle_refused(name)
@@ -154,12 +154,12 @@ def _rows(
 
 
 def format_of(name: str) -> str:
-    """The format that a file's name stands for, behind the suffix of a compression.
+    """The format that a file's name stands for, without the suffix of a compression.
 
     Raises:
         DataError: it stands for none.
     """
-    path = PurePosixPath(name.removesuffix("?***").lower())
+    path = PurePosixPath(name.lower())
     suffix = PurePosixPath(path.stem).suffix if path.suffix in _COMPRESSED else path.suffix
     if suffix not in _SUFFIXES:
         raise DataError(
@@ -172,14 +172,14 @@ def format_of(name: str) -> str:
 def _compression(file: IO[bytes], name: str) -> str | None:
     """How the file is compressed: by its first bytes, which must agree with its name."""
     start = cast(io.BufferedReader, file).peek(10)[:10]
-    found = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
-    named = _COMPRESSED.get(PurePosixPath(name.removesuffix("?***").lower()).suffix)
-    if named and start and found != named:
+    kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+    named = _COMPRESSED.get(PurePosixPath(name.lower()).suffix)
+    if named and start and kind != named:
         raise DataError(
-            f"{name}: the name says {named}, the content is {found or 'something else'}",
+            f"{name}: the name says {named}, the content is {kind or 'something else'}",
             hint="rename the file, or upload it again if it is damaged",
         )
-    return found
+    return kind
 
 
 def _decompressed(file: IO[bytes], kind: str | None) -> BinaryIO:

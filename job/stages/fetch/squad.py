@@ -19,7 +19,7 @@ def read_squad(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
     A row's line is the number of its question in the file, from 1.
 
     Raises:
-        DataError: the file is not JSON, or holds no list of articles.
+        DataError: the file is not JSON, or does not hold a list of articles.
         SettingsError: Python does not know the encoding.
     """
     rows: list[dict[str, Any]] = []
@@ -44,16 +44,16 @@ def read_squad(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
 def _questions(article: Any) -> Iterator[dict[str, Any] | str]:
     """The rows of an article; in place of a row that cannot be made, why."""
     if not isinstance(article, dict) or not isinstance(article.get("paragraphs"), list):
-        yield "no SQuAD article: it has no list of paragraphs"
+        yield "not a SQuAD article: it has no list of paragraphs"
         return
     for paragraph in article["paragraphs"]:
         context = paragraph.get("context") if isinstance(paragraph, dict) else None
         if not isinstance(context, str) or not isinstance(paragraph.get("qas"), list):
-            yield "no SQuAD paragraph: it has no context or no list of questions (qas)"
+            yield "not a SQuAD paragraph: it has no context or no list of questions (qas)"
             continue
         for asked in paragraph["qas"]:
             if not isinstance(asked, dict):
-                yield "a question that is no JSON object"
+                yield "a question that is not a JSON object"
                 continue
             yield {
                 "id": asked.get("id"),
@@ -65,10 +65,10 @@ def _questions(article: Any) -> Iterator[dict[str, Any] | str]:
 
 
 def _answers(asked: dict[str, Any]) -> Any:
-    """As columns; what is no list of answers is left as it is, for the task to refuse."""
+    """As columns; what is not a list of answers is left as it is, for the task to refuse."""
     if asked.get("is_impossible") is True:
         return {"text": [], "answer_start": []}
-    given = asked.get("answers")
-    if not isinstance(given, list) or not all(isinstance(answer, dict) for answer in given):
-        return given
-    return {name: [answer.get(name) for answer in given] for name in ("text", "answer_start")}
+    answers = asked.get("answers")
+    if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
+        return answers
+    return {name: [answer.get(name) for answer in answers] for name in ("text", "answer_start")}

@@ -48,11 +48,11 @@ def pieces(file: BinaryIO, encoding: str) -> Iterator[str]:
     data = file.read(CHUNK_CHARS)
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), encoding)
     try:
-        "".encode(marked)  # refuses codecs such as hex, which are no text's
+        "".encode(marked)  # refuses codecs such as hex, which do not encode text
         decoder = codecs.getincrementaldecoder(marked)("job.escape")
     except LookupError:
         raise SettingsError(
-            f"FINETUNE_DATA__ENCODING={encoding} is no encoding that Python knows",
+            f"FINETUNE_DATA__ENCODING={encoding} is not an encoding that Python knows",
             hint="use utf-8, utf-16, latin-1, cp1252 or another name from Python's codecs",
         ) from None
     while data:

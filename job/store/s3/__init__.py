@@ -34,11 +34,11 @@ _DELETE_AT_ONCE = 1000
 class S3Store:
     """Keys below `prefix` of a bucket; endpoint, region and credentials are the SDK's own.
 
-    The identity of an object is its ETag and size: a copy with the same bytes is no change, and in
-    a versioned bucket an older version can be found again by it. Its tag is the ETag.
+    The identity of an object is its ETag and size: a copy with the same bytes is not a change, and
+    in a versioned bucket an older version can be found again by it. Its tag is the ETag.
 
     Args:
-        attempts: how often a request is sent before its error counts; AWS_MAX_ATTEMPTS goes before.
+        attempts: how often a request is sent before its error counts; AWS_MAX_ATTEMPTS overrides it.
             The default gives up after half a minute to a minute on an endpoint that refuses
             connections, after five minutes on one that accepts them and then says nothing.
         parallel: how many parts travel at once.
@@ -57,7 +57,7 @@ class S3Store:
     def list(self, prefix: str = "") -> Iterator[Object]:
         """Every object whose key begins with `prefix`, in the keys' byte order."""
         pages = self._client.get_paginator("list_objects_v2")
-        found = self._call(
+        listed = self._call(
             prefix,
             lambda: [
                 item
@@ -66,7 +66,7 @@ class S3Store:
             ],
         )
         # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
-        for item in sorted(found, key=lambda item: item["Key"].encode()):
+        for item in sorted(listed, key=lambda item: item["Key"].encode()):
             if not item["Key"].endswith("/"):  # the folder marks that consoles leave behind
                 key = item["Key"][len(self._root) :]
                 yield _object(key, item["Size"], item["ETag"])
@@ -112,7 +112,7 @@ class S3Store:
         """Write `data` and return its ETag.
 
         Raises:
-            Conflict: the condition does not hold, and what stands there is not `data` itself.
+            Conflict: the condition does not hold, and the object is not `data` itself.
         """
         condition: dict[str, str] = {}
         if if_absent:
@@ -124,7 +124,7 @@ class S3Store:
             try:
                 answer = self._client.put_object(**self._at(key), Body=data, **condition)
             except Exception as error:
-                # AWS answers If-Match on a key that is not there with 404
+                # AWS answers If-Match on a key that does not exist with 404
                 missing = if_tag is not None and code_and_status(error)[0] == "NoSuchKey"
                 if not condition or not (is_lost_condition(error) or missing):
                     raise
@@ -148,7 +148,7 @@ class S3Store:
         self._call(key, work)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects, a thousand a request; a key that is not there is no error."""
+        """Remove objects, a thousand a request; a key that does not exist is not an error."""
         names = [self._at(key)["Key"] for key in keys]
         for start in range(0, len(names), _DELETE_AT_ONCE):
             self._call("", partial(self._delete, names[start : start + _DELETE_AT_ONCE]))
@@ -166,8 +166,8 @@ class S3Store:
     def _delete(self, names: Sequence[str]) -> None:
         from botocore.exceptions import ClientError
 
-        wanted = {"Objects": [{"Key": name} for name in names], "Quiet": True}
-        answer = self._client.delete_objects(Bucket=self.bucket, Delete=wanted)
+        request = {"Objects": [{"Key": name} for name in names], "Quiet": True}
+        answer = self._client.delete_objects(Bucket=self.bucket, Delete=request)
         for refused in answer.get("Errors", ()):  # the request as a whole succeeds all the same
             raise ClientError({"Error": refused}, "DeleteObjects")
 
@@ -179,7 +179,7 @@ class S3Store:
             raise BrokenBodyError(str(error)) from error
 
     def _own_write(self, key: str, data: bytes) -> str:
-        """The tag of what stands at `key`, if it is `data`: an earlier try of the SDK got through."""
+        """The tag of the object at `key`, if it is `data`: an earlier try of the SDK got through."""
         try:
             current, tag = self._read(key)
         except Exception as error:
@@ -194,7 +194,7 @@ class S3Store:
         """Download exactly the content of `identity`.
 
         Raises:
-            _Stale: the object has another content now.
+            _Stale: the object has other content now.
         """
         etag, size = _etag_and_size(identity)
 
@@ -224,8 +224,8 @@ class S3Store:
         def work() -> str | None:
             for page in pages.paginate(Bucket=self.bucket, Prefix=at):
                 for item in page.get("Versions", ()):
-                    found = _object(key, item["Size"], item["ETag"])
-                    if item["Key"] == at and found.identity == identity:
+                    version = _object(key, item["Size"], item["ETag"])
+                    if item["Key"] == at and version.identity == identity:
                         return str(item["VersionId"])
             return None
 
@@ -268,7 +268,7 @@ class S3Store:
 
 
 class _Stale(Absent):
-    """The object is there with another content."""
+    """The object is there with other content."""
 
     hint = "start a new run to use what is there now"
 

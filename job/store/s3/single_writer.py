@@ -7,7 +7,7 @@ from job.store.s3 import S3Store
 
 
 class SingleWriterStore(S3Store):
-    """Looks before it writes in place of setting a condition: enough where nobody else writes."""
+    """Looks before it writes, instead of setting a condition: enough where nobody else writes."""
 
     def put(
         self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None
@@ -15,7 +15,7 @@ class SingleWriterStore(S3Store):
         """Write `data` and return its ETag.
 
         Raises:
-            Conflict: the condition does not hold, and what stands there is not `data` itself.
+            Conflict: the condition does not hold, and the object is not `data` itself.
         """
         if if_absent or if_tag is not None:
             try:

@@ -70,7 +70,7 @@ def test_a_local_file_that_changed_since_it_was_frozen(tmp_path: Path, gone: boo
     data = make(train=str(path))
     inputs = resolve_inputs(data)
     path.unlink() if gone else write(path, "b")
-    with pytest.raises(InputMissing, match="no more" if gone else "changed") as caught:
+    with pytest.raises(InputMissing, match="no longer" if gone else "changed") as caught:
         fetch(data, inputs, tmp_path / "scratch")
     assert caught.value.exit_code == 66
 
@@ -121,6 +121,16 @@ def test_objects_are_downloaded_and_deleted_after_use(tmp_path: Path, bucket: st
     assert not list((tmp_path / "scratch").glob("download-*"))
 
 
+def test_keys_with_characters_that_mean_something_elsewhere(tmp_path: Path, bucket: str) -> None:
+    store = open_store(bucket)
+    for name in ("who?.txt", "me@home.txt", "a b#1.txt"):
+        store.put(f"d/{name}", name.encode())
+    data = make(train=f"{bucket}/d/")
+    raw = fetch(data, resolve_inputs(data), tmp_path / "scratch")
+    assert raw.files == tuple(f"{bucket}/d/{text}" for text in texts_of(raw))
+    assert len(raw.files) == 3
+
+
 @pytest.mark.parametrize("gone", [True, False])
 def test_an_object_that_changed_since_it_was_frozen(
     tmp_path: Path, bucket: str, gone: bool
@@ -131,7 +141,7 @@ def test_an_object_that_changed_since_it_was_frozen(
     data = make(train=f"{bucket}/d/")
     inputs = resolve_inputs(data)
     store.delete(["d/b.txt"]) if gone else store.put("d/b.txt", b"two\n")
-    with pytest.raises(InputMissing, match=r"d/b\.txt.*no more") as caught:
+    with pytest.raises(InputMissing, match=r"d/b\.txt.*no longer") as caught:
         fetch(data, inputs, tmp_path / "scratch")
     assert caught.value.exit_code == 66
 

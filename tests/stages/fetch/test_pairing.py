@@ -104,7 +104,9 @@ def test_several_files_and_archives_meet_in_the_order_of_their_names(tmp_path: P
     raw = read(Data(**places), tmp_path / "s")
     assert [(a, b) for _, a, b in rows_of(raw)] == [(f"de{i}", f"en{i}") for i in range(1, 5)]
     (tmp_path / "5.en").write_text("en5\n")
-    with pytest.raises(DataError, match=r"finds 3 file\(s\) behind .*, and FINETUNE_DATA__TRAIN 2"):
+    with pytest.raises(
+        DataError, match=r"finds 3 file\(s\) at .*, where FINETUNE_DATA__TRAIN finds 2"
+    ):
         resolve_inputs(Data(**places))
 
 

@@ -152,7 +152,7 @@ def test_names_for_a_file_without_a_header_and_another_delimiter(tmp_path: Path)
     ("header", "message"),
     [
         (",text", "column 1 has no name"),
-        ("text,text", "'text' stands twice"),
+        ("text,text", "'text' appears twice"),
         ("text,__line", "taken by the job"),
         ("a,\udce9", "FINETUNE_DATA__ENCODING"),
     ],
@@ -205,7 +205,7 @@ def test_json_lines(tmp_path: Path) -> None:
     assert sorted(bad["line"] for bad in bad_of(raw)) == [4, 5, 6, 7, 8, 9]
     reasons = [bad["reason"] for bad in bad_of(raw)]
     assert reasons[0].startswith("not JSON") and reasons[1] == "not a JSON object"
-    assert reasons[2] == "a key stands twice in the object"
+    assert reasons[2] == "a key appears twice in the object"
 
 
 def test_a_column_that_comes_late_opens_another_part(tmp_path: Path) -> None:
