@@ -50,15 +50,15 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     Raises:
         DataError, InputMissing: see `rows`; or there is nothing to learn.
     """
-    settings, run = attempt.settings, attempt.run
+    settings, record = attempt.settings, attempt.run
     task: Task = tasks.create(settings)
     fingerprint = identity.dataset(settings, attempt.inputs, attempt.base)
     key = layout.dataset(settings.name, fingerprint)
     folder = attempt.scratch / "dataset"
-    existing = encode.find(run.store, key, folder)
+    existing = encode.find(record.store, key, folder)
     if existing is not None:
         event("data set found in the store", fingerprint=fingerprint)
-        run.progressed("encode")
+        record.progressed("encode")
         return task.restored(existing.profile["task"]), existing
 
     base = attempt.base
@@ -66,10 +66,10 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     cleaned = _rows_or_quarantine(attempt, task)
     task, profile, files = encode.encode(cleaned, task, encoder, folder)
     encoded = Dataset(fingerprint, folder, profile)
-    encode.commit_dataset(run.store, key, run.state.attempt, encoded, files)
+    encode.commit_dataset(record.store, key, record.state.attempt, encoded, files)
     for name in ("fetched", "cleaned"):
         shutil.rmtree(attempt.scratch / name, ignore_errors=True)
-    run.progressed("encode")
+    record.progressed("encode")
     return task, encoded
 
 

@@ -147,7 +147,7 @@ def test_pods_share_the_files_and_a_stopped_one_goes_on(
     assert [n for table in tables for n in table["line"].to_pylist()] == list(range(2, 302))
     other = finetune("predict", env={**env, "FINETUNE_ENCODE__MAX_LENGTH": "8"}, cwd=tmp_path)
     assert other.returncode == 78
-    assert "begun with other settings" in other.stderr
+    assert "started with other settings" in other.stderr
 
 
 def _aws() -> dict[str, str]:

@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from job.batching import Rows
 from job.errors import OutOfMemory, is_out_of_memory
+from job.settings import Train
 from job.stages.train.memory import TokenBudget
+from job.stages.train.plan import Plan
 from tests.faults.runs import settings
 from tests.support.samples import ROOT
 
@@ -67,3 +70,19 @@ def test_too_little_memory_makes_micro_batches_smaller(tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
     assert done.returncode == 0, done.stderr
     assert "micro-batches are made smaller" in done.stderr
+
+
+def test_a_budget_is_halved_until_the_largest_micro_batch_fits() -> None:
+    lengths = np.array([3, 10, 10, 9], dtype=np.int64)
+    plan = Plan(lengths, lambda rows, epoch: np.ones(len(rows), np.float32), Train(), 1)
+    tried: list[list[int]] = []
+
+    def trial(rows: Rows) -> None:
+        tried.append(sorted(rows.tolist()))
+        if len(rows) > 1:
+            raise MemoryError
+
+    budget = TokenBudget(40, plan)
+    budget.fit(trial)
+    assert tried == [[0, 1, 2, 3], [1, 2], [1]]
+    assert budget.tokens == 10
