@@ -241,7 +241,7 @@ def broken(folder: Path) -> None:
         (cut_short, ("model.safetensors", "cannot be read", "download it again")),
         (
             pickled,
-            ("holds no .safetensors file", "pytorch_model.bin", "can run any program", "save it"),
+            ("holds no .safetensors file", "pytorch_model.bin", "can run any code", "save it"),
         ),
         (without_tokenizer, ("holds no tokenizer", "FINETUNE_MODEL__TOKENIZER")),
         (broken, ("the config in", "not a valid JSON", "download it again")),
