@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         supervisor.take_signals()  # before anything heavy is imported: a pod may be stopped at once
         return _supervised(command, rest)
     except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
-        from job.commands.failures import explained
+        from job.commands.exit_codes import explained
 
         return explained(error)
 

@@ -34,7 +34,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.masking import mask
+from job.redaction import mask
 
 PERMANENT = (65, 66, 77, 78, 80, 81, 82)
 """Exit codes after which starting again would end the same way."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from job.masking import mask, mask_all
+from job.redaction import mask, mask_all
 from job.settings.tree import Log
 
 log = logging.getLogger("finetune")

@@ -11,7 +11,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from job.errors import SettingsError
-from job.masking import BEGIN, KEYED, SCHEMES, hide_user_info, mask
+from job.redaction import BEGIN, KEYED, SCHEMES, hide_user_info, mask
 
 _BEGIN = re.compile(BEGIN, re.IGNORECASE)
 _ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from job.commands.failures import explained
+from job.commands.exit_codes import explained
 from job.commands.worker import failure
 from tests.support.refusals import given, refused
 from tests.support.samples import finetune

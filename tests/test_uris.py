@@ -15,7 +15,7 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from job.errors import JobError, SettingsError, StoreError
-from job.masking import mask
+from job.redaction import mask
 from job.settings import Model, Settings, load, recorded, relevant
 from job.settings.sections.data import Source
 from job.settings.show import effective

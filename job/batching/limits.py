@@ -8,7 +8,7 @@ import numpy as np
 
 from job.batching import Lengths, Rows
 from job.batching.padding import Padding
-from job.batching.steps import evaluation_batches
+from job.batching.sampler import evaluation_batches
 from job.data.arrow import MappedTable
 
 

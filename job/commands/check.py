@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from job import models, prepare, tasks, telemetry
-from job.batching.steps import steps_per_epoch
+from job.batching.sampler import steps_per_epoch
 from job.commands import TRAINING
 from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs

@@ -36,7 +36,7 @@ from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.stages.predict import Predictor, PredictRules, Shards
 from job.store import Store, layout
-from job.tasks.rules import KEPT
+from job.tasks.row_rules import KEPT
 from job.telemetry import progress
 
 

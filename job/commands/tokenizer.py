@@ -16,7 +16,7 @@ from job.runtime.stop import StopSignal
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.stages.tokenizer import train_tokenizer
-from job.stages.tokenizer.rules import TextRules
+from job.stages.tokenizer.row_rules import TextRules
 from job.store import layout
 from job.store.commit import commit, load
 from job.telemetry import event

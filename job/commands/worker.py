@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from job import commands, telemetry
-from job.commands.failures import bug, known
+from job.commands.exit_codes import bug, known
 from job.errors import PeerLost, Stopped
 from job.runtime.stop import StopSignal, die_with_parent, polling
 from job.settings import load

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from job.distributed.failures import naming_lost_peers
+from job.distributed.lost_peer import naming_lost_peers
 from job.distributed.membership import Membership
 from job.errors import PeerLost, one_line
 from job.runtime.stop import poll

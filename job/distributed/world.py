@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from job.distributed.failures import naming_lost_peers
+from job.distributed.lost_peer import naming_lost_peers
 from job.distributed.membership import Membership
 from job.distributed.rendezvous import Rendezvous
 from job.settings import Runtime

@@ -18,8 +18,8 @@ from job.errors import (
     before_recording,
 )
 from job.launch import manifest
+from job.launch.decision import Decision, Launched, Record, decide
 from job.launch.follow import Workload, report_of
-from job.launch.record import Decision, Launched, Record, decide
 from job.monitors.report import Report
 from job.runs import identity
 from job.runs.attempt import probed

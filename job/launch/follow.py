@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from job.cluster import Cluster, Object, Resource, completion_of
 from job.errors import Absent, ClusterError, RunFailed, StoreError
-from job.monitors.cluster import ClusterSink
+from job.monitors.annotations import ClusterSink
 from job.monitors.report import Report
 from job.runs.record import State, state_of
 from job.runtime.stop import StopSignal

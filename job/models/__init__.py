@@ -4,8 +4,8 @@ Nothing else in the job uses transformers' Auto classes.
 """
 
 from job.models.adapters import save_adapter
-from job.models.fitting import check_fits
-from job.models.places import Place, find, from_config
+from job.models.compatibility import check_fits
+from job.models.locate import Place, find, from_config
 from job.models.reading import (
     check_weights,
     label_names,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError
-from job.models.libraries import transformers
-from job.models.places import Place
+from job.models.locate import Place
+from job.models.quiet_imports import transformers
 from job.models.reading import load_config, readable
 from job.settings import Model
 

@@ -10,8 +10,8 @@ from job import tasks
 from job.batching.limits import Limits
 from job.batching.padding import Padding
 from job.distributed.world import World
-from job.models.fitting import check_fits
-from job.models.places import Place, find, from_config
+from job.models.compatibility import check_fits
+from job.models.locate import Place, find, from_config
 from job.models.reading import (
     check_weights,
     label_names,

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError, JobError, SettingsError, one_line
-from job.models.libraries import transformers
-from job.models.places import Place
+from job.models.locate import Place
+from job.models.quiet_imports import transformers
 from job.settings import Model
 from job.telemetry import event
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError, SettingsError
 from job.models.adapters import with_adapter
-from job.models.libraries import transformers
-from job.models.places import Place
+from job.models.locate import Place
+from job.models.quiet_imports import transformers
 from job.models.reading import COMPLETE, load_config, readable
 from job.settings import Model
 from job.tasks.base import Task

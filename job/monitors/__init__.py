@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 from job.cluster import Cluster, Resource
 from job.errors import JobError
-from job.monitors.cluster import ClusterSink
+from job.monitors.annotations import ClusterSink
 from job.monitors.kubeflow import KubeflowSink
 from job.monitors.report import Report, Sink
 from job.monitors.reporter import Reporter

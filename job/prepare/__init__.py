@@ -21,7 +21,7 @@ from job.stages.clean import clean
 from job.stages.fetch import fetch
 from job.store import layout
 from job.tasks.base import Task
-from job.tasks.rules import RowRules
+from job.tasks.row_rules import RowRules
 from job.telemetry import event
 
 

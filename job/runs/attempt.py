@@ -13,7 +13,7 @@ from job.data.artifacts import Inputs, inputs_from_json, inputs_to_json
 from job.distributed.world import World
 from job.errors import InputMissing, Torn, before_recording
 from job.models.base import Base, find_base, shared_base
-from job.models.libraries import transformers
+from job.models.quiet_imports import transformers
 from job.runs import identity
 from job.runs.record import Run
 from job.runtime.stop import StopSignal

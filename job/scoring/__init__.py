@@ -15,7 +15,7 @@ from job.errors import Diverged
 from job.scoring.held_out import HeldOut
 from job.scoring.inference import Inference, InferenceOutput
 from job.settings.metrics import MINIMIZED
-from job.tasks.values import FIXED, Scored
+from job.tasks.types import FIXED, Scored
 
 Metrics = dict[str, float]
 """By name without prefix, `loss` among them."""

@@ -19,7 +19,7 @@ from job.runtime.device import has_gpu
 from job.runtime.stop import poll
 from job.settings import Model, Runtime
 from job.tasks.base import Task
-from job.tasks.values import FIXED, Outputs
+from job.tasks.types import FIXED, Outputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

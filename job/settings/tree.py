@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from job.masking import mask_all
+from job.redaction import mask_all
 from job.settings.sections.base import Incidental, Inherited, Section, marked
 from job.settings.sections.data import Clean, Data, Encode
 from job.settings.sections.launch import Launch, Metrics, Progress

@@ -20,8 +20,8 @@ from job.runtime.stop import poll
 from job.store import Store, layout
 from job.store.commit import commit, fetch, withdraw
 from job.tasks.base import Task
-from job.tasks.rules import Columns
-from job.tasks.values import Features
+from job.tasks.row_rules import Columns
+from job.tasks.types import Features
 from job.telemetry import event, warn
 
 if TYPE_CHECKING:

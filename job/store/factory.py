@@ -8,7 +8,7 @@ from job.errors import Absent, InputMissing, SettingsError
 from job.store.base import Object, Reader, Store
 from job.store.local import os_errors
 from job.store.patterns import compiled, fixed_folder, is_hidden, is_pattern
-from job.store.retry import RetryingReader
+from job.store.retrying import RetryingReader
 from job.uris import Uri
 
 WEB_ATTEMPTS = 6

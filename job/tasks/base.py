@@ -16,8 +16,8 @@ import numpy as np
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.data.artifacts import FILE, LINE
-from job.tasks.rules import Columns
-from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
+from job.tasks.row_rules import Columns
+from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ import numpy as np
 
 from job.batching.padding import Padding
 from job.tasks.base import Task
-from job.tasks.values import FIXED, IGNORED, Batch, Outputs, Scored
+from job.tasks.types import FIXED, IGNORED, Batch, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.tasks.values import Batch, Ints
+from job.tasks.types import Batch, Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

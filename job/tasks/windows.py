@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from job.errors import SettingsError
-from job.tasks.values import Ints
+from job.tasks.types import Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -74,7 +74,10 @@ def test_a_decoder_for_an_encoders_task(model: Path, tmp_path: Path) -> None:
     ("token", "said"),
     [
         ("mask_token", "the task fill-mask needs a tokenizer with a mask token"),
-        ("pad_token", "has no padding token and none that could serve as one; every task needs one"),
+        (
+            "pad_token",
+            "has no padding token and none that could serve as one; every task needs one",
+        ),
     ],
 )
 def test_a_tokenizer_without(token: str, said: str, model: Path, tmp_path: Path) -> None:

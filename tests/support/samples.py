@@ -16,7 +16,7 @@ from job.data.arrow import Writer
 from job.data.artifacts import FILE, LINE, ROW
 from job.demo import tickets
 from job.settings import Settings
-from job.tasks.values import Features
+from job.tasks.types import Features
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"

@@ -21,7 +21,7 @@ from job.stages.train import TrainContext, train
 from job.stages.train.history import merged_history
 from job.stages.train.plan import Plan
 from job.tasks.base import Task
-from job.tasks.values import Batch
+from job.tasks.types import Batch
 from tests.support.samples import settings_of
 from tests.support.training import context_of
 

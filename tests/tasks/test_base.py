@@ -12,7 +12,7 @@ import torch
 
 from job.batching.padding import Padding
 from job.tasks.base import Task
-from job.tasks.values import FIXED, IGNORED, Batch
+from job.tasks.types import FIXED, IGNORED, Batch
 from tests.support.task_samples import ROWS, fitted, table_of, tokenizer_of_all
 
 NOTHING = np.empty(0, dtype=np.int64)

@@ -26,7 +26,7 @@ from job.settings.metrics import (
     names,
 )
 from job.tasks.base import Task
-from job.tasks.values import Outputs
+from job.tasks.types import Outputs
 from tests.support.samples import cleaned
 from tests.support.task_samples import ROWS, fitted, table_of, tokenizer_of_all, variables
 

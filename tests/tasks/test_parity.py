@@ -18,7 +18,7 @@ from job.tasks.fill_mask import FillMask
 from job.tasks.text_classification import TextClassification
 from job.tasks.text_classification.problems import MULTI, REGRESSION, SINGLE
 from job.tasks.text_generation import TextGeneration
-from job.tasks.values import Batch
+from job.tasks.types import Batch
 from tests.support.samples import encoded, settings_of, tiny_bert
 from tests.support.trainer_parity import losses_of_both
 

@@ -13,13 +13,13 @@ from typing import Protocol
 
 from job.data.artifacts import SPLITS, CleanRows, RawRows, Split
 from job.settings import Clean, Data
+from job.stages.clean.bad_rows import check_bad
 from job.stages.clean.profile import profile
-from job.stages.clean.quarantine import check_bad
 from job.stages.clean.scan import Scan, Scanned
 from job.stages.clean.sort import sort_split
 from job.stages.clean.splits import CODE, Codes, decide, held_out
 from job.stages.clean.write import GIVEN, check_not_empty, check_unique, write_splits
-from job.tasks.rules import RowRules
+from job.tasks.row_rules import RowRules
 
 __all__ = ["clean"]
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from job.data.artifacts import FILE, LINE
 from job.errors import DataError, SettingsError
 from job.settings import Clean, Data
-from job.tasks.rules import KEPT, RowRules
+from job.tasks.row_rules import KEPT, RowRules
 
 if TYPE_CHECKING:
     from jinja2 import Template

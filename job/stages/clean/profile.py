@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from job.data.artifacts import FILE, SPLITS, RawRows, Split
 from job.stages.clean.splits import Decision
-from job.tasks.rules import RowRules
+from job.tasks.row_rules import RowRules
 
 WORDS = "__words"
 """The column of word counts between the two passes."""

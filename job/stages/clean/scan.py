@@ -22,7 +22,7 @@ from job.stages.clean.columns import Selected, Selector, as_row, source_columns
 from job.stages.clean.profile import WORDS
 from job.stages.clean.splits import CODE, Codes, Keys, Labels, key_of, keys_of
 from job.stages.clean.text import cleaned, is_empty, word_counts
-from job.tasks.rules import RowRules
+from job.tasks.row_rules import RowRules
 
 SORT = "__sort"
 UNIQUE = "__unique_"

@@ -17,7 +17,7 @@ from job.runtime.stop import poll
 from job.stages.clean.profile import Written
 from job.stages.clean.scan import SORT, UNIQUE, Scanned
 from job.stages.clean.splits import CODE, TRAIN, Decision, Keys, buckets, copies, repeated
-from job.tasks.rules import RowRules
+from job.tasks.row_rules import RowRules
 
 GIVEN = "given"
 """Where the rows of a split come from that has files of its own."""

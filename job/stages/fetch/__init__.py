@@ -17,7 +17,7 @@ from job.settings import Data
 from job.stages.fetch.chunks import Parts
 from job.stages.fetch.files import AHEAD, local_copies, resolve_inputs
 from job.stages.fetch.formats import Member, members
-from job.stages.fetch.pairing import parallel
+from job.stages.fetch.parallel_text import parallel
 
 __all__ = ["fetch", "resolve_inputs"]
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from job.data.arrow import MappedTable
 from job.data.artifacts import FILE, LINE, ROW
 from job.scoring.inference import Inference
-from job.tasks.values import Scored
+from job.tasks.types import Scored
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from job.data.artifacts import Dataset
 from job.errors import JobError
-from job.models.libraries import hub
+from job.models.quiet_imports import hub
 from job.registry.versions import Version
 from job.runtime.stop import poll
 from job.stages.publish.release import Release

@@ -16,7 +16,7 @@ from job.errors import SettingsError
 from job.runtime.stop import poll
 from job.settings.sections.tokenizer import Tokenizer
 from job.stages.tokenizer import blocks
-from job.stages.tokenizer.report import report
+from job.stages.tokenizer.statistics import report
 from job.telemetry import event
 
 if TYPE_CHECKING:

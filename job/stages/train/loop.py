@@ -12,13 +12,13 @@ from job.runtime.device import check_gpu, has_gpu, precision_of
 from job.runtime.watchdog import Watchdog
 from job.stages.train.checkpointing import Checkpointer
 from job.stages.train.context import TrainContext, TrainOutput
-from job.stages.train.evaluation import Evaluator
 from job.stages.train.export import export
 from job.stages.train.history import History
 from job.stages.train.model import initial_model
 from job.stages.train.parallel import ParallelModel
 from job.stages.train.step import Stepper
 from job.stages.train.throughput import Throughput
+from job.stages.train.validation import Evaluator
 from job.telemetry import event, figures, progress, warn
 
 

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable
 
 from job.batching import Rows
-from job.batching.steps import evaluation_batches
+from job.batching.sampler import evaluation_batches
 from job.errors import OutOfMemory, is_out_of_memory, one_line
 from job.stages.train.plan import Plan
 from job.telemetry import warn

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from job.batching import Lengths, Rows
-from job.batching.steps import Share, epoch_steps, shares, steps_per_epoch
+from job.batching.sampler import Share, epoch_steps, shares, steps_per_epoch
 from job.settings import Train
 from job.stages.train.optimizer import learning_rate
-from job.tasks.values import Floats
+from job.tasks.types import Floats
 
 
 @dataclass

@@ -15,9 +15,9 @@ from job.errors import SettingsError
 from job.settings import Data, Train
 from job.tasks.language_modeling import LanguageModel, loss_and_count, row_losses
 from job.tasks.packing import Packer
-from job.tasks.rules import Columns
+from job.tasks.row_rules import Columns
 from job.tasks.tokens import tokenize
-from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs
+from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -12,9 +12,9 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.tasks.fill_mask import FillMask
-from job.tasks.rules import Columns
+from job.tasks.row_rules import Columns
 from job.tasks.tokens import inputs_of, tokenize
-from job.tasks.values import Batch, Features, Outputs, Scored
+from job.tasks.types import Batch, Features, Outputs, Scored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

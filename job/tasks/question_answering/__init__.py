@@ -16,9 +16,9 @@ from job.tasks.base import Task
 from job.tasks.question_answering.answers import empty_token, fault, parsed, tokens_of
 from job.tasks.question_answering.questions import shortened
 from job.tasks.question_answering.spans import SpanSearch, answers_of
-from job.tasks.rules import Columns
+from job.tasks.row_rules import Columns
 from job.tasks.tokens import inputs_of
-from job.tasks.values import Batch, Features, Floats, Outputs, Scored
+from job.tasks.types import Batch, Features, Floats, Outputs, Scored
 from job.tasks.windows import columns_of, stride_of, windows_of
 
 if TYPE_CHECKING:

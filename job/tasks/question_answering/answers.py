@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from job.tasks.values import Ints
+from job.tasks.types import Ints
 
 
 class Answer(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from job.data.artifacts import ROW
-from job.tasks.values import Floats, Ints, Scored
+from job.tasks.types import Floats, Ints, Scored
 from job.tasks.windows import groups, opened
 
 

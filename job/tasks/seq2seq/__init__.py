@@ -15,11 +15,11 @@ from job.errors import SettingsError
 from job.settings import Data, Encode, Evaluate, Generation, Train
 from job.tasks.base import Task
 from job.tasks.language_modeling import loss_and_count, loss_columns, row_losses
-from job.tasks.rules import Columns
+from job.tasks.row_rules import Columns
 from job.tasks.seq2seq.generation import configure, predictions, references, unwrapped
 from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
 from job.tasks.tokens import inputs_of, tokenize
-from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
+from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch

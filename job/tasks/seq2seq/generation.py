@@ -6,7 +6,7 @@ from typing import Any
 
 from job.settings import Generation
 from job.tasks.language_modeling import decoded
-from job.tasks.values import Scored
+from job.tasks.types import Scored
 
 
 def configure(generation: Any, wanted: Generation, most: int) -> None:

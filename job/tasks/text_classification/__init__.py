@@ -28,10 +28,10 @@ from job.tasks.labels import (
     refuse_unseen,
     write_labels,
 )
-from job.tasks.rules import Columns
+from job.tasks.row_rules import Columns
 from job.tasks.text_classification.problems import MULTI, PROBLEMS, REGRESSION, SINGLE, Problem
 from job.tasks.tokens import inputs_of, tokenize
-from job.tasks.values import Batch, Features, Floats, Outputs, Scored
+from job.tasks.types import Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     import torch

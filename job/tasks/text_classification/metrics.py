@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from job.settings.metrics import OF_CLASSES, SUPPORT
-from job.tasks.values import Floats
+from job.tasks.types import Floats
 
 
 def _info(description: str, value: Any) -> evaluate.MetricInfo:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from job.batching import Rows
 from job.errors import DataError
 from job.tasks.labels import as_list
-from job.tasks.values import Floats
+from job.tasks.types import Floats
 
 if TYPE_CHECKING:
     import torch

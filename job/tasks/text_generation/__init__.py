@@ -22,10 +22,10 @@ from job.tasks.language_modeling import (
     row_losses,
 )
 from job.tasks.packing import Packer
-from job.tasks.rules import Columns
+from job.tasks.row_rules import Columns
 from job.tasks.text_generation.chats import halves_of, problem_of_answered
 from job.tasks.tokens import inputs_of, tokenize
-from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
+from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

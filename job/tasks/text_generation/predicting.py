@@ -12,11 +12,11 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.tasks.language_modeling import decoded, leading_tokens
-from job.tasks.rules import Columns
+from job.tasks.row_rules import Columns
 from job.tasks.text_generation import TextGeneration
 from job.tasks.text_generation.chats import problem_of_asked, prompt_of
 from job.tasks.tokens import tokenize
-from job.tasks.values import Batch, Features, Floats, Outputs, Scored
+from job.tasks.types import Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

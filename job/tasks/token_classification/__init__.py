@@ -24,7 +24,7 @@ from job.tasks.labels import (
     words_of,
     write_labels,
 )
-from job.tasks.rules import Columns
+from job.tasks.row_rules import Columns
 from job.tasks.token_classification.alignment import token_labels
 from job.tasks.token_classification.entities import ENTITY, entities_of
 from job.tasks.token_classification.sentences import sentences_of
@@ -38,7 +38,7 @@ from job.tasks.token_classification.tags import (
     types_of,
 )
 from job.tasks.tokens import inputs_of
-from job.tasks.values import IGNORED, Batch, Features, Floats, Outputs, Scored
+from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 from job.tasks.windows import columns_of, lists, stride_of, windows_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from job.tasks.token_classification.tags import continued
-from job.tasks.values import IGNORED, Ints
+from job.tasks.types import IGNORED, Ints
 from job.tasks.windows import Window, merged
 
 

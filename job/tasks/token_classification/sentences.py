@@ -12,7 +12,7 @@ from job.data.artifacts import ROW
 from job.tasks.labels import listed
 from job.tasks.token_classification.alignment import is_first, word_numbers
 from job.tasks.token_classification.tags import OUTSIDE, repaired
-from job.tasks.values import Floats, Ints, Scored
+from job.tasks.types import Floats, Ints, Scored
 from job.tasks.windows import groups, merged, opened
 
 

@@ -30,7 +30,7 @@ from job.stages.train.optimizer import learning_rate
 from job.store import layout
 from job.store.commit import withdraw
 from job.tasks.text_classification import TextClassification
-from job.tasks.values import FIXED
+from job.tasks.types import FIXED
 from tests.support.samples import cleaned, encoded, settings_of, tiny_bert
 from tests.support.training import context_of
 

@@ -16,7 +16,7 @@ from job.data.arrow import MappedTable, Writer
 from job.errors import SettingsError
 from job.settings import Train
 from job.tasks.fill_mask import FillMask
-from job.tasks.values import FIXED
+from job.tasks.types import FIXED
 from tests.support.samples import settings_of, tiny_bert
 
 TASK = FillMask({"text": "text"}, seed=5, mask_id=4, special_ids=(0, 1, 2, 3, 4), vocabulary=100)

@@ -12,7 +12,7 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
-from job.tasks.values import FIXED, Batch, Scored
+from job.tasks.types import FIXED, Batch, Scored
 from tests.support.samples import cleaned, encoded
 from tests.support.trainer_parity import losses_of_both
 from tests.tasks.question_answering.samples import asked, columns_of, made

@@ -14,7 +14,7 @@ from transformers import AutoModelForSeq2SeqLM
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.settings import Generation
-from job.tasks.values import FIXED, Scored
+from job.tasks.types import FIXED, Scored
 from tests.support.samples import cleaned
 from tests.tasks.seq2seq.samples import ROWS, made, table_of
 

@@ -14,10 +14,10 @@ from transformers import AutoModelForSeq2SeqLM
 from transformers.trainer_pt_utils import LabelSmoother
 
 from job.batching.padding import Padding
-from job.batching.steps import evaluation_batches
+from job.batching.sampler import evaluation_batches
 from job.data.arrow import MappedTable
 from job.tasks.seq2seq import Seq2Seq, Summarization, Translation
-from job.tasks.values import FIXED, Batch, Scored
+from job.tasks.types import FIXED, Batch, Scored
 from tests.support.samples import cleaned, encoded
 from tests.support.seq2seq_samples import BACKWARDS
 from tests.support.trainer_parity import losses_of_both

@@ -17,7 +17,7 @@ from job.errors import DataError, SettingsError
 from job.settings import Columns, Data, Model, Train
 from job.tasks.text_classification import TextClassification
 from job.tasks.text_classification.problems import MULTI, REGRESSION, SINGLE
-from job.tasks.values import FIXED, Scored
+from job.tasks.types import FIXED, Scored
 from tests.support.samples import encoded, settings_of, tiny_bert
 
 ROWS = {

@@ -15,7 +15,7 @@ from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.errors import SettingsError
 from job.tasks.text_generation import TextGeneration
-from job.tasks.values import FIXED, Scored
+from job.tasks.types import FIXED, Scored
 from tests.support.samples import encoded
 from tests.tasks.text_generation.samples import made
 

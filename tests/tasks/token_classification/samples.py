@@ -14,7 +14,7 @@ from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.settings import Data, Encode
 from job.tasks.token_classification import TokenClassification
-from job.tasks.values import FIXED, Scored
+from job.tasks.types import FIXED, Scored
 from tests.support.samples import cleaned, encoded, settings_of
 
 NAMES = ("Anna", "Chidi", "Okonkwo", "Lee")

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
 from job.errors import DataError, SettingsError
-from job.tasks.values import FIXED, IGNORED
+from job.tasks.types import FIXED, IGNORED
 from tests.support.samples import encoded
 from tests.support.trainer_parity import losses_of_both
 from tests.tasks.token_classification.samples import fitted, made, model_of, rows_of, sentences

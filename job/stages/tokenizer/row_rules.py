@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from job.tasks.rules import Columns
+from job.tasks.row_rules import Columns
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from job.errors import Absent, Forbidden, StoreError, Unreachable
 from job.store import Object, open_reader
 from job.store.factory import HUB_ATTEMPTS, WEB_ATTEMPTS
-from job.store.retry import RetryingReader
+from job.store.retrying import RetryingReader
 from job.uris import Uri
 
 

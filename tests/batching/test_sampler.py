@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.batching.steps import epoch_steps, evaluation_batches, shares, steps_per_epoch
+from job.batching.sampler import epoch_steps, evaluation_batches, shares, steps_per_epoch
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=120).map(
     lambda values: np.array(values, dtype=np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 
-from job.distributed.failures import is_lost_peer
+from job.distributed.lost_peer import is_lost_peer
 from job.errors import (
     DiskFull,
     JobError,
@@ -17,7 +17,7 @@ from job.errors import (
     is_out_of_memory,
     one_line,
 )
-from job.masking import mask
+from job.redaction import mask
 
 
 def known(error: BaseException) -> JobError | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from job.cluster import Cluster, Resource
-from job.monitors.cluster import ClusterSink, annotations_of
+from job.monitors.annotations import ClusterSink, annotations_of
 from job.monitors.report import Milestone, Report
 from tests.support.kubernetes_api import Api
 

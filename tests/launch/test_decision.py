@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from job.errors import Conflict
-from job.launch.record import Launched, Record, decide
+from job.launch.decision import Launched, Record, decide
 from job.runs.record import State
 from job.settings import Launch
 from job.store import open_store

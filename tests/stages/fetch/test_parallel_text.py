@@ -17,7 +17,8 @@ from job.data.arrow import stream
 from job.data.artifacts import FILE, LINE, RawRows, inputs_from_json, inputs_to_json
 from job.errors import DataError, InputMissing
 from job.settings import Data
-from job.stages.fetch import fetch, pairing, resolve_inputs
+from job.stages.fetch import fetch, resolve_inputs
+from job.stages.fetch import parallel_text as pairing
 from job.store import open_store
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from job.tasks.base import Task
-from job.tasks.rules import KEPT, Columns
+from job.tasks.row_rules import KEPT, Columns
 
 
 @dataclass(frozen=True)

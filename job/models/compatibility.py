@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from job.errors import SettingsError
-from job.models.libraries import transformers
-from job.models.places import Place
+from job.models.locate import Place
+from job.models.quiet_imports import transformers
 from job.tasks.base import Task
 
 _ENCODERS = "an encoder such as BERT, RoBERTa or ModernBERT"

@@ -12,7 +12,7 @@ from typing import Any
 
 from job.data.artifacts import file_sha256, fingerprint
 from job.errors import Absent, DataError, InputMissing
-from job.models.libraries import hub
+from job.models.quiet_imports import hub
 from job.store import open_reader, resolve
 from job.store.commit import MANIFEST
 from job.store.keys import safe_path
