@@ -5,17 +5,10 @@ Nothing else in the job uses transformers' Auto classes.
 
 from job.models.adapters import save_adapter
 from job.models.compatibility import check_fits
+from job.models.config import label_names, load_config, max_length_of
 from job.models.locate import Place, find, from_config
-from job.models.reading import (
-    check_weights,
-    label_names,
-    load_config,
-    load_tokenizer,
-    max_length_of,
-    tokenizer_sha256,
-    vocabulary_of,
-)
-from job.models.weights import load, parameter_count, save
+from job.models.tokenizer import load_tokenizer, tokenizer_sha256, vocabulary_of
+from job.models.weights import check_weights, load, parameter_count, save
 
 __all__ = [
     "Place",

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError
+from job.models.config import load_config
+from job.models.damage import readable
 from job.models.locate import Place
 from job.models.quiet_imports import transformers
-from job.models.reading import load_config, readable
 from job.settings import Model
 
 if TYPE_CHECKING:

@@ -11,15 +11,10 @@ from job.batching.limits import Limits
 from job.batching.padding import Padding
 from job.distributed.world import World
 from job.models.compatibility import check_fits
+from job.models.config import label_names, load_config, max_length_of
 from job.models.locate import Place, find, from_config
-from job.models.reading import (
-    check_weights,
-    label_names,
-    load_config,
-    load_tokenizer,
-    max_length_of,
-    vocabulary_of,
-)
+from job.models.tokenizer import load_tokenizer, vocabulary_of
+from job.models.weights import check_weights
 from job.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,14 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError, SettingsError
 from job.models.adapters import with_adapter
+from job.models.config import load_config
+from job.models.damage import COMPLETE, readable
 from job.models.locate import Place
 from job.models.quiet_imports import transformers
-from job.models.reading import COMPLETE, load_config, readable
 from job.settings import Model
 from job.tasks.base import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
+
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 def load(place: Place, task: Task, settings: Model, *, trained: bool = False) -> PreTrainedModel:
@@ -141,3 +148,25 @@ def parameter_count(config: Any, task: Task) -> int:
     with torch.device("meta"):
         model = auto.from_config(config)
     return sum(p.numel() for p in model.parameters())
+
+
+def check_weights(place: Place) -> None:
+    """Read the weights' headers, so that a damaged model ends the run before its data is prepared.
+
+    Raises:
+        DataError: there are none, or a file was cut short.
+    """
+    from safetensors import safe_open
+
+    if place.blank:
+        return
+    files = sorted(place.weights.glob("*.safetensors"))
+    if not files:
+        raise DataError(
+            f"{place.name} holds no .safetensors file",
+            hint="save it with transformers' save_pretrained; weights in a pickle (pytorch_model.bin) "
+            "are not read, since unpickling can run any code in this job",
+        )
+    for path in files:
+        with readable(path.name, place), safe_open(path, framework="numpy"):
+            pass

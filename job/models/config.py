@@ -1,0 +1,59 @@
+"""A model's config.json, and what it says of labels and lengths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from job.errors import DataError, SettingsError
+from job.models.locate import Place
+from job.models.quiet_imports import transformers
+from job.settings import Model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+from job.models.damage import COMPLETE, readable
+
+
+def load_config(place: Place, settings: Model) -> PreTrainedConfig:
+    """The model's config.json.
+
+    Raises:
+        DataError: it is missing, or cannot be read.
+    """
+    if not (place.folder / "config.json").is_file():
+        raise DataError(f"{place.name} holds no config.json", hint=COMPLETE)
+
+    with readable("config", place):
+        return transformers().AutoConfig.from_pretrained(
+            place.folder, trust_remote_code=settings.trust_remote_code, local_files_only=True
+        )
+
+
+def label_names(config: Any) -> tuple[str, ...]:
+    """The model's own labels in order; empty where they are transformers' LABEL_0, LABEL_1 …"""
+    names = tuple(str(config.id2label[i]) for i in sorted(config.id2label or ()))
+    return () if all(name == f"LABEL_{i}" for i, name in enumerate(names)) else names
+
+
+def max_length_of(
+    config: Any,
+    tokenizer: Any,
+    wanted: int | None,
+    most: int = 512,
+    setting: str = "FINETUNE_ENCODE__MAX_LENGTH",
+) -> int:
+    """How many tokens a row may have: the setting, or else the model's own limit, but at most `most`.
+
+    Raises:
+        SettingsError: the setting is above what the model takes.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or 10**9
+    if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "longformer"):
+        positions -= 2  # they count positions from the padding token's id on
+    limit = min(positions, tokenizer.model_max_length)
+    if wanted is not None and wanted > limit:
+        raise SettingsError(
+            f"{setting}={wanted} is above the {limit} tokens that the model takes",
+            hint=f"set it to {limit} at most",
+        )
+    return wanted or min(limit, most)
