@@ -44,7 +44,7 @@ def test_transformers_is_imported_in_one_place() -> None:
 
 def test_the_libraries_are_silent() -> None:
     program = (
-        "from job.models.libraries import transformers\n"
+        "from job.models.quiet_imports import transformers\n"
         "from huggingface_hub.utils import are_progress_bars_disabled\n"
         "logging = transformers().logging\n"
         "print(logging.get_verbosity() == logging.ERROR, logging.is_progress_bar_enabled(),"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from job.data.arrow import stream
 from job.data.artifacts import CleanRows
 from job.errors import SettingsError
+from job.models.quiet_imports import transformers
 from job.runtime.stop import poll
 from job.settings.sections.tokenizer import Tokenizer
 from job.stages.tokenizer import blocks
@@ -81,15 +82,13 @@ def _too_small(settings: Tokenizer, how_many: str) -> SettingsError:
 
 
 def _built(settings: Tokenizer, rows: CleanRows) -> Any:
-    from transformers import PreTrainedTokenizerFast
-
     backend, trainer = blocks.build(settings)
     backend.train_from_iterator(_batches(rows), trainer, length=rows.rows["train"])
     processor = blocks.post_processor(settings, backend)
     if processor is not None:
         backend.post_processor = processor
     types = ["token_type_ids"] if "cls_token" in blocks.special_tokens(settings) else []
-    return PreTrainedTokenizerFast(
+    return transformers().PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_max_length=settings.max_length,
         model_input_names=["input_ids", *types, "attention_mask"],
@@ -100,9 +99,8 @@ def _built(settings: Tokenizer, rows: CleanRows) -> Any:
 
 def _batches(rows: CleanRows) -> Iterator[list[str]]:
     """The training texts, a record batch at a time."""
-    context = (
-        copy_context()
-    )  # tokenizers asks for them in threads of its own, which do not have this one's `poll`
+    # tokenizers asks for them in threads of its own, which do not have this one's `poll`
+    context = copy_context()
 
     def batches() -> Iterator[list[str]]:
         for batch in stream(rows.tables["train"]):
