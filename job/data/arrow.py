@@ -143,3 +143,9 @@ class MappedTable:
             (chunk.offsets.to_numpy(), chunk.values.to_numpy(zero_copy_only=True))
             for chunk in chunks
         ]
+
+
+def list_column(values: npt.NDArray[np.generic], lengths: npt.ArrayLike) -> pa.ListArray:
+    """A column of lists: the values one list after the other, and how many each row has."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))

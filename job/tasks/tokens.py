@@ -18,7 +18,7 @@ from job.tasks.types import Batch, Ints
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from job.data.arrow import MappedTable
+    from job.data.arrow import MappedTable, list_column
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,8 @@ def _column(
     encodings: Sequence[Any], name: str, lengths: Ints, dtype: type[np.generic]
 ) -> pa.ListArray:
     """One attribute of every encoding, a list per row."""
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     every = chain.from_iterable(getattr(encoding, name) for encoding in encodings)
-    flat = np.fromiter(every, dtype, count=int(lengths.sum()))
-    return pa.ListArray.from_arrays(offsets, pa.array(flat))
+    return list_column(np.fromiter(every, dtype, count=int(lengths.sum())), lengths)
 
 
 def inputs_of(table: MappedTable, rows: Rows, pad: Padding) -> Batch:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from job.data.arrow import list_column
 from job.errors import SettingsError
 from job.tasks.types import Ints
 
@@ -130,9 +131,7 @@ def columns_of(
 
 def lists(values: Sequence[Values]) -> pa.ListArray:
     """One or more arrays of one type as a list column."""
-    offsets = np.concatenate([[0], np.cumsum([len(value) for value in values])])
-    flat = pa.array(np.concatenate(values))
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), flat)
+    return list_column(np.concatenate(values), [len(value) for value in values])
 
 
 def groups(source: npt.NDArray[Any], rows: int) -> list[npt.NDArray[np.int64]]:
