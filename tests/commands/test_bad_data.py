@@ -262,6 +262,7 @@ def test_a_model_that_cannot_be_loaded(
     is_refused(tmp_path, given(tmp_path, copy, data), code, str(copy), *words)
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_those_of_the_config(model: Path, data: Path, tmp_path: Path) -> None:
     copy = tmp_path / "bert"
     shutil.copytree(model, copy)
@@ -274,6 +275,7 @@ def test_weights_that_are_not_those_of_the_config(model: Path, data: Path, tmp_p
     assert not (tmp_path / "out/m/models").exists()
 
 
+@pytest.mark.slow
 def test_check_only_warns_where_the_first_rows_hold_none_out(model: Path, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "rows.csv", [(f"row {i}", "ab"[i % 2]) for i in range(2100)])
     env = given(tmp_path, model, data, DATA__VALIDATION_FRACTION=1e-9, DATA__TEST_FRACTION=0)

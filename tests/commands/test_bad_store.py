@@ -110,6 +110,7 @@ def test_a_model_with_folders_below_it_comes_whole(
         find(bucket, None, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_store_that_goes_away_half_way(
     bucket: str, s3_env: Server, model: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_store_that_goes_away_half_way(
     assert json.loads(store.get("m/runs/r1/state.json"))["outcome"] == "done"
 
 
+@pytest.mark.slow
 def test_a_stop_does_not_wait_for_a_large_download(
     bucket: str, s3_env: Server, model: Path, tmp_path: Path
 ) -> None:
@@ -209,6 +211,7 @@ def test_a_full_scratch_disk(model: Path, data: Path, tmp_path: Path) -> None:
     nothing_made(open_store(env["FINETUNE_OUTPUT"]))
 
 
+@pytest.mark.slow
 def test_a_scratch_disk_that_is_full_when_weights_are_written(
     model: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -221,7 +224,7 @@ def test_a_scratch_disk_that_is_full_when_weights_are_written(
     assert [o.key for o in store.list("m/runs/") if o.key.endswith("manifest.json")] == []
 
 
-@pytest.mark.parametrize("size", ["8k", "40k"])
+@pytest.mark.parametrize("size", ["8k", pytest.param("40k", marks=pytest.mark.slow)])
 def test_a_full_output_folder(model: Path, data: Path, tmp_path: Path, size: str) -> None:
     with small_disk(tmp_path / "out", size) as output:
         env = given(tmp_path, model, data)
@@ -230,6 +233,7 @@ def test_a_full_output_folder(model: Path, data: Path, tmp_path: Path, size: str
         nothing_made(open_store(str(output)))
 
 
+@pytest.mark.slow
 def test_folders_that_cannot_be_written_to(data: Path, tmp_path: Path) -> None:
     scratch = given(tmp_path, "no-model", data, RUNTIME__SCRATCH=data / "scratch")
     refused(

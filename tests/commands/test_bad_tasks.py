@@ -92,6 +92,7 @@ def test_a_tokenizer_without(token: str, said: str, model: Path, tmp_path: Path)
     refused(78, said, command="check", env=env, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_vocabulary_smaller_than_its_alphabet(tmp_path: Path) -> None:
     data = write_csv(tmp_path / "rows.csv", ROWS)
     env = given(tmp_path, "", data, TOKENIZER__KIND="unigram", TOKENIZER__VOCAB_SIZE=20)

@@ -106,6 +106,7 @@ def test_rows_come_back_in_order_with_the_pipelines_scores(
     assert '"to_do": 0' in again.stderr
 
 
+@pytest.mark.slow
 def test_pods_share_the_files_and_a_stopped_one_goes_on(
     version: Path, bucket: str, tmp_path: Path
 ) -> None:
@@ -156,6 +157,7 @@ def _aws() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("FINETUNE_")}
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_put_to_the_model_are_kept(version: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "refund please"}\n{"text": null}\n{"oops\n')
     env = predicting(
@@ -207,6 +209,7 @@ def test_a_label_that_the_model_does_not_know_is_named(version: Path, tmp_path: 
     assert "does not know: 'nonsense'" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_that_has_not_learned_the_task_is_refused(version: Path, tmp_path: Path) -> None:
     rows = write_csv(tmp_path / "rows.csv", [("a", "b")])
     bare = tiny_bert(tmp_path / "bert", ["a b c"] * 9)

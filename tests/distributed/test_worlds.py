@@ -71,7 +71,7 @@ def until_step_40(cluster: Cluster) -> None:
     ("nodes", "processes", "strategy"),
     [
         (2, 1, "ddp"),
-        (1, 2, "fsdp"),
+        pytest.param(1, 2, "fsdp", marks=pytest.mark.slow),
         pytest.param(2, 2, "ddp", marks=pytest.mark.slow),
         pytest.param(3, 1, "fsdp", marks=pytest.mark.slow),
     ],

@@ -10,9 +10,8 @@ from tests.faults.pods import Cluster, Killer
 from tests.faults.runs import differences, left, settings
 
 
-@pytest.mark.parametrize(
-    ("pods", "processes", "kills"), [pytest.param(1, 1, 3, marks=pytest.mark.slow), (2, 1, 2)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("pods", "processes", "kills"), [(1, 1, 3), (2, 1, 2)])
 def test_every_bit_is_as_if_nothing_had_been_killed(
     pods: int, processes: int, kills: int, bucket: str, tmp_path: Path
 ) -> None:

@@ -106,6 +106,7 @@ def test_the_store_lives_with_a_fifth_of_its_requests_failing(
     clean.delete([item.key for item in clean.list("")])
 
 
+@pytest.mark.slow
 def test_a_run_ends_well_with_a_fifth_of_its_requests_failing(
     s3_server: Server, bucket: str, tmp_path: Path
 ) -> None:

@@ -171,6 +171,7 @@ def test_a_failed_run_fails_its_launcher_and_the_next_one_starts_again(release: 
     assert len(release.jobs()) == 2
 
 
+@pytest.mark.slow
 def test_preparing_that_fails_for_good_is_a_failed_run(release: Release) -> None:
     (release.folder / "data" / "1.csv").write_text("text,label\nall of one class,a\n" * 2)
     assert release.launch()[0] == 65
@@ -181,6 +182,7 @@ def test_preparing_that_fails_for_good_is_a_failed_run(release: Release) -> None
     assert release.record()["run_id"] == f"{first['run_id']}-1", "and not the same for ever"
 
 
+@pytest.mark.slow
 def test_a_run_that_somebody_deletes_goes_on_the_next_time(release: Release) -> None:
     release.controller.held.set()
     launcher = release.start(LAUNCH__PREPARE="none")
@@ -196,6 +198,7 @@ def test_a_run_that_somebody_deletes_goes_on_the_next_time(release: Release) -> 
     assert release.record()["run_id"] == run_id
 
 
+@pytest.mark.slow
 def test_a_launcher_that_is_killed_leaves_the_run_to_the_next(release: Release) -> None:
     release.controller.held.set()  # its pods wait in a queue
     first = release.start()

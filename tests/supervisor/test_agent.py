@@ -52,6 +52,7 @@ def test_a_pod_that_comes_back_when_training_is_over_leaves_well(tmp_path: Path)
     assert left(str(tmp_path / "store"), "m", tmp_path).attempts == 2
 
 
+@pytest.mark.slow
 def test_waiting_in_vain_for_a_pod_is_no_attempt_without_progress(tmp_path: Path) -> None:
     env = settings(
         tmp_path,

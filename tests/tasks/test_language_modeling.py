@@ -45,6 +45,7 @@ def published(folder: Path) -> Path:
     return found
 
 
+@pytest.mark.slow
 def test_fill_mask_learns_and_its_blocks_score_the_same_in_a_fresh_process(
     bert: Path, tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_fill_mask_learns_and_its_blocks_score_the_same_in_a_fresh_process(
     assert "fill(" in (published(tmp_path) / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_text_generation_from_scratch(bert: Path, tmp_path: Path) -> None:
     config = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 48}
     env = settings(
@@ -89,7 +91,7 @@ CHAT = "{% for m in messages %}{{ m['role'] + ' ' + m['content'] + ' ' }}{% endf
 GPT2 = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 48}
 
 
-@pytest.mark.parametrize("kind", ["messages", "prompt"])
+@pytest.mark.parametrize("kind", [pytest.param("messages", marks=pytest.mark.slow), "prompt"])
 def test_text_generation_learns_to_answer(bert: Path, tmp_path: Path, kind: str) -> None:
     """Chats, or prompts with completions, in a JSON lines file; only the answer is learned."""
     tokenizer = AutoTokenizer.from_pretrained(bert)

@@ -138,6 +138,7 @@ def test_every_block_that_can_be_named_exists() -> None:
     assert get_args(PreTokenizer) == tuple(blocks.PRE_TOKENIZERS)
 
 
+@pytest.mark.slow
 def test_published_and_used_by_a_model_in_the_same_store(tmp_path: Path) -> None:
     data = write_tickets(tmp_path / "rows.csv")
     env = {

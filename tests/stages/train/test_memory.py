@@ -40,6 +40,7 @@ def test_memory_errors_are_known_and_limits_end_at_one_row() -> None:
         budget.halve(error)
 
 
+@pytest.mark.slow
 def test_too_little_memory_makes_micro_batches_smaller(tmp_path: Path) -> None:
     """RLIMIT_AS, set when training begins to what the process has and a little more."""
     env = settings(tmp_path, str(tmp_path / "store"), "m", TRAIN__MAX_STEPS="3")

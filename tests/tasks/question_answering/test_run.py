@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.support.samples import finetune
 from tests.tasks.question_answering.samples import asked
@@ -24,6 +25,7 @@ def squad(rows: list[dict[str, Any]]) -> str:
     return json.dumps({"version": "v2.0", "data": [{"title": "t", "paragraphs": paragraphs}]})
 
 
+@pytest.mark.slow
 def test_a_squad_file_becomes_a_published_reader(bert: Path, tmp_path: Path) -> None:
     rows = asked(150, people=4, unanswerable=True)
     bad = {

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.support.samples import finetune, tiny_bert
 from tests.support.seq2seq_samples import BACKWARDS, byte_level_tokenizer, tiny
@@ -31,6 +32,7 @@ def published(folder: Path) -> Path:
     return found
 
 
+@pytest.mark.slow
 def test_parallel_files_become_a_translator(tmp_path: Path) -> None:
     """A T5 with a prefix and beams, from two compressed files."""
     model = tiny(tmp_path / "t5", TEXTS, "t5")
@@ -72,6 +74,7 @@ def test_parallel_files_become_a_translator(tmp_path: Path) -> None:
     assert [file["target"] for file in frozen["files"]] == [False, True]
 
 
+@pytest.mark.slow
 def test_rows_become_a_summarizer_from_a_config(tmp_path: Path) -> None:
     """A BART from scratch, under fixed padding."""
     tokenizer = byte_level_tokenizer(TEXTS, "bart")
