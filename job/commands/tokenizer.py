@@ -54,6 +54,6 @@ def run(settings: Settings, stop: StopSignal) -> Result:
 
 
 def _base(settings: Settings, scratch: Path) -> PreTrainedTokenizerFast | None:
-    """The tokenizer to train anew or to compare with, if one is named."""
+    """The tokenizer to retrain or to compare with, if one is named."""
     name = settings.tokenizer.base or settings.model.tokenizer or settings.model.name
     return models.load_tokenizer(models.find(name, None, scratch), settings.model) if name else None

@@ -1,9 +1,9 @@
 """What makes two runs, data sets, evaluations, predictions, tokenizers and launches the same.
 
-Each is a fingerprint over everything that decides the result, and over nothing else: package
-versions are no part of any, since a release must not prepare, train and score everything again; for
-the same reason a setting counts only where it differs from its default (`relevant`). What is hashed,
-and in which order, is therefore a contract with every store that holds earlier results.
+Each is a fingerprint over everything that decides the result, and over nothing else. Package versions
+are left out, since a release must not prepare, train and score everything again; for the same reason
+a setting counts only where it differs from its default (`relevant`). What is hashed, and in which
+order, is therefore a contract with every store that holds earlier results.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def evaluation(settings: Settings, inputs: Inputs, base: Base) -> str:
 def predictions(settings: Settings, inputs: Inputs, base: Base) -> str:
     """What a trained model predicts for the inputs; 16 hex digits.
 
-    Settings of PREDICT are no part of it: those that change the files are compared one by one.
+    The settings of PREDICT are left out: those that change the files are compared one by one.
     """
     return _use(settings, inputs, base, [*_sections(settings, *ROWS, "evaluate"), None])
 

@@ -110,21 +110,21 @@ class Run:
         self._write(attempt=attempt, stalled=stalled, failure={})
 
     def progressed(self, stage: str, step: int = 0) -> None:
-        """Record a committed artifact or step. Only what goes beyond all earlier attempts is
-        progress and starts the count of stalled attempts anew: finding a data set again, or training
-        the same steps again, is none."""
+        """Record a committed artifact or step. Only what goes beyond all earlier attempts is progress
+        and resets the count of stalled attempts: finding a data set again, or training the same steps
+        again, is not."""
         with self._lock:
-            here = (STAGES.index(self.state.stage), self.state.step)
+            furthest = (STAGES.index(self.state.stage), self.state.step)
             step = max(step, self.state.step)
-            if (STAGES.index(stage), step) > here:
+            if (STAGES.index(stage), step) > furthest:
                 self._write(stage=stage, step=step, stalled=0)
 
     def stopped(self) -> None:
-        """Record an agreed stop: it is no attempt that failed."""
+        """Record an agreed stop: an attempt that was stopped has not failed."""
         self._write(stalled=0)
 
     def unformed(self) -> None:
-        """Record that no world came together: waiting for a pod is no attempt that failed."""
+        """Record that no world came together: an attempt that waited for a pod has not failed."""
         self._write(stalled=max(0, self.state.stalled - 1))
 
     def finish(self, outcome: str, result: Mapping[str, Any]) -> None:

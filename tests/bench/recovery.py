@@ -30,7 +30,7 @@ from tests.support.servers import Server, seaweedfs
 STEP = '"train", "done"'
 """What a pod's log says at the first step of an attempt."""
 PAUSE = 15.0
-"""Seconds until a Job has made a killed pod anew, about."""
+"""Seconds, roughly, until a Job has replaced a killed pod."""
 
 
 def main() -> None:
