@@ -13,11 +13,13 @@ from job.data.artifacts import Dataset
 from job.distributed.membership import Membership
 from job.distributed.world import World
 from job.errors import (
+    Absent,
     JobError,
     PeerLost,
     Stopped,
     StoreError,
     StoreUnreachable,
+    Torn,
     Unreachable,
 )
 from job.monitors import reporting
@@ -26,7 +28,7 @@ from job.registry.versions import Version
 from job.runs import results
 from job.runs.attempt import Attempt, begin, find_run, follow
 from job.runs.fence import fenced
-from job.runs.record import Run
+from job.runs.record import PUSH, Run
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
@@ -40,7 +42,7 @@ from job.stages.train.history import merged_history
 from job.store import layout
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
-from job.telemetry import event, figures, milestone
+from job.telemetry import event, figures, milestone, warn
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -75,6 +77,7 @@ def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], R
         record, inputs = find_run(settings)
         if record.finished:
             event("the run is finished already", run_id=record.state.run_id)
+            _make_up(settings, record, scratch)
             return Result(record.state.result)
         number = record.state.attempt + 1
         with reporting(settings, record.store, record.prefix, number, stop):
@@ -88,6 +91,22 @@ def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], R
                 raise
 
 
+def _make_up(settings: Settings, record: Run, scratch: Path) -> None:
+    """What the attempt that finished the run could not do after that: the push to the Hub.
+
+    Raises:
+        Torn: the version that is to be pushed is damaged.
+    """
+    repo = settings.publish.hub_repo
+    if PUSH not in record.state.outstanding or not repo:
+        return
+    published = _published_before(settings, record, scratch)
+    if published is None:
+        raise Torn("no whole version is left to push to the Hub", hint="start a new run")
+    push_to_hub(repo, published.folder)
+    record.settled(PUSH)
+
+
 def _record_end(record: Run, world: World, error: JobError) -> None:
     """Write into the run's state how an attempt ended, unless it was the store that did not answer."""
     if isinstance(error, (Unreachable, StoreUnreachable)):
@@ -96,7 +115,7 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
         record.stopped()
     elif isinstance(error, PeerLost):
         if not world.formed:
-            record.unformed()
+            record.uncounted()
     else:
         milestone("RunFailed", "failed", error=str(error), exit_code=error.exit_code)
         record.failed(error)
@@ -106,21 +125,31 @@ def _prepare(attempt: Attempt) -> Result:
     _, dataset = prepare.dataset(attempt)
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
+    attempt.run.uncounted()
     return Result({"dataset": str(store.uri / key)})
 
 
 def _train_and_publish(attempt: Attempt) -> Result:
     """The stages in their order."""
-    store, run_id = attempt.run.store, attempt.run.state.run_id
-    if version := versions.find(store, attempt.settings.name, run_id):
-        event("published already", version=version.name)
-        return _finished(attempt, read_back(store, version, attempt.scratch))
+    if published := _published_before(attempt.settings, attempt.run, attempt.scratch):
+        event("published already", version=published.version.name)
+        return _finished(attempt, published)
     task, dataset = prepare.dataset(attempt)
     attempt.world.rendezvous.publish("dataset", dataset.fingerprint)
     attempt.world.rendezvous.publish_to_node("dataset", str(dataset.folder))
     trained = train(_train_context(attempt, task, dataset))
     scores = _evaluated(attempt, task, dataset, trained)
     return _finished(attempt, _published(attempt, task, dataset, trained, scores))
+
+
+def _published_before(settings: Settings, record: Run, scratch: Path) -> PublishedVersion | None:
+    """The version that an earlier attempt at the run has published, read back whole, if there is one."""
+    for version in versions.of_run(record.store, settings.name, record.state.run_id):
+        try:
+            return read_back(record.store, version, scratch)
+        except (Torn, Absent) as error:
+            warn("a published version is damaged", version=version.name, reason=error.message)
+    return None
 
 
 def _follow(attempt: Attempt) -> Result:
@@ -192,7 +221,9 @@ def _finished(attempt: Attempt, published: PublishedVersion) -> Result:
     scores = json.loads((published.folder / layout.SCORES).read_text())
     result = Result(results.summary(attempt.run.store, published.version.key, scores))
     figures(**result.facts)
-    attempt.run.finish("done", result.facts)
-    if repo := attempt.settings.publish.hub_repo:
+    repo = attempt.settings.publish.hub_repo
+    attempt.run.finish("done", result.facts, outstanding=[PUSH] if repo else [])
+    if repo:
         push_to_hub(repo, published.folder)
+        attempt.run.settled(PUSH)
     return result

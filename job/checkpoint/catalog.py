@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from job.errors import Absent, Torn
 from job.store import Store, layout
-from job.store.commit import fetch, withdraw
+from job.store.commit import fetch, verify, withdraw
 from job.telemetry import warn
 
 if TYPE_CHECKING:
@@ -96,22 +96,38 @@ def restore(store: Store, prefix: str, step: int, folder: Path) -> Restored:
 def newest(store: Store, prefix: str, folder: Path) -> Restored | None:
     """The newest verified checkpoint, fetched below `folder`; None if there is none.
 
-    Torn ones are named in the log, passed over and withdrawn, so that the step can be committed again.
+    Torn ones are named in the log and passed over. Nothing is deleted: a read may have gone wrong,
+    and a step that is reached again is committed in a torn one's place (`job.store.commit.settle`).
     """
     for step in reversed(steps(store, prefix)):
         try:
             return restore(store, prefix, step, folder)
         except (Torn, Absent) as error:
             warn("checkpoint passed over", step=step, reason=str(error))
-            withdraw(store, layout.checkpoint(prefix, step))
     return None
 
 
 def prune(store: Store, prefix: str, *, keep: int, best_step: int | None) -> None:
-    """Remove all but the newest `keep` checkpoints and the best one, oldest first."""
-    for step in steps(store, prefix)[:-keep]:
-        if step != best_step:
+    """Remove all but the newest `keep` whole checkpoints and the best one, oldest first.
+
+    Whole is what has all its files, in their size. While fewer than `keep` are, nothing is removed.
+    """
+    listed = steps(store, prefix)
+    whole = [step for step in listed if _is_whole(store, prefix, step)]
+    if len(whole) < keep:
+        return
+    for step in listed:
+        if step < whole[-keep] and step != best_step:
             withdraw(store, layout.checkpoint(prefix, step))
+
+
+def _is_whole(store: Store, prefix: str, step: int) -> bool:
+    try:
+        verify(store, layout.checkpoint(prefix, step))
+    except (Torn, Absent) as error:
+        warn("this checkpoint is damaged and does not count", step=step, reason=str(error))
+        return False
+    return True
 
 
 def differences(meta: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from job.checkpoint.catalog import TrainerState
 from job.checkpoint.staging import Staging
 from job.distributed.world import World
-from job.errors import Conflict
 from job.store import Store, layout
-from job.store.commit import File, Manifest, load, seal, upload
+from job.store.commit import File, settle, upload
 from job.telemetry import milestone
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class Saver:
         for rank in range(1, world.size):
             uploaded = world.rendezvous.wait_for(_note(step, rank))
             manifest.files.update({name: File(**file) for name, file in uploaded.items()})
-        self._seal(prefix, manifest)
+        settle(self._store, prefix, manifest)
         milestone(
             "Checkpointed",
             "checkpoint committed",
@@ -132,13 +131,6 @@ class Saver:
             upload_seconds=round(time.monotonic() - began, 3),
         )
         checkpoint.after()
-
-    def _seal(self, prefix: str, manifest: Manifest) -> None:
-        """Write the manifest, unless another attempt has committed the same step."""
-        try:
-            seal(self._store, prefix, manifest)
-        except Conflict:
-            load(self._store, prefix)
 
 
 def _note(step: int, rank: int) -> str:

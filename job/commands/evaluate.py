@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from job.stages.encode import Encoder, held_out
 from job.stages.evaluate import evaluate
 from job.stages.fetch import resolve_inputs
 from job.store import layout
-from job.store.commit import commit, load
+from job.store.commit import commit, load, own_number
 from job.telemetry import event
 
 
@@ -47,9 +46,7 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         rows = prepare.rows(settings, trained.task, inputs, scratch)
         results, files = _scored(trained, rows, scratch)
         meta = {"task": settings.task, "model": model, "results": results}
-        # a writer's own number, so that two who score the same do not write the same files
-        attempt = secrets.randbelow(10**9)
-        manifest = commit(store, key, files, attempt=attempt, meta=meta, exists_ok=True)
+        manifest = commit(store, key, files, attempt=own_number(), meta=meta, exists_ok=True)
         return Result({**facts, **headline(manifest.meta["results"])})
 
 

@@ -36,6 +36,7 @@ from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.stages.predict import Predictor, PredictRules, Shards
 from job.store import Store, layout
+from job.store.records import read_json
 from job.tasks.row_rules import KEPT
 from job.telemetry import progress
 
@@ -121,12 +122,12 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
     name = settings.run_id or identity.predictions(settings, inputs, trained.base)
     key = layout.predictions(settings.name, name)
     try:
-        frozen = json.loads(store.get(f"{key}/{layout.INPUTS}"))
+        frozen = read_json(store, f"{key}/{layout.INPUTS}")
     except Absent:
         with suppress(Conflict):
             own = canonical_json(inputs_to_json(inputs, model))
             store.put(f"{key}/{layout.INPUTS}", own, if_absent=True)
-        frozen = json.loads(store.get(f"{key}/{layout.INPUTS}"))
+        frozen = read_json(store, f"{key}/{layout.INPUTS}")
     if frozen["model"] != model:
         changed = [name for name, value in model.items() if frozen["model"][name] != value]
         raise SettingsError(

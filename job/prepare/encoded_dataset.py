@@ -39,7 +39,7 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     cleaned = _rows_or_quarantine(attempt, task)
     task, profile, files = encode.encode(cleaned, task, encoder, folder)
     encoded = Dataset(fingerprint, folder, profile)
-    encode.commit_dataset(record.store, key, record.state.attempt, encoded, files)
+    encode.commit_dataset(record.store, key, encoded, files)
     for name in ("fetched", "cleaned"):
         shutil.rmtree(attempt.scratch / name, ignore_errors=True)
     record.progressed("encode")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from job.store import Store, layout
@@ -25,10 +24,13 @@ class Version:
         return cls(name, layout.version(model, name))
 
 
-def find(store: Store, model: str, run_id: str) -> Version | None:
-    """The version that an earlier attempt at the run published before it was killed, if any."""
-    for item in store.list(layout.version(model, f"{run_id}-a")):
-        match = re.search(rf"/({re.escape(run_id)}-a\d+)/{MANIFEST}$", item.key)
-        if match:
-            return Version(match[1], item.key.removesuffix(f"/{MANIFEST}"))
-    return None
+def of_run(store: Store, model: str, run_id: str) -> list[Version]:
+    """The versions that attempts at the run have published, that of the last attempt first: more than
+    one where an earlier one was found damaged."""
+    prefix = layout.version(model, f"{run_id}-a")
+    published: dict[int, Version] = {}
+    for item in store.list(prefix):
+        attempt, _, file = item.key.removeprefix(prefix).partition("/")
+        if file == MANIFEST and attempt.isdecimal():
+            published[int(attempt)] = Version.of(model, run_id, int(attempt))
+    return [published[attempt] for attempt in sorted(published, reverse=True)]

@@ -10,16 +10,18 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from job.data.artifacts import canonical_json
 from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError
 from job.settings import Settings, recorded
 from job.store import Store, layout, open_store
+from job.store.records import damaged, parsed, read_json
 
 STAGES = ("start", "encode", "train", "evaluate", "end")
+PUSH = "push_to_hub"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,26 @@ class State:
     """When the run began, in seconds since 1970; for figures only, never for a decision."""
     ended: float = 0.0
     """When the run ended well, in seconds since 1970; a maximum age is counted from there."""
+    outstanding: Sequence[str] = ()
+    """What the attempt that finished the run could not do after that, such as PUSH."""
     single_writer: bool = False
     nonce: str = ""
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any], where: str) -> State:
+        """What state.json holds; fields that only another release knows are left out.
+
+        Args:
+            where: its URI, for the error.
+
+        Raises:
+            Torn: it is not a run's state.
+        """
+        known = {item.name for item in fields(cls)}
+        try:
+            return cls(**{name: item for name, item in value.items() if name in known})
+        except TypeError as error:
+            raise damaged(where, error) from None
 
 
 class Run:
@@ -74,7 +94,8 @@ class Run:
         _same_settings(store, f"{prefix}/{layout.SETTINGS}", recorded(settings), run_id)
         try:
             data, tag = store.read(f"{prefix}/{layout.STATE}")
-            return cls(store, prefix, settings, State(**json.loads(data)), tag)
+            where = f"{store.uri}/{prefix}/{layout.STATE}"
+            return cls(store, prefix, settings, State.of(parsed(data, where), where), tag)
         except Absent:
             state = State(run_id, began=time.time(), single_writer=settings.store.single_writer)
             run = cls(store, prefix, settings, state, "")
@@ -93,7 +114,7 @@ class Run:
 
     def last_attempt(self) -> int:
         """The number of the attempt that began last, this one or another process's."""
-        return int(json.loads(self.store.get(self.key(layout.STATE)))["attempt"])
+        return int(read_json(self.store, self.key(layout.STATE))["attempt"])
 
     def begin_attempt(self, bound: int) -> None:
         """Record a new attempt, before anything that could kill it is done.
@@ -123,14 +144,31 @@ class Run:
         """Record an agreed stop: an attempt that was stopped has not failed."""
         self._write(stalled=0)
 
-    def unformed(self) -> None:
-        """Record that no world came together: an attempt that waited for a pod has not failed."""
+    def uncounted(self) -> None:
+        """Record that this attempt does not count as stalled: it only prepared, and ended well, or it
+        waited in vain for a pod."""
         self._write(stalled=max(0, self.state.stalled - 1))
 
-    def finish(self, outcome: str, result: Mapping[str, Any]) -> None:
-        """Record how the run ended; the last thing that is written."""
-        ended = time.time()
-        self._write(outcome=outcome, stage="end", stalled=0, ended=ended, result=dict(result))
+    def finish(
+        self, outcome: str, result: Mapping[str, Any], outstanding: Sequence[str] = ()
+    ) -> None:
+        """Record how the run ended.
+
+        Args:
+            outstanding: what is still to be done, and is done by a later start if not by this one.
+        """
+        self._write(
+            outcome=outcome,
+            stage="end",
+            stalled=0,
+            ended=time.time(),
+            result=dict(result),
+            outstanding=tuple(outstanding),
+        )
+
+    def settled(self, name: str) -> None:
+        """Record that something outstanding has been done."""
+        self._write(outstanding=tuple(n for n in self.state.outstanding if n != name))
 
     def failed(self, error: JobError) -> None:
         """Record how an attempt ended, for those who look from outside."""
@@ -153,7 +191,7 @@ class Run:
     def stored(self, name: str) -> dict[str, Any] | None:
         """What an earlier attempt froze under `name`; None where there is nothing yet."""
         try:
-            return dict(json.loads(self.store.get(self.key(name))))
+            return read_json(self.store, self.key(name))
         except Absent:
             return None
 
@@ -192,12 +230,12 @@ def states(settings: Settings) -> list[dict[str, Any]]:
             f"{store.uri}/{prefix}: no run there",
             hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID",
         )
-    return [json.loads(store.get(key)) for key in keys]
+    return [read_json(store, key) for key in keys]
 
 
 def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:
     try:
-        before = json.loads(store.get(key))
+        before = read_json(store, key)
     except Absent:
         store.put(key, canonical_json(wanted), if_absent=True)
         return
@@ -228,7 +266,8 @@ def runs_of(store: Store, model: str, base: str) -> set[str]:
 
 def state_of(store: Store, model: str, run_id: str) -> State | None:
     """A run's state; None before its first attempt."""
+    key = f"{layout.run(model, run_id)}/{layout.STATE}"
     try:
-        return State(**json.loads(store.get(f"{layout.run(model, run_id)}/{layout.STATE}")))
+        return State.of(read_json(store, key), f"{store.uri}/{key}")
     except Absent:
         return None

@@ -18,7 +18,7 @@ from job.data.artifacts import FILE, LINE, ROW, CleanRows, Dataset, Split
 from job.errors import Absent, DataError, Torn
 from job.runtime.stop import poll
 from job.store import Store, layout
-from job.store.commit import commit, fetch, withdraw
+from job.store.commit import commit, fetch, own_number
 from job.tasks.base import Task
 from job.tasks.row_rules import Columns
 from job.tasks.types import Features
@@ -52,7 +52,6 @@ def find(store: Store, prefix: str, folder: Path) -> Dataset | None:
         return None
     except Torn as error:
         warn("the data set in the store is damaged and is encoded again", reason=str(error))
-        withdraw(store, prefix)
         return None
     return opened(folder, str(manifest.meta["fingerprint"]))
 
@@ -163,11 +162,14 @@ def _with_origin(features: Features, batch: pa.RecordBatch, first: int) -> pa.Re
     return pa.RecordBatch.from_pydict({**features.columns, **origin})
 
 
-def commit_dataset(
-    store: Store, prefix: str, attempt: int, dataset: Dataset, files: Mapping[str, Path]
-) -> None:
-    """Commit the files as this data set; an equal one that another process has committed will do."""
+def commit_dataset(store: Store, prefix: str, dataset: Dataset, files: Mapping[str, Path]) -> None:
+    """Commit the files as this data set, or take over the files of one that was committed meanwhile.
+
+    Several runs may prepare the same data set at once. Each writes under a number of its own, and all
+    of them go on with the one whose manifest came first, as those do that find it later.
+    """
     meta = {"fingerprint": dataset.fingerprint}
-    commit(store, prefix, files, attempt=attempt, meta=meta, exists_ok=True)
+    manifest = commit(store, prefix, files, attempt=own_number(), meta=meta, exists_ok=True)
+    fetch(store, prefix, dataset.folder, manifest=manifest)
     rows = {split: counts["rows"] for split, counts in dataset.profile["splits"].items()}
     event("data set committed", fingerprint=dataset.fingerprint, rows=rows)

@@ -64,22 +64,24 @@ def commit(
         attempt: they are stored as `prefix/a0003/<name>`; None stores them as `prefix/<name>`,
             for places that only one writer ever uses.
         meta: what else the manifest says; anything that JSON can hold.
-        exists_ok: return an artifact that already exists as it is.
+        exists_ok: return an artifact that already exists as it is, or replace it where it is damaged.
 
     Raises:
         Conflict: the artifact already exists, or somebody else's manifest came first.
+        Torn: it exists and is damaged, or what was uploaded is not what the store holds.
     """
-    existing = _existing(store, prefix)
-    if existing is None:
-        try:
-            return seal(store, prefix, upload(store, prefix, files, attempt=attempt, meta=meta))
-        except Conflict:
-            if not exists_ok:
-                raise
-            existing = load(store, prefix)
-    if not exists_ok:
-        raise Conflict(f"{store.uri}/{prefix} has already been committed")
-    return existing
+    try:
+        load(store, prefix)
+        if not exists_ok:
+            raise Conflict(f"{store.uri}/{prefix} has already been committed")
+        return verify(store, prefix, deep=True)
+    except Absent:
+        pass
+    except Torn:
+        if not exists_ok:
+            raise
+    manifest = upload(store, prefix, files, attempt=attempt, meta=meta)
+    return settle(store, prefix, manifest) if exists_ok else seal(store, prefix, manifest)
 
 
 def upload(
@@ -90,7 +92,11 @@ def upload(
     attempt: int | None,
     meta: Mapping[str, Any],
 ) -> Manifest:
-    """The first half of `commit`: the files are in the store, and nothing refers to them yet."""
+    """The first half of `commit`: the files are in the store, and nothing refers to them yet.
+
+    Raises:
+        Torn: the store holds another number of bytes than it was given.
+    """
     listed = dict(_each(files.items(), lambda item: _upload(store, prefix, attempt, *item)))
     return Manifest(listed, dict(meta), secrets.token_hex(16))
 
@@ -101,18 +107,49 @@ def seal(store: Store, prefix: str, manifest: Manifest) -> Manifest:
     Raises:
         Conflict: there already is another one.
     """
-    data = json.dumps(asdict(manifest), indent=1, sort_keys=True, allow_nan=False).encode()
-    store.put(below(prefix, MANIFEST), data, if_absent=True)
+    store.put(below(prefix, MANIFEST), _encoded(manifest), if_absent=True)
     return manifest
 
 
+def settle(store: Store, prefix: str, manifest: Manifest) -> Manifest:
+    """The manifest that is in force: this one, or that of a whole artifact which came first.
+
+    One that came first and is damaged is replaced, by compare-and-swap. Its files are not touched:
+    they lie under keys of their writer's own.
+
+    Raises:
+        Conflict: somebody else has replaced it meanwhile.
+    """
+    try:
+        return seal(store, prefix, manifest)
+    except Conflict:
+        _, tag = store.read(below(prefix, MANIFEST))
+    try:
+        return verify(store, prefix, deep=True)
+    except Torn:
+        store.put(below(prefix, MANIFEST), _encoded(manifest), if_tag=tag)
+        return manifest
+
+
+def own_number() -> int:
+    """In place of an attempt's number, where writers that know nothing of each other may meet."""
+    return secrets.randbelow(10**9)
+
+
 def load(store: Reader, prefix: str) -> Manifest:
-    """The artifact's manifest.
+    """The artifact's manifest, read once more where it cannot be understood.
 
     Raises:
         Absent: there is none, so there is no artifact.
         Torn: it is not a manifest, or a name in it would leave its folder.
     """
+    try:
+        return _loaded(store, prefix)
+    except Torn:
+        return _loaded(store, prefix)
+
+
+def _loaded(store: Reader, prefix: str) -> Manifest:
     key = below(prefix, MANIFEST)
     try:
         raw = json.loads(store.get(key))
@@ -179,13 +216,7 @@ def verify(store: Reader, prefix: str, *, deep: bool = False) -> Manifest:
             with tempfile.TemporaryDirectory() as folder:
                 _download(store, prefix, file, Path(folder, "file"))
             return
-        key = below(prefix, file.key)
-        try:
-            size = store.stat(key).size
-        except Absent as error:
-            raise Torn(f"{store.uri}/{key} is missing") from error
-        if size != file.size:
-            raise Torn(f"{store.uri}/{key} has {size} bytes instead of {file.size}")
+        _check_size(store, prefix, file)
 
     _each(manifest.files.values(), check)
     return manifest
@@ -205,11 +236,8 @@ def withdraw(store: Store, prefix: str) -> None:
     store.delete([item.key for item in store.list(f"{prefix.strip('/')}/")])
 
 
-def _existing(store: Store, prefix: str) -> Manifest | None:
-    try:
-        return load(store, prefix)
-    except Absent:
-        return None
+def _encoded(manifest: Manifest) -> bytes:
+    return json.dumps(asdict(manifest), indent=1, sort_keys=True, allow_nan=False).encode()
 
 
 def _upload(
@@ -221,18 +249,31 @@ def _upload(
     with os_errors(str(path)):
         file = File(key, path.stat().st_size, file_sha256(path))
     store.upload(path, below(prefix, key))
+    _check_size(store, prefix, file)
     return name, file
+
+
+def _check_size(store: Reader, prefix: str, file: File) -> None:
+    key = below(prefix, file.key)
+    try:
+        size = store.stat(key).size
+    except Absent as error:
+        raise Torn(f"{store.uri}/{key} is missing") from error
+    if size != file.size:
+        raise Torn(f"{store.uri}/{key} has {size} bytes instead of {file.size}")
 
 
 def _download(store: Reader, prefix: str, file: File, path: Path) -> None:
     key = below(prefix, file.key)
-    try:
-        store.download(key, path)
-    except Absent as error:
-        raise Torn(f"{store.uri}/{key} is missing") from error
-    if not _same(path, file):
+    for _ in range(2):  # one wrong answer condemns nothing
+        try:
+            store.download(key, path)
+        except Absent as error:
+            raise Torn(f"{store.uri}/{key} is missing") from error
+        if _same(path, file):
+            return
         path.unlink()
-        raise Torn(f"{store.uri}/{key} is not what its manifest says")
+    raise Torn(f"{store.uri}/{key} is not what its manifest says")
 
 
 def _same(path: Path, file: File) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from job import models
 from job.checkpoint import catalog, tensors
 from job.checkpoint.catalog import Restored, TrainerState
 from job.data.arrow import MappedTable
+from job.errors import Absent, Torn
 from job.stages.train.context import TrainContext, TrainOutput
 from job.stages.train.model import initial_model, merge_adapters
-from job.telemetry import event
+from job.telemetry import event, warn
 
 
 def export(
@@ -30,7 +32,7 @@ def export(
     folder = context.workspace.scratch / "model"
     if not context.world.first:
         return TrainOutput(folder, state, epochs, metric)
-    model = _best(context, state, model, last)
+    state, model = _best(context, state, model, last)
     context.task.configure(model.config)
     if not settings.publish.merge:
         models.save_adapter(model, context.tokenizer, context.place, settings.model, folder)
@@ -39,17 +41,51 @@ def export(
     return TrainOutput(folder, state, epochs, metric)
 
 
-def _best(context: TrainContext, state: TrainerState, model: Any, last: Restored | None) -> Any:
-    """The model with the weights of the best step, or of the last one where none was evaluated."""
-    workspace = context.workspace
+def _best(
+    context: TrainContext, state: TrainerState, model: Any, last: Restored | None
+) -> tuple[TrainerState, Any]:
+    """The model with the weights of the best step, or of the last one where none was evaluated; and
+    the state that says so, where the best step's checkpoint is lost."""
     best_step = state.step if state.best_step is None else state.best_step
     if model is not None and best_step == state.step:
-        return model
+        return state, model
+    if last is None or last.state.step != best_step:
+        try:
+            last = _restored(context, best_step)
+        except (Torn, Absent) as error:
+            state, last = _without_best(context, state, error)
+            if model is not None and last.state.step == state.step:
+                return state, model
     if model is None:
         model = initial_model(context)
-    if last is None or last.state.step != best_step:
-        folder = workspace.scratch / "best"
-        last = catalog.restore(workspace.store, workspace.checkpoints, best_step, folder)
     tensors.load_model(model, last)
-    event("best checkpoint taken", step=best_step, score=state.best_score)
-    return model
+    event("best checkpoint taken", step=last.state.step, score=state.best_score)
+    return state, model
+
+
+def _restored(context: TrainContext, step: int) -> Restored:
+    workspace = context.workspace
+    folder = workspace.scratch / "best"
+    return catalog.restore(workspace.store, workspace.checkpoints, step, folder)
+
+
+def _without_best(
+    context: TrainContext, state: TrainerState, error: Torn | Absent
+) -> tuple[TrainerState, Restored]:
+    """The newest whole checkpoint in place of the best one, which is lost.
+
+    Raises:
+        Torn, Absent: no checkpoint is whole.
+    """
+    workspace = context.workspace
+    newest = catalog.newest(workspace.store, workspace.checkpoints, workspace.scratch / "best")
+    if newest is None:
+        raise error
+    warn(
+        "the best checkpoint is lost; the newest whole one is taken",
+        lost_step=state.best_step,
+        lost_score=state.best_score,
+        step=newest.state.step,
+        reason=error.message,
+    )
+    return replace(state, best_step=newest.state.step, best_score=None), newest
