@@ -114,10 +114,14 @@ class ControlServer:
         Raises:
             OSError: the port is taken.
         """
-        self._server = await asyncio.start_server(self._serve, port=port)
+        self._server = await asyncio.start_server(self._accept, port=port)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer)
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # at the end of the loop; asyncio would log that as an error
+        with suppress(asyncio.CancelledError):
+            await self._serve(Connection(reader, writer))
+
+    async def _serve(self, connection: Connection) -> None:
         hello = await connection.receive()
         if hello.kind is not Kind.HELLO or hello.node is None:
             connection.close()

@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from job.batching import Rows
 from job.batching.padding import Padding
+from job.data.arrow import list_column
 from job.tasks.types import Batch, Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from job.data.arrow import MappedTable, list_column
+    from job.data.arrow import MappedTable
 
 
 @dataclass(frozen=True)
