@@ -247,3 +247,20 @@ def test_check_prints_a_plan_and_writes_nothing(model: Path, tmp_path: Path) -> 
     assert not [
         path for path in (tmp_path / "store").rglob("*") if path.is_file() and path.name != ".~lock"
     ]
+
+
+@pytest.mark.slow
+def test_a_push_that_failed_is_still_outstanding_at_the_next_start(
+    model: Path, tmp_path: Path
+) -> None:
+    """The run is done; what is not done is not forgotten."""
+    data = write_tickets(tmp_path / "rows.csv", 60)
+    nobody = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_token", "HF_HUB_OFFLINE": "0"}
+    more = {"RUN_ID": "r1", "TRAIN__MAX_STEPS": "2", "PUBLISH__HUB_REPO": "organization/name"}
+    env = settings(str(tmp_path / "out"), str(data), model, **more) | nobody
+    for _ in range(2):
+        done = finetune("run", env=env, cwd=tmp_path)
+        assert done.returncode == 75, done.stderr
+        assert "organization/name" in done.stderr
+        state = json.loads((tmp_path / "out/m/runs/r1/state.json").read_text())
+        assert (state["outcome"], state["outstanding"]) == ("done", ["push_to_hub"])

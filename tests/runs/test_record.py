@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import Conflict, NoProgress, SettingsError
-from job.runs.record import Run
+from job.errors import Conflict, NoProgress, SettingsError, Torn
+from job.runs.record import PUSH, Run, state_of
 from job.settings import Settings
 from job.store import Store, open_store
 
@@ -110,3 +110,42 @@ def test_skips_are_counted_where_a_run_has_ended_well(store: Store) -> None:
     state = opened(store).state
     assert (state.outcome, state.skips, state.result) == ("done", 2, {"model": "m/models/1"})
     assert state.ended >= state.began
+
+
+def test_a_newer_releases_fields_are_left_out(store: Store) -> None:
+    run = opened(store)
+    state = json.loads(store.get("m/runs/r/state.json"))
+    store.put("m/runs/r/state.json", json.dumps({**state, "step": 7, "colour": "red"}).encode())
+    run = opened(store)
+    assert run.state.step == 7
+    assert state_of(store, "m", "r") == run.state
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"<html>", b"\xff", b"[" * 100_000, b"{}"])
+@pytest.mark.parametrize("name", ["state.json", "settings.json"])
+def test_a_damaged_record_is_named(store: Store, name: str, content: bytes) -> None:
+    opened(store)
+    store.put(f"m/runs/r/{name}", content)
+    if (name, content) == ("settings.json", b"{}"):
+        opened(store)  # no setting that both know differs
+        return
+    with pytest.raises(Torn, match=f"m/runs/r/{name} is not a record of this job"):
+        opened(store)
+
+
+def test_a_preparation_that_ends_well_does_not_count_as_stalled(store: Store) -> None:
+    for _ in range(5):
+        run = opened(store)
+        run.begin_attempt(3)
+        run.uncounted()
+    assert (run.state.attempt, run.state.stalled) == (5, 0)
+
+
+def test_what_is_outstanding_is_recorded_until_it_is_done(store: Store) -> None:
+    run = opened(store)
+    run.finish("done", {}, outstanding=[PUSH])
+    assert opened(store).finished
+    run = opened(store)
+    assert list(run.state.outstanding) == [PUSH]
+    run.settled(PUSH)
+    assert list(opened(store).state.outstanding) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from job.errors import Absent, Conflict, SettingsError, StoreError, Torn
 from job.store import Store, open_store
 from job.store.commit import MANIFEST, commit, fetch, load, seal, upload, verify, withdraw
+from job.store.folder import FolderStore
 
 PREFIX = "runs/1/checkpoints/step-00000120"
 
@@ -164,3 +166,71 @@ def test_uploaded_files_are_no_artifact_until_they_are_sealed(store: Store, tmp_
     assert (tmp_path / "back" / "model").read_bytes() == b"weights"
     seal(store, PREFIX, manifest)
     assert load(store, PREFIX) == manifest
+
+
+def test_a_damaged_artifact_is_replaced_and_nothing_of_it_is_deleted(
+    store: Store, files: dict[str, Path], tmp_path: Path
+) -> None:
+    first = commit(store, PREFIX, files, attempt=1, meta={})
+    key = f"{PREFIX}/{first.files['model.safetensors'].key}"
+    store.put(key, b"model.safetensorZ")
+    before = {item.key for item in store.list(f"{PREFIX}/")}
+    with pytest.raises(Torn):
+        fetch(store, PREFIX, tmp_path / "out")
+    second = commit(store, PREFIX, files, attempt=2, meta={}, exists_ok=True)
+    assert second != first
+    assert verify(store, PREFIX, deep=True) == second
+    assert before < {item.key for item in store.list(f"{PREFIX}/")}
+    # and what is whole stands
+    assert commit(store, PREFIX, files, attempt=3, meta={}, exists_ok=True) == second
+
+
+def test_a_manifest_that_is_not_one_is_replaced(store: Store, files: dict[str, Path]) -> None:
+    store.put(f"{PREFIX}/{MANIFEST}", b"<html>Sign in</html>")
+    written = commit(store, PREFIX, files, attempt=1, meta={}, exists_ok=True)
+    assert verify(store, PREFIX, deep=True) == written
+
+
+class Damaging(FolderStore):
+    """Gives, or keeps, other bytes than it has, or was given, for so many requests."""
+
+    reads = uploads = 0
+
+    def download(self, key: str, path: Path, *, identity: str | None = None) -> None:
+        super().download(key, path, identity=identity)
+        if self.reads and key.endswith("safetensors"):
+            self.reads -= 1
+            path.write_bytes(b"<html>200 OK</html>")
+
+    def get(self, key: str) -> bytes:
+        if self.reads and key.endswith(MANIFEST):
+            self.reads -= 1
+            return b"<html>200 OK</html>"
+        return super().get(key)
+
+    def upload(self, path: Path, key: str) -> None:
+        super().upload(path, key)
+        if self.uploads and key.endswith("safetensors"):
+            self.uploads -= 1
+            (self.root / key).write_bytes(b"mod")
+
+
+def test_one_wrong_answer_condemns_nothing(files: dict[str, Path], tmp_path: Path) -> None:
+    store = Damaging(tmp_path / "store")
+    written = commit(store, PREFIX, files, attempt=1, meta={})
+    for _ in range(2):  # the manifest, and then a file
+        store.reads = 1
+        assert fetch(store, PREFIX, tmp_path / "out", manifest=None) == written
+        shutil.rmtree(tmp_path / "out")
+    store.reads = 3
+    with pytest.raises(Torn):
+        fetch(store, PREFIX, tmp_path / "out")
+
+
+def test_what_the_store_cut_short_is_not_committed(files: dict[str, Path], tmp_path: Path) -> None:
+    store = Damaging(tmp_path / "store")
+    store.uploads = 1
+    with pytest.raises(Torn, match="has 3 bytes instead of 17"):
+        commit(store, PREFIX, files, attempt=1, meta={})
+    with pytest.raises(Absent):
+        load(store, PREFIX)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import Absent, Forbidden, SettingsError, Unreachable
+from job.errors import Absent, Conflict, Forbidden, SettingsError, Unreachable
 from job.store import open_store
 from job.store.probe import probe_conditional_writes
 from job.store.s3 import S3Store
@@ -146,6 +146,21 @@ def test_a_write_whose_answer_was_lost_is_ones_own(
     new = store.put("state", b"nonce", if_absent=creating, if_tag=tag)
     assert store.read("state") == (b"nonce", new)
     assert relayed.seen[:2] == [("PUT", 200), ("PUT", 412)]
+
+
+@pytest.mark.parametrize("creating", [True, False])
+def test_a_write_that_met_another_request_is_tried_again(
+    bucket: str, relayed: Relay, creating: bool
+) -> None:
+    """409 is not 412: nothing has been written, and a second try may succeed."""
+    store = open_store(bucket)
+    tag = None if creating else store.put("state", b"old")
+    relayed.collide["PUT"] = 1
+    new = store.put("state", b"nonce", if_absent=creating, if_tag=tag)
+    assert store.read("state") == (b"nonce", new)
+    relayed.collide["PUT"] = 1
+    with pytest.raises(Conflict, match="written by somebody else"):
+        store.put("state", b"late", if_absent=creating, if_tag=tag)
 
 
 @pytest.mark.parametrize("size", [1_000, 20_000_000])

@@ -18,6 +18,7 @@ class Relay:
     target: tuple[str, int]
     drop: dict[str, int] = field(default_factory=dict)  # no answer at all
     cut: dict[str, int] = field(default_factory=dict)  # half of the body
+    collide: dict[str, int] = field(default_factory=dict)  # 409 in the server's place
     down: bool = False  # nothing reaches the server any more
     slow: float = 0  # seconds before each 64 KiB of a body
     seen: list[tuple[str, int]] = field(default_factory=list)  # method, status
@@ -36,6 +37,14 @@ def relay(host: str, port: int) -> Iterator[Relay]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if state.down:
                 self.close_connection = True
+                return
+            if _take(state.collide, self.command):
+                state.seen.append((self.command, 409))
+                content = b"<Error><Code>ConditionalRequestConflict</Code></Error>"
+                self.send_response(409)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
                 return
             upstream = http.client.HTTPConnection(*state.target, timeout=30)
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)

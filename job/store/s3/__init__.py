@@ -16,9 +16,10 @@ from job.store.s3.client import expecting, new_client, transfers
 from job.store.s3.errors import (
     BrokenBodyError,
     ChangedError,
+    CollisionError,
     code_and_status,
-    is_broken_body,
     is_lost_condition,
+    is_worth_a_retry,
     translate,
 )
 from job.uris import Uri
@@ -128,6 +129,8 @@ class S3Store:
                 missing = if_tag is not None and code_and_status(error)[0] == "NoSuchKey"
                 if not condition or not (is_lost_condition(error) or missing):
                     raise
+                if code_and_status(error)[1] == 409 and self._is_as_before(key, if_tag):
+                    raise CollisionError(str(error)) from error
                 return self._own_write(key, data)
             return str(answer["ETag"])
 
@@ -177,6 +180,15 @@ class S3Store:
             return answer["Body"].read(), str(answer["ETag"])
         except Exception as error:
             raise BrokenBodyError(str(error)) from error
+
+    def _is_as_before(self, key: str, if_tag: str | None) -> bool:
+        """Whether a conditional write may still succeed: nobody has written since."""
+        try:
+            return self._read(key)[1] == if_tag
+        except Exception as error:
+            if code_and_status(error)[1] != 404:
+                raise
+            return if_tag is None
 
     def _own_write(self, key: str, data: bytes) -> str:
         """The tag of the object at `key`, if it is `data`: an earlier try of the SDK got through."""
@@ -243,7 +255,7 @@ class S3Store:
         """
         where = str(self.uri / key)
         try:
-            return retrying(work, is_broken_body, attempts=4)
+            return retrying(work, is_worth_a_retry, attempts=4)
         except JobError:
             raise
         except Exception as error:

@@ -42,6 +42,15 @@ class BrokenBodyError(Exception):
     """A body broke off, fell silent or arrived damaged after the answer had begun."""
 
 
+class CollisionError(Exception):
+    """A conditional write met another request under way (409), and nothing was written."""
+
+
+def is_worth_a_retry(error: BaseException) -> bool:
+    """Whether to ask again: the SDK itself retries neither of these."""
+    return isinstance(error, CollisionError) or is_broken_body(error)
+
+
 def code_and_status(error: BaseException) -> tuple[str, int]:
     """S3's error code and the HTTP status of a ClientError; ("", 0) for any other error."""
     response = getattr(error, "response", None)

@@ -25,10 +25,11 @@ from job.models import Place
 from job.runtime.stop import StopSignal
 from job.settings import Checkpoint, Evaluate, Lora, Model, Runtime, Train
 from job.stages.train import TrainContext, train
+from job.stages.train.export import export
 from job.stages.train.history import merged_history
 from job.stages.train.optimizer import learning_rate
 from job.store import layout
-from job.store.commit import withdraw
+from job.store.commit import verify, withdraw
 from job.tasks.text_classification import TextClassification
 from job.tasks.types import FIXED
 from tests.support.samples import cleaned, encoded, settings_of, tiny_bert
@@ -197,9 +198,47 @@ def test_a_torn_checkpoint_is_passed_over(
         (tmp_path / "store" / layout.checkpoint(prefix, last)).rglob("rank-00000.safetensors")
     )
     files[0].write_bytes(files[0].read_bytes()[:-1])
+    listed = catalog.steps(store, prefix)
     newest = catalog.newest(store, prefix, tmp_path / "restored")
     assert newest is not None
-    assert newest.state.step == catalog.steps(store, prefix)[-1] < last
+    assert newest.state.step == listed[-2] < last
+    assert catalog.steps(store, prefix) == listed, "a reader never deletes"
+    # it does not count for what is kept, and while too few are whole nothing is removed
+    catalog.prune(store, prefix, keep=len(listed), best_step=None)
+    assert catalog.steps(store, prefix) == listed
+    catalog.prune(store, prefix, keep=1, best_step=listed[0])
+    assert catalog.steps(store, prefix) == [listed[0], listed[-2], last]
+
+
+def test_a_torn_checkpoint_is_replaced_when_its_step_is_reached_again(
+    context: Callable[..., TrainContext], tmp_path: Path
+) -> None:
+    made = context("again", checkpoint={"every_steps": 10, "keep": 9})
+    expected = train(made)
+    store, prefix = made.workspace.store, made.workspace.checkpoints
+    for step in catalog.steps(store, prefix)[1:]:
+        folder = tmp_path / "store" / layout.checkpoint(prefix, step)
+        for file in folder.rglob("rank-00000.safetensors"):
+            file.write_bytes(file.read_bytes()[:-1])
+    workspace = replace(made.workspace, attempt=2, scratch=made.workspace.scratch / "2")
+    got = train(replace(made, workspace=workspace))
+    for name, tensor in weights(expected.folder).items():
+        assert torch.equal(tensor, weights(got.folder)[name]), name
+    for step in catalog.steps(store, prefix):
+        verify(store, layout.checkpoint(prefix, step), deep=True)
+
+
+def test_a_lost_best_checkpoint_is_said_and_the_newest_is_taken(
+    context: Callable[..., TrainContext], caplog: pytest.LogCaptureFixture
+) -> None:
+    made = context("best", checkpoint={"every_steps": 10, "keep": 9})
+    last = train(made).state
+    lost = replace(last, best_step=10, best_score=0.5)
+    withdraw(made.workspace.store, layout.checkpoint(made.workspace.checkpoints, 10))
+    with caplog.at_level("WARNING"):
+        got = export(made, lost)
+    assert "the best checkpoint is lost" in caplog.text
+    assert (got.state.best_step, got.state.best_score) == (last.step, None)
 
 
 def test_only_the_newest_and_the_best_checkpoints_are_kept(
