@@ -156,6 +156,7 @@ def test_it_trains_skips_and_trains_again_when_data_has_come(release: Release) -
     assert release.record()["run_id"] != run_id
 
 
+@pytest.mark.slow
 def test_a_failed_run_fails_its_launcher_and_the_next_one_starts_again(release: Release) -> None:
     rows = release.folder / "data" / "1.csv"
     rows.write_text("text,label\nall of one class,a\n" * 2)

@@ -37,9 +37,8 @@ def larger_tokenizer(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-@pytest.mark.parametrize(
-    "task", ["text-classification", pytest.param("text-generation", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["text-classification", "text-generation"])
 def test_adapters_alone_are_a_version(task: str, bucket: str, tmp_path: Path) -> None:
     store = open_store(bucket)
     base = tiny_bert(tmp_path / "base", [text for text, _ in ROWS])

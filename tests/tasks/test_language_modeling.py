@@ -91,7 +91,8 @@ CHAT = "{% for m in messages %}{{ m['role'] + ' ' + m['content'] + ' ' }}{% endf
 GPT2 = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 48}
 
 
-@pytest.mark.parametrize("kind", [pytest.param("messages", marks=pytest.mark.slow), "prompt"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["messages", "prompt"])
 def test_text_generation_learns_to_answer(bert: Path, tmp_path: Path, kind: str) -> None:
     """Chats, or prompts with completions, in a JSON lines file; only the answer is learned."""
     tokenizer = AutoTokenizer.from_pretrained(bert)
