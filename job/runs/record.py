@@ -47,7 +47,7 @@ class State:
     """When the run began, in seconds since 1970; for figures only, never for a decision."""
     ended: float = 0.0
     """When the run ended well, in seconds since 1970; a maximum age is counted from there."""
-    outstanding: Sequence[str] = ()
+    outstanding: Sequence[str] = field(default_factory=list)
     """What the attempt that finished the run could not do after that, such as PUSH."""
     single_writer: bool = False
     nonce: str = ""
@@ -163,12 +163,12 @@ class Run:
             stalled=0,
             ended=time.time(),
             result=dict(result),
-            outstanding=tuple(outstanding),
+            outstanding=list(outstanding),
         )
 
     def settled(self, name: str) -> None:
         """Record that something outstanding has been done."""
-        self._write(outstanding=tuple(n for n in self.state.outstanding if n != name))
+        self._write(outstanding=[n for n in self.state.outstanding if n != name])
 
     def failed(self, error: JobError) -> None:
         """Record how an attempt ended, for those who look from outside."""
