@@ -42,7 +42,7 @@ def _outcome(name: str, arguments: list[str]) -> dict[str, Any]:
         with polling(stop.poll):
             result = command.resolve()(settings, stop)
         return {"exit_code": 0, "result": result.facts, "lines": result.lines}
-    except Exception as error:  # noqa: BLE001 - the one place where a bug gets its exit code
+    except Exception as error:  # noqa: BLE001 - whatever a worker raises, its supervisor must be told
         stopped = stop is not None and stop.raised
         return failure(error) | {"again": _rejoins(error, stopped=stopped)}
 

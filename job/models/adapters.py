@@ -61,7 +61,7 @@ def with_adapter(
         model.resize_token_embeddings(vocabulary)
     with readable("adapter", place):
         with safe_open(place.folder / "adapter_model.safetensors", framework="numpy") as file:
-            held = {name.removeprefix("base_model.model.") for name in file.keys()}  # noqa: SIM118
+            held = {name.removeprefix("base_model.model.") for name in file.keys()}  # noqa: SIM118 - it cannot be iterated
         if lacking := sorted(missing - held):
             raise DataError(
                 f"the adapters in {place.name} do not hold {lacking[0]}, and their base model does not either",

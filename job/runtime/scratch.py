@@ -47,7 +47,7 @@ def scratch_folder(runtime: Runtime) -> Iterator[Path]:
 
 def _can_cache() -> bool:
     """Whether huggingface_hub's own folder can be written to, or created."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - as the Hub's own, it fails for no user
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises for a user id without a home
     folder = Path(base, "huggingface").absolute()
     nearest = next(path for path in (folder, *folder.parents) if os.access(path, os.F_OK))
     return os.access(nearest, os.W_OK | os.X_OK)

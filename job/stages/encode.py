@@ -123,7 +123,8 @@ def _encode_splits(rows: CleanRows, task: Task, encoder: Encoder, folder: Path) 
 
 def _first(path: Path) -> Columns:
     for batch in stream(path):
-        return batch.slice(0, FIRST_ROWS).to_pydict()  # type: ignore[no-any-return]
+        first: Columns = batch.slice(0, FIRST_ROWS).to_pydict()
+        return first
     raise DataError("the training split is empty")
 
 

@@ -132,14 +132,14 @@ class Task(ABC):
     def configure(self, config: Any) -> None:  # noqa: B027 - most tasks have nothing to write
         """Write what fitting found into a model's config."""
 
-    def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:  # noqa: B027
+    def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:  # noqa: B027 - most tasks set nothing
         """Set what the task needs in a tokenizer, before it is used and saved.
 
         Raises:
             SettingsError: the tokenizer is of no use to the task.
         """
 
-    def configure_generation(self, generation: Any, config: Any) -> None:  # noqa: B027
+    def configure_generation(self, generation: Any, config: Any) -> None:  # noqa: B027 - most tasks generate nothing
         """Write how the task generates into a model's generation config, which is saved with it.
 
         Args:

@@ -143,10 +143,13 @@ def groups(source: npt.NDArray[Any], rows: int) -> list[npt.NDArray[np.int64]]:
 
 def opened(table: MappedTable, rows: npt.NDArray[np.int64]) -> list[Window]:
     """Encoded windows, read back."""
-    ids, starts, ends = (table.lists(name, rows) for name in ("input_ids", "starts", "ends"))
+    ids, starts, ends = (
+        [np.asarray(values, np.int32) for values in table.lists(name, rows)]
+        for name in ("input_ids", "starts", "ends")
+    )
     firsts = table.column("first")[rows].tolist()
     parts = zip(ids, starts, ends, firsts, strict=True)
-    return [Window(np.asarray(i, np.int32), np.zeros_like(i), s, e, f) for i, s, e, f in parts]  # type: ignore[arg-type]
+    return [Window(i, np.zeros_like(i), s, e, f) for i, s, e, f in parts]
 
 
 def owners(firsts: Sequence[int], sizes: Sequence[int]) -> Ints:

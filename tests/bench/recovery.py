@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from job.checkpoint.catalog import steps
@@ -90,8 +91,8 @@ def stops(folder: Path, output: str, server: Server, rounds: int) -> None:
             cluster = Cluster(1, env | {"AWS_ENDPOINT_URL": proxy.url}, folder)
             moments: dict[str, Callable[[], object]] = {
                 "prepare": lambda: _wait(lambda: any(folder.glob("scratch/*/cleaned"))),
-                "train": lambda c=cluster: c.until(STEP),  # type: ignore[misc]  # mypy cannot infer a default's type here
-                "evaluate": lambda c=cluster: c.until('"scored"'),  # type: ignore[misc]  # mypy cannot infer a default's type here
+                "train": partial(cluster.until, STEP),
+                "evaluate": partial(cluster.until, '"scored"'),
                 "publish": publishing.wait,
             }
             for stage, moment in moments.items():

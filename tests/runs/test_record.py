@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path))
 
 
-def opened(store: Store, **settings: object) -> Run:
-    return Run.open(store, "m", "r", Settings(**settings))  # type: ignore[arg-type]
+def opened(store: Store, **settings: Any) -> Run:
+    return Run.open(store, "m", "r", Settings(**settings))
 
 
 def test_an_attempt_that_only_finds_again_what_was_there_makes_no_progress(store: Store) -> None:

@@ -11,6 +11,7 @@ import pytest
 from job.errors import Conflict, InputMissing, SettingsError
 from job.store import open_reader, open_store, resolve
 from job.store.patterns import compiled
+from job.store.s3 import S3Store
 
 NAMES = [
     "data/a.csv",
@@ -124,13 +125,14 @@ def test_importing_stores_imports_no_sdk() -> None:
 def test_a_single_writer_asks_for_no_conditions(bucket: str) -> None:
     store = open_store(bucket, single_writer=True)
     seen: list[dict[str, object]] = []
-    put = store._client.put_object  # type: ignore[attr-defined]
+    assert isinstance(store, S3Store)
+    put = store._client.put_object
 
     def spied(**given: object) -> object:
         seen.append(given)
         return put(**given)
 
-    store._client.put_object = spied  # type: ignore[attr-defined]
+    store._client.put_object = spied
     tag = store.put("key", b"first", if_absent=True)
     assert store.put("key", b"first", if_absent=True) == tag
     with pytest.raises(Conflict, match="written by somebody else"):

@@ -39,7 +39,7 @@ from job.supervisor.topology import Topology, topology_of
 def test_a_launchers_variables_are_understood(
     runtime: dict[str, object], env: dict[str, str], expected: Topology
 ) -> None:
-    assert topology_of(Runtime(device="cpu", **runtime), env) == expected  # type: ignore[arg-type]
+    assert topology_of(Runtime(device="cpu", **runtime), env) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_numbers_that_make_no_world_are_refused(
     runtime: dict[str, object], env: dict[str, str], words: str
 ) -> None:
     with pytest.raises(SettingsError, match=words):
-        topology_of(Runtime(device="cpu", **runtime), env)  # type: ignore[arg-type]
+        topology_of(Runtime(device="cpu", **runtime), env)
 
 
 def test_a_worker_reads_what_its_supervisor_wrote() -> None:

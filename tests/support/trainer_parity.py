@@ -92,7 +92,7 @@ def _trainers(context: TrainContext, as_theirs: Callable[[Batch], Batch]) -> lis
                 batch = context.task.collate(table, rows, context.limits.padding, plan.epoch(step))
                 yield as_theirs(batch)
 
-    class Recorded(Trainer):  # type: ignore[misc]
+    class Recorded(Trainer):  # type: ignore[misc]  # transformers is typed in part
         def get_train_dataloader(self) -> Any:
             return torch.utils.data.DataLoader(Batches(), batch_size=None)
 
@@ -102,7 +102,9 @@ def _trainers(context: TrainContext, as_theirs: Callable[[Batch], Batch]) -> lis
             return loss
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-            rate = lambda step: plan.learning_rate(min(step, STEPS - 1)) / TRAIN.learning_rate  # noqa: E731
+            def rate(step: int) -> float:
+                return plan.learning_rate(min(step, STEPS - 1)) / TRAIN.learning_rate
+
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
             return self.lr_scheduler
 

@@ -62,7 +62,7 @@ def expecting(etag: str, size: int) -> Any:
     """Tell s3transfer what to expect: it asks for these very bytes, and needs no HEAD first."""
     from s3transfer.subscribers import BaseSubscriber
 
-    class Expecting(BaseSubscriber):  # type: ignore[misc]
+    class Expecting(BaseSubscriber):  # type: ignore[misc]  # s3transfer has no types
         def on_queued(self, future: Any, **_: Any) -> None:
             future.meta.provide_transfer_size(size)
             future.meta.provide_object_etag(etag)

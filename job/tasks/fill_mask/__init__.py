@@ -131,7 +131,7 @@ class FillMask(LanguageModel):
         tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
         return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
 
-    def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer:
+    def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
         """Blocks laid out as the tokenizer lays out a sentence, with a separator between texts."""
         around = tokenizer.encode(str(tokenizer.mask_token))
         at = around.index(self.mask_id)

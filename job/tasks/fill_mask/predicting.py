@@ -61,7 +61,7 @@ class Filling(FillMask):
             for text in rows["text"]
         ]
 
-    def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:  # type: ignore[override]
+    def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
         """None: texts stay as they are."""
         return
 

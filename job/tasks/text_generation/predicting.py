@@ -98,7 +98,7 @@ class Prompting(TextGeneration):
         if self.generation.num_beams == 1:
             wanted.pop("length_penalty", None)
         most = max(1, min(self.most, positions - width))
-        whole = model.generate(**batch, do_sample=False, max_new_tokens=most, **wanted)  # type: ignore[operator]
+        whole = model.generate(**batch, do_sample=False, max_new_tokens=most, **wanted)
         return list(whole[:, width:].cpu().numpy()), 0.0
 
     def written(self, scored: Scored) -> dict[str, Any]:

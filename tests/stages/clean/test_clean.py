@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from job.data.arrow import schema_of, stream
-from job.data.artifacts import CleanRows, RawRows
+from job.data.artifacts import CleanRows, RawRows, Split
 from job.errors import DataError, SettingsError, Stopped
 from job.runtime.stop import polling
 from job.settings import Clean, Data
@@ -45,11 +45,11 @@ def run_raw(folder: Path, data: Data, raw: RawRows, **settings: Any) -> CleanRow
     return clean(chosen, rules, raw, folder / "clean")
 
 
-def rows_of(rows: CleanRows, split: str = "train") -> list[dict[str, Any]]:
-    return [row for b in stream(rows.tables[split]) for row in b.to_pylist()]  # type: ignore[index]
+def rows_of(rows: CleanRows, split: Split = "train") -> list[dict[str, Any]]:
+    return [row for b in stream(rows.tables[split]) for row in b.to_pylist()]
 
 
-def texts_of(rows: CleanRows, split: str = "train") -> list[str]:
+def texts_of(rows: CleanRows, split: Split = "train") -> list[str]:
     return [row["text"] for row in rows_of(rows, split)]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from job.data.arrow import stream
-from job.data.artifacts import FILE, RawRows
+from job.data.artifacts import FILE, RawRows, Split
 from job.errors import InputMissing, Stopped
 from job.runtime.stop import polling
 from job.settings import Data
@@ -26,8 +26,8 @@ def nothing() -> None:
     pass
 
 
-def texts_of(raw: RawRows, split: str = "train") -> list[str]:
-    paths = raw.tables[split]  # type: ignore[index]
+def texts_of(raw: RawRows, split: Split = "train") -> list[str]:
+    paths = raw.tables[split]
     return [row["text"] for path in paths for b in stream(path) for row in b.to_pylist()]
 
 

@@ -21,17 +21,19 @@ from tests.faults.runs import settings
 from tests.support.samples import ROOT
 
 
-def test_memory_errors_are_known_and_limits_end_at_one_row() -> None:
-    class Plan:
-        lengths = np.array([3, 40])
+def plan_of(*lengths: int) -> Plan:
+    return Plan(np.array(lengths), lambda rows, epoch: np.ones(len(rows), np.float32), Train(), 1)
 
+
+def test_memory_errors_are_known_and_limits_end_at_one_row() -> None:
     error = RuntimeError(
         "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
     )
     assert is_out_of_memory(error)
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("shapes"))
-    budget = TokenBudget(100, Plan())  # type: ignore[arg-type]
+    plan = plan_of(3, 40)
+    budget = TokenBudget(100, plan)
     budget.halve(error)
     assert budget.tokens == 50
     budget.halve(error)
@@ -74,8 +76,7 @@ def test_too_little_memory_makes_micro_batches_smaller(tmp_path: Path) -> None:
 
 
 def test_a_budget_is_halved_until_the_largest_micro_batch_fits() -> None:
-    lengths = np.array([3, 10, 10, 9], dtype=np.int64)
-    plan = Plan(lengths, lambda rows, epoch: np.ones(len(rows), np.float32), Train(), 1)
+    plan = plan_of(3, 10, 10, 9)
     tried: list[list[int]] = []
 
     def trial(rows: Rows) -> None:

@@ -112,6 +112,7 @@ def test_the_loss_is_transformers_own(bert: Path, tmp_path: Path) -> None:
     task = FillMask.create(settings_of()).fitted({}, {}, (), tokenizer)
     texts = ["playing a player b", "replay c plays a b", "b c"] * 8
     packer = task.packer(tokenizer, 16)
+    assert packer is not None
     with Writer(tmp_path / "rows.arrow") as writer:
         blocks = packer.add(task.features({"text": texts}, tokenizer, 16).columns["input_ids"])
         assert blocks is not None
