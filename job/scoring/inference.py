@@ -17,7 +17,7 @@ from job.distributed.world import World
 from job.models import Place
 from job.runtime.device import has_gpu
 from job.runtime.stop import poll
-from job.settings import Model, Runtime
+from job.settings.protocols import HasModel, HasRuntime
 from job.tasks.base import Task
 from job.tasks.types import FIXED, Outputs
 
@@ -27,13 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Inference", "InferenceOutput"]
 
 
-class InferenceSettings(Protocol):
+class InferenceSettings(HasModel, HasRuntime, Protocol):
     """The sections that loading a trained model reads."""
-
-    @property
-    def model(self) -> Model: ...
-    @property
-    def runtime(self) -> Runtime: ...
 
 
 @dataclass(frozen=True)

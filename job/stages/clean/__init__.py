@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from job.data.artifacts import SPLITS, CleanRows, RawRows, Split
-from job.settings import Clean, Data
+from job.settings import Data
+from job.settings.protocols import HasClean, HasData, HasSeed
 from job.stages.clean.bad_rows import check_bad
 from job.stages.clean.profile import profile
 from job.stages.clean.scan import Scan, Scanned
@@ -24,15 +25,8 @@ from job.tasks.row_rules import RowRules
 __all__ = ["clean"]
 
 
-class CleanSettings(Protocol):
+class CleanSettings(HasClean, HasData, HasSeed, Protocol):
     """The sections that cleaning reads."""
-
-    @property
-    def clean(self) -> Clean: ...
-    @property
-    def data(self) -> Data: ...
-    @property
-    def seed(self) -> int: ...
 
 
 def clean(

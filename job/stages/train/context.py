@@ -15,8 +15,16 @@ from job.data.artifacts import Dataset
 from job.distributed.world import World
 from job.models import Place
 from job.runtime.stop import StopSignal
-from job.settings import Checkpoint, Evaluate, Model, Publish, Runtime, Train
-from job.settings.tree import Log
+from job.settings.protocols import (
+    HasCheckpoint,
+    HasEvaluate,
+    HasLog,
+    HasModel,
+    HasPublish,
+    HasRuntime,
+    HasSeed,
+    HasTrain,
+)
 from job.stages.train.plan import Plan
 from job.store import Store, layout
 from job.tasks.base import Task
@@ -27,25 +35,18 @@ if TYPE_CHECKING:
 __all__ = ["TrainContext", "TrainOutput", "Workspace"]
 
 
-class TrainSettings(Protocol):
+class TrainSettings(
+    HasTrain,
+    HasModel,
+    HasCheckpoint,
+    HasEvaluate,
+    HasPublish,
+    HasRuntime,
+    HasLog,
+    HasSeed,
+    Protocol,
+):
     """The sections that training reads."""
-
-    @property
-    def train(self) -> Train: ...
-    @property
-    def model(self) -> Model: ...
-    @property
-    def checkpoint(self) -> Checkpoint: ...
-    @property
-    def evaluate(self) -> Evaluate: ...
-    @property
-    def publish(self) -> Publish: ...
-    @property
-    def runtime(self) -> Runtime: ...
-    @property
-    def log(self) -> Log: ...
-    @property
-    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)

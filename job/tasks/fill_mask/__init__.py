@@ -12,7 +12,7 @@ import numpy.typing as npt
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import SettingsError
-from job.settings import Data, Train
+from job.settings.protocols import HasData, HasSeed, HasTrain
 from job.tasks.language_modeling import LanguageModel, loss_and_count, row_losses
 from job.tasks.packing import Packer
 from job.tasks.row_rules import Columns
@@ -31,15 +31,8 @@ MASKED, RANDOM = 0.8, 0.1
 they are."""
 
 
-class _Settings(Protocol):
+class _Settings(HasData, HasTrain, HasSeed, Protocol):
     """The sections that the task reads."""
-
-    @property
-    def data(self) -> Data: ...
-    @property
-    def train(self) -> Train: ...
-    @property
-    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)

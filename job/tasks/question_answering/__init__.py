@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.settings import Data, Encode, Evaluate
+from job.settings.protocols import HasData, HasEncode, HasEvaluate
 from job.tasks.base import Task
 from job.tasks.question_answering.answers import empty_token, fault, parsed, tokens_of
 from job.tasks.question_answering.questions import shortened
@@ -32,15 +32,8 @@ CAN_BE_NONE = "questions_can_have_no_answer"
 """A key in config.json, where transformers has none for it."""
 
 
-class _Settings(Protocol):
+class _Settings(HasData, HasEncode, HasEvaluate, Protocol):
     """The sections that the task reads."""
-
-    @property
-    def data(self) -> Data: ...
-    @property
-    def encode(self) -> Encode: ...
-    @property
-    def evaluate(self) -> Evaluate: ...
 
 
 @dataclass(frozen=True)

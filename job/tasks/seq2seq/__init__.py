@@ -12,7 +12,8 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import SettingsError
-from job.settings import Data, Encode, Evaluate, Generation, Train
+from job.settings import Encode, Generation
+from job.settings.protocols import HasData, HasEncode, HasEvaluate, HasTrain
 from job.tasks.base import Task
 from job.tasks.language_modeling import loss_and_count, loss_columns, row_losses
 from job.tasks.row_rules import Columns
@@ -31,17 +32,8 @@ TARGET_TOKENS = 128
 """The most tokens a target may have, unless the settings say otherwise."""
 
 
-class _Settings(Protocol):
+class _Settings(HasData, HasEncode, HasEvaluate, HasTrain, Protocol):
     """The sections that the task reads."""
-
-    @property
-    def data(self) -> Data: ...
-    @property
-    def encode(self) -> Encode: ...
-    @property
-    def evaluate(self) -> Evaluate: ...
-    @property
-    def train(self) -> Train: ...
 
 
 @dataclass(frozen=True)

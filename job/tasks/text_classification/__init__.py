@@ -14,7 +14,7 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import DataError
-from job.settings import Data, Model, Train
+from job.settings.protocols import HasData, HasModel, HasTrain
 from job.tasks.base import Task
 from job.tasks.labels import (
     as_list,
@@ -40,15 +40,8 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 
-class _Settings(Protocol):
+class _Settings(HasData, HasModel, HasTrain, Protocol):
     """The sections that the task reads."""
-
-    @property
-    def data(self) -> Data: ...
-    @property
-    def model(self) -> Model: ...
-    @property
-    def train(self) -> Train: ...
 
 
 @dataclass(frozen=True)

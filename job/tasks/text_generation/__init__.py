@@ -12,7 +12,8 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import SettingsError
-from job.settings import Data, Evaluate, Generation
+from job.settings import Generation
+from job.settings.protocols import HasData, HasEvaluate
 from job.tasks.language_modeling import (
     LanguageModel,
     continued,
@@ -33,13 +34,8 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 
-class _Settings(Protocol):
+class _Settings(HasData, HasEvaluate, Protocol):
     """The sections that the task reads."""
-
-    @property
-    def data(self) -> Data: ...
-    @property
-    def evaluate(self) -> Evaluate: ...
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.errors import DataError
-from job.settings import Data, Encode, Train
+from job.settings.protocols import HasData, HasEncode, HasTrain
 from job.tasks.base import Task
 from job.tasks.labels import (
     listed,
@@ -48,15 +48,8 @@ if TYPE_CHECKING:
     from job.data.arrow import MappedTable
 
 
-class _Settings(Protocol):
+class _Settings(HasData, HasEncode, HasTrain, Protocol):
     """The sections that the task reads."""
-
-    @property
-    def data(self) -> Data: ...
-    @property
-    def encode(self) -> Encode: ...
-    @property
-    def train(self) -> Train: ...
 
 
 @dataclass(frozen=True)
