@@ -21,6 +21,7 @@ from job.errors import (
     StoreUnreachable,
     Torn,
     Unreachable,
+    before_recording,
 )
 from job.monitors import reporting
 from job.registry import versions
@@ -60,7 +61,7 @@ def prepare_only(settings: Settings, stop: StopSignal) -> Result:
     Raises:
         JobError: as `run`.
     """
-    return _attempted(settings, stop, _prepare)
+    return _attempted(settings, stop, _prepare, preparing=True)
 
 
 def outcome(settings: Settings, stop: StopSignal) -> Result:
@@ -68,7 +69,13 @@ def outcome(settings: Settings, stop: StopSignal) -> Result:
     return Result({"finished": find_run(settings)[0].finished})
 
 
-def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], Result]) -> Result:
+def _attempted(
+    settings: Settings,
+    stop: StopSignal,
+    work: Callable[[Attempt], Result],
+    *,
+    preparing: bool = False,
+) -> Result:
     """An attempt at the run: begun, reported, fenced, and its end recorded."""
     world = World(settings.runtime, Membership.of(os.environ))
     with scratch_folder(settings.runtime) as scratch:
@@ -79,9 +86,12 @@ def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], R
             event("the run is finished already", run_id=record.state.run_id)
             _make_up(settings, record, scratch)
             return Result(record.state.result)
-        number = record.state.attempt + 1
-        with reporting(settings, record.store, record.prefix, number, stop):
+        progress = record.key(layout.PREPARATION if preparing else layout.PROGRESS)
+        with reporting(settings, record.store, progress, record.state.begun + 1, stop):
             try:
+                with before_recording():
+                    bound = settings.runtime.max_stalled_attempts
+                    record.begin_attempt(bound, preparing=preparing)
                 attempt = begin(settings, record, inputs, scratch, stop, world)
                 with fenced(record):
                     return work(attempt)
@@ -112,11 +122,15 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
     if isinstance(error, (Unreachable, StoreUnreachable)):
         return
     if isinstance(error, Stopped):
+        state = record.state
+        figures(status=f"stopped {state.position}", step=state.step, eta_seconds=None)
+        milestone("Stopped", f"stopped {state.position}")
         record.stopped()
     elif isinstance(error, PeerLost):
         if not world.formed:
             record.uncounted()
     else:
+        figures(status=f"failed: {error}"[:500], eta_seconds=None)
         milestone("RunFailed", "failed", error=str(error), exit_code=error.exit_code)
         record.failed(error)
 
@@ -126,6 +140,7 @@ def _prepare(attempt: Attempt) -> Result:
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
     attempt.run.uncounted()
+    figures(status="done")
     return Result({"dataset": str(store.uri / key)})
 
 
@@ -220,7 +235,7 @@ def _finished(attempt: Attempt, published: PublishedVersion) -> Result:
     """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
     scores = json.loads((published.folder / layout.SCORES).read_text())
     result = Result(results.summary(attempt.run.store, published.version.key, scores))
-    figures(**result.facts)
+    figures(status="done", eta_seconds=None, **result.facts)
     repo = attempt.settings.publish.hub_repo
     attempt.run.finish("done", result.facts, outstanding=[PUSH] if repo else [])
     if repo:
