@@ -24,6 +24,7 @@ from job.errors import (
     before_recording,
 )
 from job.monitors import reporting
+from job.monitors.failure import failed
 from job.registry import versions
 from job.registry.versions import Version
 from job.runs import results
@@ -130,7 +131,7 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
         if not world.formed:
             record.uncounted()
     else:
-        figures(status=f"failed: {error}"[:500], eta_seconds=None)
+        figures(status=failed(error), eta_seconds=None)
         milestone("RunFailed", "failed", error=str(error), exit_code=error.exit_code)
         record.failed(error)
 
@@ -209,6 +210,7 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:
     """The scores of the model as it will be published, loaded back from its files."""
     tokenizer, limits = attempt.base.tokenizer, attempt.limits
+    event("loading the model as it will be published, to score it")
     inference = Inference.load(attempt.settings, trained.place, task, tokenizer, limits)
     scores = evaluate(inference, dataset, attempt.scratch)
     attempt.run.progressed("evaluate")

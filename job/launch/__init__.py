@@ -139,8 +139,8 @@ class Launcher:
         workload = self.cluster.get(Resource.of(self.body), name)
         if workload is not None and manifest.run_id(workload) == last.run_id:
             completion = completion_of(workload)
-            failed = completion is not None and not completion.succeeded
-            self.record.amend(last.run_id, failure=completion.message if failed else "")
+            if completion is not None and not completion.succeeded:
+                self.record.amend(last.run_id, failure=completion.message or "failed")
         return self.record.last
 
     def _skip(self, decision: Decision) -> Result:

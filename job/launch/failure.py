@@ -11,10 +11,8 @@ from typing import Any
 from job.cluster import Cluster, Object, Resource
 from job.errors import PERMANENT, ClusterError
 from job.launch import manifest
+from job.monitors.failure import failed
 from job.runs.record import State
-
-SHOWN_CHARS = 500
-"""Of a reason in an annotation."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Failure:
     @property
     def figures(self) -> Mapping[str, Any]:
         """As the object's annotations show it."""
-        return {"status": f"failed: {self.message}"[:SHOWN_CHARS], "eta_seconds": None}
+        return {"status": failed(self.message), "eta_seconds": None}
 
 
 def failure_of(cluster: Cluster, body: Object, message: str, state: State | None) -> Failure:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
+from typing import Any
 
 from job.cluster import Cluster, Object, Resource, completion_of
 from job.data.artifacts import canonical_json
@@ -153,7 +154,7 @@ class Workload:
             return report
         state = self._state()
         stands = f"stopped {state.position}, " if state and state.attempt else ""
-        figures = {"status": f"{stands}{self._waiting}", "eta_seconds": None}
+        figures: dict[str, Any] = {"status": f"{stands}{self._waiting}", "eta_seconds": None}
         if state and state.step:
             figures["step"] = state.step
         return replace(report, figures={**report.figures, **figures})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from job.cluster import Cluster, Object, Resource, is_held
@@ -27,6 +27,11 @@ class Waiting:
     """What the queue says of it."""
     stopped: str = ""
     """Why the queue took its pods away, where it had run."""
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Waiting:
+        """What the store holds; what is not there is left empty."""
+        return cls(**{item.name: str(value.get(item.name, "")) for item in fields(cls)})
 
     def __str__(self) -> str:
         queue = f"queue {self.queue}" if self.queue else "a queue"

@@ -235,7 +235,8 @@ class Run:
 
 
 def states(settings: Settings) -> list[dict[str, Any]]:
-    """The state of the run that the settings name, or of every run of this model.
+    """The state of the run that the settings name, or of every run of this model; with `waiting` where
+    its launcher saw that it waits in a queue, which may be before there is any state.
 
     Raises:
         InputMissing: there is none.
@@ -247,13 +248,21 @@ def states(settings: Settings) -> list[dict[str, Any]]:
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     whole, run_id = layout.runs(settings.name), settings.run_id
     prefix = f"{layout.run(settings.name, run_id) if run_id else whole}/"
-    keys = [item.key for item in store.list(prefix) if item.key.endswith(f"/{layout.STATE}")]
-    if not keys:
+    found: dict[str, dict[str, Any]] = {}
+    for item in store.list(prefix):
+        name, run = item.key.rpartition("/")[2], layout.run_id_of(settings.name, item.key)
+        if item.key == f"{layout.run(settings.name, run)}/{name}":
+            if name == layout.STATE:
+                found.setdefault(run, {}).update(read_json(store, item.key))
+            elif name == layout.WAITING:
+                found.setdefault(run, {"run_id": run})["waiting"] = read_json(store, item.key)
+    if not found:
         raise InputMissing(
             f"{store.uri}/{prefix}: no run there",
-            hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID",
+            hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID; a run that waits in a queue "
+            "has not written anything yet, and the object that it was created as says why it waits",
         )
-    return [read_json(store, key) for key in keys]
+    return list(found.values())
 
 
 def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:

@@ -70,7 +70,7 @@ def later(change: Callable[[], object]) -> None:
     threading.Thread(target=wait_and_change, daemon=True).start()
 
 
-def annotations(api: Api, plural: str = "jobs") -> dict[str, str]:
+def progress(api: Api, plural: str = "jobs") -> dict[str, str]:
     """Those that show progress."""
     shown = api.one(plural)["metadata"]["annotations"]
     return {k.removeprefix("finetune/"): v for k, v in shown.items() if k != "finetune/run-id"}
@@ -83,7 +83,7 @@ def test_a_run_that_ends_well_leaves_its_state_and_its_progress(api: Api, store:
     later(lambda: api.one("jobs")["status"]["conditions"].append(complete))
     assert follow(body, store) == DONE
     # the run's own last report never came to the store; its state did
-    assert annotations(api) == {"status": "done", "step": "8", "model": "s3://x"}
+    assert progress(api) == {"status": "done", "step": "8", "model": "s3://x"}
     assert api.events("a") == [("Started", "run"), ("Published", "published, s3://x")]
     assert follow(body, store) == DONE
     assert len(api.events("a")) == 2, "another launcher that shows it adds nothing"
@@ -97,7 +97,7 @@ def test_a_failed_run_ends_with_what_it_recorded_itself(api: Api, store: Store) 
     message = "the rows are wrong [jobs/a failed (PodFailurePolicy)]"
     assert (caught.value.exit_code, caught.value.message) == (65, message)
     assert api.events("a")[-1] == ("RunFailed", message)
-    assert annotations(api) == {"status": f"failed: {message}", "step": "3"}
+    assert progress(api) == {"status": f"failed: {message}", "step": "3"}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_jobset_fails_with_what_its_pods_left(api: Api, store: Store) -> None:
         follow(body, store)
     assert caught.value.exit_code == 78
     assert api.events("a")[-1] == ("RunFailed", caught.value.message)
-    assert annotations(api, "jobsets")["status"] == f"failed: {caught.value.message}"
+    assert progress(api, "jobsets")["status"] == f"failed: {caught.value.message}"
     api.forbidden.add("GET pods")
     with pytest.raises(RunFailed, match="max number of restarts"):
         follow(body, store)
@@ -192,7 +192,7 @@ def test_progress_that_cannot_be_read_is_none(
     record(store, DONE)
     body = created(api, {"type": "Complete", "status": "True"})
     assert follow(body, store) == DONE
-    assert annotations(api)["model"] == "s3://x"
+    assert progress(api)["model"] == "s3://x"
 
 
 def test_a_preparation_is_shown_at_its_own_object(api: Api, store: Store) -> None:
