@@ -129,7 +129,7 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
             store.put(f"{key}/{layout.INPUTS}", own, if_absent=True)
         frozen = read_json(store, f"{key}/{layout.INPUTS}")
     if frozen["model"] != model:
-        changed = [name for name, value in model.items() if frozen["model"][name] != value]
+        changed = [name for name, value in model.items() if frozen["model"].get(name) != value]
         raise SettingsError(
             f"the predictions {name} were started with other settings ({', '.join(changed)})",
             hint="set them back, or give these predictions another FINETUNE_RUN_ID",

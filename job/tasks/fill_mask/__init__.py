@@ -46,7 +46,7 @@ class FillMask(LanguageModel):
     mask_id: int = -1
     special_ids: tuple[int, ...] = ()
     continuation_ids: tuple[int, ...] = ()
-    """Tokens that continue a word; known only where whole words are masked."""
+    """Tokens that continue a word."""
     vocabulary: int = 0
 
     name = "fill-mask"
@@ -111,7 +111,7 @@ class FillMask(LanguageModel):
             self,
             mask_id=int(tokenizer.mask_token_id),
             special_ids=tuple(sorted(tokenizer.all_special_ids)),
-            continuation_ids=_continuations(tokenizer) if self.whole_words else (),
+            continuation_ids=_continuations(tokenizer),
             vocabulary=len(tokenizer),
         )
 
@@ -137,7 +137,7 @@ class FillMask(LanguageModel):
         """Which of a row's tokens are to be predicted in an epoch, shape (tokens,)."""
         can = ~np.isin(ids, self.special_ids)
         draws = np.random.default_rng([self.seed, epoch + 1, row, 0]).random(len(ids))
-        if self.continuation_ids:
+        if self.whole_words:
             # the draw of a word's first token decides for all of the word
             first = can & ~np.isin(ids, self.continuation_ids)
             starts = np.maximum.accumulate(np.where(first, np.arange(len(ids)), 0))
