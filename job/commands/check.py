@@ -25,6 +25,7 @@ from job.stages.fetch import resolve_inputs
 from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.tasks.base import Task
+from job.tasks.row_rules import Readable
 from job.tasks.tokens import tokenize
 
 ROWS = 2000
@@ -52,12 +53,12 @@ def plan(settings: Settings) -> Iterator[str]:
         yield from _store(store, settings)
         inputs = resolve_inputs(settings.data)
         yield from _inputs(inputs)
-        task = tasks.create(settings)
-        rows = prepare.rows(settings, task, inputs, scratch, limit=ROWS)
+        task, base = tasks.create(settings), find_base(settings, scratch)
+        rules = Readable(task, base.tokenizer)
+        rows = prepare.rows(settings, rules, inputs, scratch, limit=ROWS)
         yield from _rows(rows, task)
         yield from _held_out(settings, rows)
-        # the model's files are read last, since that imports torch
-        yield from _model(settings, find_base(settings, scratch), task, rows, store, scratch)
+        yield from _model(settings, base, task, rows, store, scratch)
 
 
 def _store(store: Store, settings: Settings) -> Iterator[str]:
@@ -116,11 +117,7 @@ def _tokens(
     settings: Settings, task: Task, tokenizer: Any, max_length: int, rows: CleanRows
 ) -> Iterator[str]:
     first = next(stream(rows.tables["train"])).slice(0, ROWS).to_pydict()
-    texts = [
-        " ".join(filter(None, row))
-        for row in zip(*(first[role] for role in task.text_roles), strict=True)
-    ]
-    lengths = sorted(tokenize(tokenizer, texts, None, None).lengths.to_pylist())
+    lengths = sorted(tokenize(tokenizer, task.texts_of(first), None, None).lengths.to_pylist())
     cut = sum(1 for length in lengths if length > max_length)
     middle, most = lengths[len(lengths) // 2], lengths[-1]
     yield f"tokens     a row: median {middle}, most {most}; {cut} of {len(lengths)} are longer than {max_length} and are cut"

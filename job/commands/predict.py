@@ -37,7 +37,7 @@ from job.stages.fetch import resolve_inputs
 from job.stages.predict import Predictor, PredictRules, Shards
 from job.store import Store, layout
 from job.store.records import read_json
-from job.tasks.row_rules import KEPT
+from job.tasks.row_rules import KEPT, Readable
 from job.telemetry import progress
 
 
@@ -55,7 +55,8 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         base, settings = trained.base, _every_row(trained.settings)
         task = tasks.predicting(trained.task).learned(base.config, {}, base.tokenizer)
         key, inputs = _frozen(store, trained, resolve_inputs(settings.data))
-        rows = prepare.rows(settings, PredictRules(task, settings.predict.keep), inputs, scratch)
+        rules = Readable(PredictRules(task, settings.predict.keep), base.tokenizer)
+        rows = prepare.rows(settings, rules, inputs, scratch)
         with suppress(Conflict):  # another pod's is the same
             store.put(f"{key}/{layout.QUARANTINE}", rows.quarantine.read_bytes(), if_absent=True)
         shards = Shards(store, key, settings.predict, rows.rows["test"])

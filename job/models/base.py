@@ -16,6 +16,7 @@ from job.models.locate import Place, find, from_config
 from job.models.tokenizer import load_tokenizer, vocabulary_of
 from job.models.weights import check_weights
 from job.settings import Settings
+from job.tasks.special_tokens import read_as_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
@@ -60,6 +61,9 @@ class Base:
         task, encode = tasks.create(settings), settings.encode
         check_fits(config, task, place)
         task.configure_tokenizer(tokenizer)
+        read_as_text(
+            tokenizer, as_text=not encode.obey_special_tokens, saved=task.reads_texts_alone
+        )
         length = max_length_of(config, tokenizer, encode.max_length, task.longest)
         if encode.max_target_length:
             setting = "FINETUNE_ENCODE__MAX_TARGET_LENGTH"

@@ -16,6 +16,7 @@ from job.settings.protocols import HasData, HasSeed, HasTrain
 from job.tasks.language_modeling import LanguageModel, loss_and_count, row_losses
 from job.tasks.packing import Packer
 from job.tasks.row_rules import Columns
+from job.tasks.special_tokens import obeyed
 from job.tasks.tokens import tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs
 
@@ -126,10 +127,16 @@ class FillMask(LanguageModel):
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
         """Blocks laid out as the tokenizer lays out a sentence, with a separator between texts."""
-        around = tokenizer.encode(str(tokenizer.mask_token))
-        at = around.index(self.mask_id)
+        before, after = self.around(tokenizer)
         between = [tokenizer.sep_token_id] if tokenizer.sep_token_id is not None else []
-        return Packer(max_length, before=around[:at], after=around[at + 1 :], between=between)
+        return Packer(max_length, before=before, after=after, between=between)
+
+    def around(self, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+        """The ids of the special tokens that the tokenizer puts before a text and after it."""
+        with obeyed(tokenizer):
+            ids = tokenizer.encode(str(tokenizer.mask_token))
+        at = ids.index(self.mask_id)
+        return ids[:at], ids[at + 1 :]
 
     # -- masking ---------------------------------------------------------------------------------
 

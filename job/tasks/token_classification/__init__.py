@@ -106,6 +106,10 @@ class TokenClassification(Task):
                 return f"{role} is not a list: {value[:40]}"
         return fault(listed(tokens) or [], listed(tags) or [], self.scheme)
 
+    def texts_of(self, rows: Columns) -> list[str]:
+        """The words, joined by single spaces."""
+        return [" ".join(listed(words) or []) for words in rows["tokens"]]
+
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The tags as the rows have them; the first where a word has several."""
         return [[first_of(tag, self.scheme) for tag in listed(tags) or []] for tags in rows["tags"]]
@@ -189,8 +193,7 @@ class TokenClassification(Task):
         given = [listed(tags) or [] for tags in rows["tags"]]
         tags = [repaired(tags, self.scheme) for tags in given]
         stride = stride_of(tokenizer, max_length, self.stride)
-        texts = [" ".join(words) for words in sentences]
-        parts = windows_of(tokenizer, texts, max_length, stride)
+        parts = windows_of(tokenizer, self.texts_of(rows), max_length, stride)
         flat = [window for windows in parts for window in windows]
         labels = [
             part
