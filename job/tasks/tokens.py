@@ -33,7 +33,7 @@ class Tokens:
     lengths: pa.Array
     """int32, tokens of each row, special ones included."""
     cut: npt.NDArray[np.bool_]
-    """Whether each row's end was cut off, shape (rows,)."""
+    """Whether each row was cut, shape (rows,)."""
 
     @property
     def truncated(self) -> int:
@@ -51,7 +51,8 @@ def tokenize(
 ) -> Tokens:
     """Texts, or pairs of texts, with the tokenizer's special tokens around them or without.
 
-    Without `max_length` nothing is cut. Of a pair that is too long, the longer text is cut first.
+    Without `max_length` nothing is cut. Of a pair that is too long, the longer text is cut first, on
+    the tokenizer's own side.
     The backend is called directly, because transformers' own call computes character offsets too,
     which nobody here reads.
     """
@@ -59,7 +60,8 @@ def tokenize(
     if max_length is None:
         backend.no_truncation()
     else:
-        backend.enable_truncation(max_length, strategy="longest_first")
+        side = tokenizer.truncation_side
+        backend.enable_truncation(max_length, strategy="longest_first", direction=side)
     backend.no_padding()
     encodings = backend.encode_batch_fast(
         list(texts) if pairs is None else list(zip(texts, pairs, strict=True)),
