@@ -17,7 +17,7 @@ HEAD = """\
 """
 PEERS = "finetune-peers"
 """The Secret of runs with several pods, which the chart would make."""
-SECRET = """\
+CREATE = """\
 # Once in the namespace, for the pods of a run to know each other by:
 #   kubectl create secret generic {peers} --namespace {namespace} --from-literal=token=$(openssl rand -hex 32)
 """
@@ -39,7 +39,7 @@ def text(binary: str, name: str) -> str:
     rendered = cli.template(binary, name, NAMESPACE, values, "--skip-tests", *secret)
     head = HEAD.format(name=name, namespace=NAMESPACE)
     if PEERS in rendered:
-        head += SECRET.format(peers=PEERS, namespace=NAMESPACE)
+        head += CREATE.format(peers=PEERS, namespace=NAMESPACE)
     return head + rendered
 
 
