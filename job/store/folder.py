@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
-from job.data.artifacts import file_sha256
+from job.data.artifacts import file_sha256, irregular
 from job.errors import Absent, Conflict
 from job.store.base import Object
-from job.store.keys import safe_path
+from job.store.keys import resolved, safe_path
 from job.store.local import OWN, os_errors, replacing, sync, temporary
 from job.uris import Uri
 
@@ -44,7 +44,7 @@ class FolderStore:
     """Keys are paths below `root`. Identity and tag are the SHA-256 of the content, in hex."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+        self.root = resolved(root)
         self.uri = Uri(str(self.root))
 
     def list(self, prefix: str = "") -> Iterator[Object]:
@@ -64,7 +64,7 @@ class FolderStore:
                     key = path.relative_to(self.root).as_posix()
                     if key.startswith(prefix) and not name.startswith(OWN):
                         # removed since, or a dangling link: a listing is not a promise
-                        with suppress(FileNotFoundError):
+                        with suppress(Absent), os_errors(str(path)):
                             files.append(_File(key, path, path.stat().st_size))
         yield from sorted(files, key=lambda item: os.fsencode(item.key))
 
@@ -136,11 +136,14 @@ class FolderStore:
         path = safe_path(self.root, key)
         with os_errors(str(path)):
             try:
-                if stat.S_ISREG(path.stat().st_mode):
-                    return path
+                mode = path.stat().st_mode
             except NotADirectoryError:
-                pass
-        raise Absent(f"{path}: no such file")
+                raise Absent(f"{path}: no such file") from None
+        if stat.S_ISDIR(mode):
+            raise Absent(f"{path}: no such file")
+        if not stat.S_ISREG(mode):
+            raise irregular(path)
+        return path
 
     def _create(self, path: Path, data: bytes) -> None:
         with temporary(path) as name:
