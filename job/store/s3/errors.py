@@ -22,7 +22,13 @@ _WHO_ASKS = (
     "SignatureDoesNotMatch",
 )
 _BUSY = ("RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling", "TooManyRequests")
-_DAMAGED = ("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch")
+_DAMAGED = (
+    "BadDigest",
+    "EntityTooSmall",  # of the parts of one upload, when they are put together
+    "IncompleteBody",
+    "InvalidPart",
+    "XAmzContentChecksumMismatch",
+)
 _NO_ANSWER = ("ConnectionError", "HTTPClientError")
 _BROKEN = (
     "ChecksumMismatchError",

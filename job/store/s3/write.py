@@ -66,10 +66,10 @@ class Write:
         raise Conflict(f"{self._bucket.uri}/{self._key} was {done} by somebody else") from None
 
     def _kept(self, answer: Any) -> str:
-        """The tag of what the store says that it has written. What was written under a condition is
-        read back, since everything depends on it; otherwise the ETag may show that it is whole."""
+        """The tag of what the store says that it has written: that is believed only when it describes
+        it so when asked, or gives it back."""
         etag = etag_in(answer)
-        if self._bucket.is_etag_of(answer, etag_of_bytes(self._data)) and not self._condition:
+        if self._is_described():
             return etag
         current, standing = self._standing()
         if current == self._data:
@@ -79,6 +79,16 @@ class Write:
         if standing == etag or (current is not None and self._data.startswith(current)):
             raise self._cut_short(standing)
         return etag  # somebody has written since
+
+    def _is_described(self) -> bool:
+        """Whether the store, asked for what stands there, names the MD5 of this data."""
+        try:
+            head = self._bucket.head(self._key)
+        except Exception as error:
+            if code_and_status(error)[1] == 404:
+                return False
+            raise
+        return self._bucket.is_etag_of(head, etag_of_bytes(self._data))
 
     @property
     def _expected(self) -> str:
