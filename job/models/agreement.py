@@ -21,6 +21,13 @@ from job.telemetry import event
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
+PROBES = (
+    "The quick brown fox, jumped over 13 lazy dogs' backs: \u201cwhy?\u201d",
+    "  two  spaces,\ta tab\nand a line; e\u0301 \u00e9 \u00df \ufb01 \u0130",
+    "\u0440\u0443\u0441\u0441\u043a\u0438\u0439 \u4e2d\u6587 \u0939\u093f\u0928\u094d\u0926\u0940 "
+    "\U0001f600 A-B_c/d@e.f #1 3.14e-5",
+)
+"""Texts in which tokenizers differ: case, white space, accents, ligatures, scripts, digits."""
 CONFIG, GENERATION = "config.json", "generation_config.json"
 TOKENS = ("pad", "bos", "eos", "cls", "sep", "mask")
 """Special tokens whose ids a config may give too."""
@@ -61,6 +68,40 @@ def check_agreement(
             raise SettingsError(problem, hint=f"correct the one that is wrong, {NAMED}")
         event("the model and the tokenizer differ; the tokenizer decides", what=problem)
     _check_generation(place, config, generation, max(words, len(tokenizer)))
+
+
+def check_class(place: Place, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Compare the tokenizer with its tokenizer.json: transformers goes by the class that a file names, or
+    else by the model's type, and that class may cut texts in its own way.
+
+    Args:
+        place: the tokenizer's.
+
+    Raises:
+        SettingsError: they cut a text differently; with both results.
+    """
+    from tokenizers import Tokenizer
+
+    path = place.folder / "tokenizer.json"
+    if not path.is_file():
+        return
+    with readable(path.name, place):
+        file = Tokenizer.from_file(str(path))
+    for backend in (file, tokenizer.backend_tokenizer):  # some are saved with what was set
+        backend.no_truncation()
+        backend.no_padding()
+    for text in PROBES:
+        ids = [
+            backend.encode(text, add_special_tokens=False).ids
+            for backend in (file, tokenizer.backend_tokenizer)
+        ]
+        if ids[0] != ids[1]:
+            raise SettingsError(
+                f"{place.name}: {text[:20]!r} is {ids[0][:8]} by tokenizer.json, and {ids[1][:8]} as "
+                f"{type(tokenizer).__name__}, which transformers takes it for",
+                hint="where tokenizer.json is right, write "
+                '"tokenizer_class": "TokenizersBackend" into tokenizer_config.json; else remove it',
+            )
 
 
 def _said(

@@ -141,10 +141,7 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
         SettingsError: config.json asks for what the weights lack.
     """
     body = f"{model.base_model_prefix}."
-    own = {id(parameter): name for name, parameter in model.named_parameters()}
-    words = model.get_output_embeddings()
-    # a language model without its output layer has not learned its language
-    output = own.get(id(getattr(words, "weight", None)), "") if words is not None else ""
+    output = _output_layer(place, model)
     missing = sorted(
         name
         for name in report["missing_keys"]
@@ -159,6 +156,29 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
             f"{len(missing) - 1} more that config.json asks for",
             hint=COMPLETE,
         )
+
+
+def _output_layer(place: Place, model: PreTrainedModel) -> str:
+    """The name of a language model's output layer, without which it has not learned its language; empty
+    where there is none, or where it is the embeddings.
+
+    Raises:
+        SettingsError: the config says that it is, and the weights hold two.
+    """
+    import torch
+
+    layer, embeddings = model.get_output_embeddings(), model.get_input_embeddings().weight
+    weight = getattr(layer, "weight", None)
+    if weight is None or weight is embeddings:
+        return ""
+    name = next(name for name, parameter in model.named_parameters() if parameter is weight)
+    if model.config.get_text_config().tie_word_embeddings and not torch.equal(weight, embeddings):
+        raise SettingsError(
+            f"the model in {place.name} contradicts its own config: tie_word_embeddings is true, and its "
+            f"weights hold {name} beside other embeddings",
+            hint=f"correct config.json; or {COMPLETE}",
+        )
+    return name
 
 
 def contradiction(
