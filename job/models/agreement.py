@@ -54,19 +54,17 @@ def check_agreement(
     words = config.get_text_config().vocab_size
     _check_vocabulary(place, words, tokenizer, chosen=chosen)
     for kind in TOKENS:
-        own = getattr(tokenizer, f"{kind}_token_id", None)
-        said = dict(_said(config, generation, kind, words))
-        ids = [i for given in said.values() for i in _ids(given)]
-        if own is None or not ids or own in ids:
+        name, own = f"{kind}_token_id", getattr(tokenizer, f"{kind}_token_id", None)
+        if own is None:
             continue
-        file, given = next(iter(said.items()))
-        problem = (
-            f"{place.name}: {file} gives {kind}_token_id={given}, and the tokenizer's {kind}_token "
-            f"{getattr(tokenizer, f'{kind}_token')!r} is {own}"
-        )
-        if not chosen or (kind == "pad" and config.model_type in COUNTED_FROM_PADDING):
-            raise SettingsError(problem, hint=f"correct the one that is wrong, {NAMED}")
-        event("the model and the tokenizer differ; the tokenizer decides", what=problem)
+        for file, given in _said(config, generation, kind, own, words):
+            problem = (
+                f"{place.name}: {file} gives {name}={given}, and the tokenizer's {kind}_token "
+                f"{getattr(tokenizer, f'{kind}_token')!r} is {own}"
+            )
+            if not chosen or (kind == "pad" and config.model_type in COUNTED_FROM_PADDING):
+                raise SettingsError(problem, hint=f"correct the one that is wrong, {NAMED}")
+            event("the model and the tokenizer differ; the tokenizer decides", what=problem)
     _check_generation(place, config, generation, max(words, len(tokenizer)))
 
 
@@ -105,21 +103,23 @@ def check_class(place: Place, tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 def _said(
-    config: PreTrainedConfig, generation: Mapping[str, Any], kind: str, words: int
+    config: PreTrainedConfig, generation: Mapping[str, Any], kind: str, own: int, words: int
 ) -> Iterator[tuple[str, Any]]:
-    """The files that give a token's id, with what they give.
+    """The files that give another id for a kind of token than the tokenizer's `own`, with what they give.
 
-    An id that no vocabulary of this size has, and that is the architecture's default, was said by nobody.
+    The architecture's default, where it is not in this vocabulary, or where the generation config knows
+    better, was said by nobody.
     """
-    name = f"{kind}_token_id"
-    text = config.get_text_config()
-    given = getattr(text, name, None)
-    default = getattr(type(text)(), name, None)
-    if any(i < words for i in _ids(given)) or (given != default and list(_ids(given))):
+    name, text = f"{kind}_token_id", config.get_text_config()
+    default, given = getattr(type(text)(), name, None), getattr(text, name, None)
+    ends = generation.get(name) if kind == "eos" else None
+    ids, end_ids = list(_ids(given)), list(_ids(ends))
+    unsaid = given == default and (own in end_ids or all(i >= words for i in ids))
+    if ids and own not in ids and not unsaid:
         yield CONFIG, given
-    given = generation.get(name)
-    if kind == "eos" and (any(i < words for i in _ids(given)) or given != default):
-        yield GENERATION, given
+    unsaid = ends == default and all(i >= words for i in end_ids)
+    if end_ids and own not in end_ids and not unsaid:
+        yield GENERATION, ends
 
 
 def _ids(given: Any) -> Iterator[int]:

@@ -140,7 +140,7 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
     Raises:
         SettingsError: config.json asks for what the weights lack.
     """
-    body = f"{model.base_model_prefix}."
+    body = _body(model)
     output = _output_layer(place, model)
     missing = sorted(
         name
@@ -156,6 +156,12 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
             f"{len(missing) - 1} more that config.json asks for",
             hint=COMPLETE,
         )
+
+
+def _body(model: PreTrainedModel) -> str:
+    """What the names of all parameters but a head's begin with; nothing for a T5, which has no head."""
+    prefix = model.base_model_prefix
+    return f"{prefix}." if hasattr(model, prefix) else ""
 
 
 def _output_layer(place: Place, model: PreTrainedModel) -> str:
@@ -286,7 +292,7 @@ def check_shapes(place: Place, task: Task, settings: Model) -> None:
     with readable("config", place):
         _forget_impossible_padding(config)
         model = _described(config, task)
-    body = f"{model.base_model_prefix}."
+    body = _body(model)
     shapes = {name: list(p.shape) for name, p in model.named_parameters(remove_duplicate=False)}
     for name, held in _headers(place):
         # the weights of a model without a head, and of one with a head, differ by this prefix
