@@ -52,6 +52,7 @@ def try_out(start: StartingPoint, sample: Sample, scratch: Path) -> Trial:
         DataError: the model's files are damaged.
     """
     began = time.monotonic()
+    scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix="trial-", dir=scratch))
     try:
         with _refused(start.place):
