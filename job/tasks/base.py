@@ -77,6 +77,10 @@ class Task(ABC):
         """See RowRules."""
         return [[] for _ in next(iter(rows.values()))]
 
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """See RowRules."""
+        return []
+
     def texts_of(self, rows: Columns) -> list[str]:
         """What is written in each row for the tokenizer to read; by default the text roles, joined."""
         texts = zip(*(rows[role] for role in self.text_roles), strict=True)

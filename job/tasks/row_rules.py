@@ -42,6 +42,11 @@ class RowRules(Protocol):
         """The labels of each row, for counting; empty lists where a task has none."""
         ...
 
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """How each row's label is written (ONE, LIST or TWO of `labels`), where the task goes by that
+        and all must be alike; else nothing."""
+        ...
+
 
 class TokenizerRules(RowRules, Protocol):
     """Rules that ask more of a row where the tokenizer is known that will read it."""
@@ -76,6 +81,10 @@ class Readable:
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The rules' own."""
         return self.rules.labels_of(rows)
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """The rules' own."""
+        return self.rules.kinds_of(rows)
 
     def problems(self, rows: Columns) -> list[str | None]:
         """The rules' own, or why the tokenizer cannot read the row."""

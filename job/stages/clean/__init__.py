@@ -15,6 +15,7 @@ from job.data.artifacts import SPLITS, CleanRows, RawRows, Split
 from job.settings import Data
 from job.settings.protocols import HasClean, HasData, HasSeed
 from job.stages.clean.bad_rows import check_bad
+from job.stages.clean.labels import check_kinds, warn_of_alike
 from job.stages.clean.profile import profile
 from job.stages.clean.scan import Scan, Scanned
 from job.stages.clean.sort import sort_split
@@ -58,6 +59,8 @@ def clean(
     )
     written = write_splits(scanned, decision, raw.weights, rules, scratch)
     scanned.path.unlink()
+    check_kinds(written)
+    warn_of_alike(written)
     counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
     check_not_empty(_wanted(data, partial=partial), counted)
     tables = {split: scratch / f"{split}.arrow" for split in SPLITS if split in written}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -20,6 +19,7 @@ from job.stages.fetch.chunks import (
     check_names,
     columns_of,
 )
+from job.stages.fetch.class_names import Feature, features_with_names, named
 
 
 def pickle_refused(name: str) -> SettingsError:
@@ -112,7 +112,7 @@ def _rows_a_chunk(size: int, rows: int) -> int:
 
 def _chunks(batches: Iterator[pa.RecordBatch], schema: pa.Schema, name: str) -> Iterator[Chunk]:
     check_names(schema.names, name)
-    classes = _class_names(schema)
+    classes = features_with_names(schema)
     first = 1
     for whole in batches:
         size = _rows_a_chunk(whole.nbytes, whole.num_rows)
@@ -126,29 +126,15 @@ def _chunks(batches: Iterator[pa.RecordBatch], schema: pa.Schema, name: str) -> 
             first += batch.num_rows
 
 
-def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """The names of classes that `datasets` stores as numbers, from the schema's metadata."""
-    try:
-        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        return {
-            column: list(feature["names"])
-            for column, feature in info.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _strings(values: pa.Array, classes: list[str] | None) -> Strings:
-    """A column as nullable strings; NaN is null."""
+def _strings(values: pa.Array, classes: Feature | None) -> Strings:
+    """A column as nullable strings; NaN is null, and `classes` names what numbers stand for."""
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
     kind = values.type
-    if classes is not None and pa.types.is_integer(kind):
-        numbers = values.to_pylist()
-        return [classes[n] if n is not None and 0 <= n < len(classes) else None for n in numbers]
+    if classes is not None:
+        return [as_text(named(value, classes)) for value in values.to_pylist()]
     if pa.types.is_floating(kind):
         values = pc.if_else(pc.is_nan(values), None, values)
     try:

@@ -48,3 +48,7 @@ class PredictRules:
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """Empty lists: rows without targets have no labels."""
         return [[] for _ in next(iter(rows.values()))]
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """Nothing, for want of labels."""
+        return []

@@ -23,3 +23,7 @@ class TextRules:
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """No labels."""
         return [[] for _ in rows["text"]]
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """Nothing, for want of labels."""
+        return []
