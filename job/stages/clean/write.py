@@ -16,7 +16,7 @@ from job.errors import DataError
 from job.runtime.stop import poll
 from job.stages.clean.profile import Written
 from job.stages.clean.scan import SORT, UNIQUE, Scanned
-from job.stages.clean.splits import CODE, TRAIN, Decision, Keys, buckets, copies, repeated
+from job.stages.clean.splits import CODE, TRAIN, Decision, buckets, copies, repeated
 from job.tasks.row_rules import RowRules
 
 GIVEN = "given"
@@ -83,7 +83,8 @@ def write_splits(
             for split in SPLITS:
                 rows = np.flatnonzero(decision.codes[part] == CODE[split])
                 if uneven is not None and CODE[split] == TRAIN:
-                    rows = _weighted(rows, batch, scanned.keys[part], uneven, decision)
+                    times = copies(scanned.keys[part], uneven[batch.column(FILE).to_numpy()])
+                    rows = _weighted(rows, times, part.start, decision)
                 if not len(rows):
                     continue
                 chosen = batch.take(pa.array(rows))
@@ -97,14 +98,10 @@ def write_splits(
 
 
 def _weighted(
-    rows: npt.NDArray[np.int64],
-    batch: pa.RecordBatch,
-    keys: Keys,
-    weights: npt.NDArray[np.float64],
-    decision: Decision,
+    rows: npt.NDArray[np.int64], times: npt.NDArray[np.int64], first: int, decision: Decision
 ) -> npt.NDArray[np.int64]:
-    files = batch.column(FILE).to_numpy()[rows]
-    times = copies(keys[rows], weights[files])
+    """Rows of a batch, each as often as it counts; `first` is the number of the batch's first row."""
+    times = np.maximum(times[rows], np.isin(rows + first, decision.needed))
     if missing := int((times == 0).sum()):
         decision.dropped["train"]["weight"] += missing
     return np.repeat(rows, times)
