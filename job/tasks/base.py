@@ -15,8 +15,8 @@ import numpy as np
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.data.artifacts import FILE, LINE
-from job.tasks.row_rules import Columns
+from job.data.artifacts import FILE, LINE, Split
+from job.tasks.row_rules import Columns, Source, source_of
 from job.tasks.tokens import tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
@@ -46,8 +46,8 @@ class Task(ABC):
 
     targets: ClassVar[tuple[str, ...]] = ()
     """Roles that training and scoring need and prediction does without."""
-    known: ClassVar[tuple[str, ...]] = ()
-    """Columns of `written` that come from the targets, not from the model."""
+    predicted: ClassVar[tuple[str, ...]] = ("prediction",)
+    """Columns of `written` that come from the model, not from the targets."""
 
     columns: Mapping[str, str]
     """See RowRules."""
@@ -68,6 +68,10 @@ class Task(ABC):
     def verbatim_roles(self) -> tuple[str, ...]:
         """See RowRules."""
         return ()
+
+    def source_of(self, split: Split) -> Source:
+        """See RowRules."""
+        return source_of(split)
 
     @abstractmethod
     def problems(self, rows: Columns) -> list[str | None]:

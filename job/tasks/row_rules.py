@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from job.data.artifacts import Split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -14,6 +16,20 @@ Columns = Mapping[str, Sequence[str | None]]
 
 KEPT = "keep "
 """Begins the name of a column that is only carried along and has no role; no role begins with it."""
+
+
+class Source(NamedTuple):
+    """How messages speak of the rows that were given for a split."""
+
+    rows: str
+    """Such as `train rows`."""
+    setting: str
+    """The setting that names their files."""
+
+
+def source_of(split: Split) -> Source:
+    """The rows of a data set."""
+    return Source(f"{split} rows", f"FINETUNE_DATA__{split.upper()}")
 
 
 class RowRules(Protocol):
@@ -32,6 +48,10 @@ class RowRules(Protocol):
     @property
     def verbatim_roles(self) -> tuple[str, ...]:
         """Text roles that are left as they are, because something counts their characters or words."""
+        ...
+
+    def source_of(self, split: Split) -> Source:
+        """What messages call the rows that were given for a split."""
         ...
 
     def problems(self, rows: Columns) -> list[str | None]:
@@ -77,6 +97,10 @@ class Readable:
     def verbatim_roles(self) -> tuple[str, ...]:
         """The rules' own."""
         return self.rules.verbatim_roles
+
+    def source_of(self, split: Split) -> Source:
+        """The rules' own."""
+        return self.rules.source_of(split)
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The rules' own."""

@@ -53,8 +53,8 @@ def clean(
     scan = Scan(settings.clean, data, rules, raw, scratch)
     with quarantine.open("a", encoding="utf-8") as file:
         scanned = scan.run(file)
-    check_bad(quarantine, raw.read, scanned.bad, data.max_bad_fraction)
-    check_unique(scanned, raw.files)
+    check_bad(quarantine, raw.read, scanned.bad, data.max_bad_fraction, rules)
+    check_unique(scanned, raw.files, rules)
     codes = _split(scanned, data)
     kept = keep_in_train(scanned, codes, rules) if _drawn(settings, rules) else Kept()
     decision = decide(
@@ -66,7 +66,7 @@ def clean(
     warn_of_alike(written)
     counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
     counted["kept_for_their_label"] = kept.moved
-    check_not_empty(_wanted(data, partial=partial), counted)
+    check_not_empty(_wanted(data, partial=partial), counted, rules)
     tables = {split: scratch / f"{split}.arrow" for split in SPLITS if split in written}
     if sort_by := settings.clean.sort_by:
         for path in tables.values():

@@ -23,7 +23,7 @@ GIVEN = "given"
 """Where the rows of a split come from that has files of its own."""
 
 
-def check_unique(scanned: Scanned, files: Sequence[str]) -> None:
+def check_unique(scanned: Scanned, files: Sequence[str], rules: RowRules) -> None:
     """Refuse a value that appears twice, in one of the splits as given, where none may.
 
     Raises:
@@ -38,7 +38,7 @@ def check_unique(scanned: Scanned, files: Sequence[str]) -> None:
                 later, before = min(pairs)
                 one, two = _values(scanned.path, name, [before, later])
                 raise DataError(
-                    f"{name} is {one[0]!r} twice in the {split} rows: "
+                    f"{name} is {one[0]!r} twice in the {rules.source_of(split).rows}: "
                     + " and ".join(f"{files[file]}:{line}" for _, file, line in (one, two)),
                     hint="fix the data, or take the column out of FINETUNE_CLEAN__UNIQUE",
                 )
@@ -108,7 +108,9 @@ def _weighted(
 
 
 def check_not_empty(
-    splits: Mapping[Split, str], profile: Mapping[str, Mapping[str, Mapping[str, object]]]
+    splits: Mapping[Split, str],
+    profile: Mapping[str, Mapping[str, Mapping[str, object]]],
+    rules: RowRules,
 ) -> None:
     """Refuse a wanted split without rows; `splits` says of each where its rows come from.
 
@@ -125,12 +127,13 @@ def check_not_empty(
                 hint=f"raise FINETUNE_DATA__{split.upper()}_FRACTION, name files in "
                 f"FINETUNE_DATA__{split.upper()}, or set the fraction to 0 to do without",
             )
+        source = rules.source_of(split)
         reasons = {"read": counts.get("read", 0), "unusable": counts.get("bad", 0)}
         dropped = counts.get("dropped", {})
         reasons |= dropped if isinstance(dropped, dict) else {}
         raise DataError(
-            f"no {split} rows are left of those {origin} ("
+            f"no {source.rows} are left of those {origin} ("
             + ", ".join(f"{reason} {count}" for reason, count in reasons.items())
             + ")",
-            hint=f"name more files in FINETUNE_DATA__{split.upper()}, or relax FINETUNE_CLEAN__*",
+            hint=f"name more files in {source.setting}, or relax FINETUNE_CLEAN__*",
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from job.tasks.row_rules import Columns
+from job.data.artifacts import Split
+from job.tasks.row_rules import Columns, Source, source_of
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,10 @@ class TextRules:
     columns: dict[str, str]
     text_roles: ClassVar[tuple[str, ...]] = ("text",)
     verbatim_roles: ClassVar[tuple[str, ...]] = ()
+
+    def source_of(self, split: Split) -> Source:
+        """What a data set's rows are called."""
+        return source_of(split)
 
     def problems(self, rows: Columns) -> list[str | None]:
         """A row needs a text."""

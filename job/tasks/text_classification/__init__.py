@@ -60,7 +60,8 @@ class TextClassification(Task):
     name = "text-classification"
     auto_class = "AutoModelForSequenceClassification"
     peft_type = "SEQ_CLS"
-    targets = known = ("label",)
+    targets = ("label",)
+    predicted = ("prediction", "score", "probabilities")
 
     @classmethod
     def create(cls, settings: _Settings) -> Self:

@@ -72,7 +72,8 @@ class TokenClassification(Task):
     auto_class = "AutoModelForTokenClassification"
     peft_type = "TOKEN_CLS"
     text_roles = ("tokens",)
-    targets = known = ("tags",)
+    targets = ("tags",)
+    predicted = ("prediction", "entities")
     verbatim_roles = ("tokens",)
     compared = ("entities",)
 
