@@ -55,10 +55,13 @@ def plan(settings: Settings) -> Iterator[str]:
         yield from _store(store, settings)
         inputs = resolve_inputs(settings.data)
         yield from _inputs(inputs)
-        task, base = tasks.create(settings), find_base(settings, scratch)
+        task = tasks.create(settings)
+        rows = prepare.rows(settings, task, inputs, scratch / "rows", limit=ROWS)
+        yield from _rows(rows, task)
+        # the model's files are read after the rows, since that imports torch
+        base = find_base(settings, scratch)
         rules = Readable(task, base.tokenizer)
         rows = prepare.rows(settings, rules, inputs, scratch, limit=ROWS)
-        yield from _rows(rows, task)
         yield from _held_out(settings, rows)
         yield from _model(settings, base, task, rows, store, scratch)
 

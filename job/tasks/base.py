@@ -15,8 +15,8 @@ import numpy as np
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.data.artifacts import FILE, LINE
-from job.tasks.row_rules import Columns
+from job.data.artifacts import FILE, LINE, Split
+from job.tasks.row_rules import Columns, Source, source_of
 from job.tasks.tokens import tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
@@ -46,8 +46,8 @@ class Task(ABC):
 
     targets: ClassVar[tuple[str, ...]] = ()
     """Roles that training and scoring need and prediction does without."""
-    known: ClassVar[tuple[str, ...]] = ()
-    """Columns of `written` that come from the targets, not from the model."""
+    predicted: ClassVar[tuple[str, ...]] = ("prediction",)
+    """Columns of `written` that come from the model, not from the targets."""
 
     columns: Mapping[str, str]
     """See RowRules."""
@@ -69,6 +69,10 @@ class Task(ABC):
         """See RowRules."""
         return ()
 
+    def source_of(self, split: Split) -> Source:
+        """See RowRules."""
+        return source_of(split)
+
     @abstractmethod
     def problems(self, rows: Columns) -> list[str | None]:
         """See RowRules."""
@@ -76,6 +80,10 @@ class Task(ABC):
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """See RowRules."""
         return [[] for _ in next(iter(rows.values()))]
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """See RowRules."""
+        return []
 
     def texts_of(self, rows: Columns) -> list[str]:
         """What is written in each row for the tokenizer to read; by default the text roles, joined."""
