@@ -45,7 +45,11 @@ def _supervised(command: commands.Command, rest: list[str]) -> int:
     except JobError as error:
         print(f"finetune: {error}", file=sys.stderr)
         outcome = {"error": type(error).__name__, "message": str(error)}
-        return supervisor.record_outcome(error.exit_code, outcome, log)[0]
+        code, outcome = supervisor.record_outcome(error.exit_code, outcome, log)
+    if code:
+        from job.monitors.failure import show_failure
+
+        show_failure(outcome)
     for line in outcome.get("lines", []):
         print(line)
     return code

@@ -50,6 +50,12 @@ def run_id(body: Object) -> str:
     return str(body["metadata"].get("annotations", {}).get(RUN_ID, ""))
 
 
+def prepares(body: Object) -> bool:
+    """Whether an object only prepares its run."""
+    labels = body["metadata"].get("labels", {})
+    return bool(labels.get("app.kubernetes.io/component") == "prepare")
+
+
 def base_id(namespace: str, release: str, identity: str) -> str:
     """NAMESPACE-RELEASE-FINGERPRINT, which a release's runs of the same identity share."""
     # names of Services begin with a letter, and some controllers make one of a run's name
@@ -70,7 +76,7 @@ def named(body: Object, run_id: str, owner: Object | None) -> Object:
     _fill(completed, run_id)
     spec = json.dumps(completed["spec"], sort_keys=True).encode()
     name = f"{run_id}-{hashlib.sha256(spec).hexdigest()[:5]}"
-    if completed["metadata"]["labels"].get("app.kubernetes.io/component") == "prepare":
+    if prepares(completed):
         name += "-prepare"
     completed["metadata"]["name"] = name
     if owner is not None:
