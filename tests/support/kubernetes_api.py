@@ -31,6 +31,7 @@ NAMESPACE = "team"
 KINDS = {
     "v1": "Pod Secret Service ServiceAccount ConfigMap Event",
     "batch/v1": "Job CronJob",
+    "networking.k8s.io/v1": "NetworkPolicy",
     "rbac.authorization.k8s.io/v1": "Role RoleBinding",
     "jobset.x-k8s.io/v1alpha2": "JobSet",
     "trainer.kubeflow.org/v1alpha1": "TrainJob TrainingRuntime",

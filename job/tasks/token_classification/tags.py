@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from job.tasks.labels import listed
+
 OUTSIDE = "O"
 PREFIXES = {"iob2": "BI", "bioes": "BIES"}
 """The letters of each scheme, in the order of the labels."""
@@ -20,6 +22,11 @@ class Entity(NamedTuple):
     type: str
     start: int
     end: int
+
+
+def read_tags(text: str | None) -> list[str]:
+    """The tags in a JSON list; white space around one is never meant."""
+    return [tag.strip() for tag in listed(text) or []]
 
 
 def is_tag(tag: str, scheme: str) -> bool:
