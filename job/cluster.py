@@ -105,6 +105,9 @@ class Cluster:
 
         self.attempts = attempts
         configuration = client.Configuration()
+        configuration.retries = (
+            0  # they are ours (`_asking`): urllib3's would multiply what they take
+        )
         self.namespace = _configure(configuration)
         api = client.ApiClient(configuration)
         self._objects, self._core = client.CustomObjectsApi(api), client.CoreV1Api(api)
