@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,12 +136,12 @@ class Cluster:
         return list(listed["items"])
 
     @_asking
-    def pods(self, labels: Mapping[str, str]) -> list[Object]:
+    def pods(self, labels: Mapping[str, str]) -> Sequence[Object]:
         """The pods with these labels."""
         listed = self._core.list_namespaced_pod(
             self.namespace, label_selector=_selector(labels), _request_timeout=TIMEOUT
         )
-        return list(self._core.api_client.sanitize_for_serialization(listed.items))
+        return [*self._core.api_client.sanitize_for_serialization(listed.items)]
 
     @_asking
     def create(self, body: Object) -> Object:

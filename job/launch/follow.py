@@ -127,13 +127,12 @@ class Workload:
             self._forget_waiting()
             return
         self._waiting = now
-        warn(f"{self} waits in a queue", **asdict(now))
+        warn(f"{self} {now}")
         self._tell("Queued", f"{self} {now}")
-        try:
-            self.cluster.add_event(body, "Queued", str(now))
+        with suppress(StoreError):  # the next reason may come to it
             self._store.put(f"{self._run}/{layout.WAITING}", canonical_json(asdict(now)))
-        except (ClusterError, StoreError) as error:
-            warn("that it waits could not be shown", reason=error.message)
+        with suppress(ClusterError):
+            self.cluster.add_event(body, "Queued", str(now))
 
     def _forget_waiting(self) -> None:
         self._waiting = None

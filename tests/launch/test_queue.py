@@ -206,7 +206,7 @@ def test_it_is_said_everywhere_and_once_for_each_reason(
     assert [reason for reason, _ in told] == ["Queued", "Queued"]
     assert TOO_MUCH in told[0][1]
     assert [reason for reason, _ in api.events("a")] == ["Queued", "Queued"]
-    assert "jobs/a waits in a queue" in caplog.text
+    assert "jobs/a waits in queue gpus since" in caplog.text
 
 
 def test_a_run_that_fails_while_it_waits_is_no_longer_waiting(api: Api, store: Store) -> None:
