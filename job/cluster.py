@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -138,10 +139,13 @@ class Cluster:
     @_asking
     def pods(self, labels: Mapping[str, str]) -> Sequence[Object]:
         """The pods with these labels."""
-        listed = self._core.list_namespaced_pod(
-            self.namespace, label_selector=_selector(labels), _request_timeout=TIMEOUT
+        answer = self._core.list_namespaced_pod(
+            self.namespace,
+            label_selector=_selector(labels),
+            _preload_content=False,  # as it is: the library's own types refuse what they do not know
+            _request_timeout=TIMEOUT,
         )
-        return [*self._core.api_client.sanitize_for_serialization(listed.items)]
+        return [*json.loads(answer.data)["items"]]
 
     @_asking
     def create(self, body: Object) -> Object:
@@ -247,8 +251,6 @@ def _configure(configuration: Any) -> str:
 
 def _said(error: Any) -> str:
     """The server's own message, out of the Status that it answers with."""
-    import json
-
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
