@@ -27,10 +27,9 @@ def fenced(run: Run) -> Iterator[None]:
     def watch() -> None:
         while not released.wait(LOOK_SECONDS):
             with suppress(JobError):  # whoever needs the store notices
-                if run.overtaken() and not released.is_set():
+                if (other := run.overtaken_by()) and not released.is_set():
                     log.error(
-                        f"another attempt of run {run.state.run_id} has begun since this one; "
-                        f"{Conflict.hint}"
+                        f"{other} of run {run.state.run_id} has begun since this one; {Conflict.hint}"
                     )
                     os._exit(Conflict.exit_code)
 

@@ -129,11 +129,14 @@ class Run:
         """Whether the run has ended well, in this attempt or an earlier one."""
         return self.state.outcome is not None
 
-    def overtaken(self) -> bool:
-        """Whether another process has begun an attempt since this one did."""
+    def overtaken_by(self) -> str | None:
+        """What another process has begun since this one did; None where nothing was."""
         key = self.key(layout.STATE)
         stored = State.of(read_json(self.store, key), f"{self.store.uri}/{key}")
-        return stored.begun != self.state.begun
+        if stored.begun == self.state.begun:
+            return None
+        trains = stored.attempt > self.state.attempt
+        return f"attempt {stored.attempt}" if trains else "a preparation"
 
     def begin_attempt(self, bound: int, *, preparing: bool = False) -> None:
         """Record a new attempt, before anything that could kill it is done.
