@@ -16,11 +16,13 @@ from job.batching.sampler import steps_per_epoch
 from job.commands import TRAINING
 from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs
+from job.errors import DataError
 from job.models.base import Base, find_base
 from job.runtime.container import memory
 from job.runtime.device import has_gpu
 from job.runtime.scratch import scratch_folder
 from job.settings import Settings, load
+from job.stages.encode import first_rows
 from job.stages.fetch import resolve_inputs
 from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
@@ -110,7 +112,37 @@ def _model(
     yield from _tokens(settings, task, base.tokenizer, base.max_length, rows)
     size = _Sizes.of(settings, config, parameters, base.max_length)
     yield from _memory(settings, size)
+    yield from _trial(settings, base, task, rows, scratch)
     yield from _grace(settings, size, store, scratch)
+
+
+def _trial(
+    settings: Settings, base: Base, task: Task, rows: CleanRows, scratch: Path
+) -> Iterator[str]:
+    """Train on a few of the rows, only to see that config, tokenizer and weights fit together.
+
+    Raises:
+        SettingsError: they do not.
+    """
+    from job.stages.train import Sample, StartingPoint, try_out
+
+    counts = {"train": rows.profile["splits"]["train"]["labels"]}
+    try:
+        task = task.fitted(first_rows(rows.tables["train"]), counts, base.labels, base.tokenizer)
+    except DataError as error:  # further rows may hold what is missing in these
+        yield f"warning    no trial batch: {error.message}"
+        return
+    start = StartingPoint(settings, task, base.place, base.tokenizer)
+    padding = base.limits(settings).padding
+    sample = Sample.encoded(rows.tables["train"], task, base, padding)
+    trial = try_out(start, sample, scratch)
+    how = "" if trial.whole else ", with the first layers alone, since the model is large"
+    if not trial.ran:
+        how = ", without running the model, which is too large for that"
+    yield (
+        f"trial      {trial.rows} rows in {trial.seconds:.1f} s{how}: padded and alone, backward, a step, saved and "
+        "loaded; text through the saved tokenizer"
+    )
 
 
 def _tokens(

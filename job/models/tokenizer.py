@@ -21,8 +21,13 @@ VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model")
 """The files that may hold a tokenizer's vocabulary; at least one must be there."""
 
 
-def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
-    """The fast tokenizer.
+def load_tokenizer(
+    place: Place, settings: Model, padding: int | None = None
+) -> PreTrainedTokenizerFast:
+    """The fast tokenizer, which pads with some token.
+
+    Args:
+        padding: the id that the model's config pads with, for a tokenizer that has no opinion.
 
     Raises:
         DataError: it cannot be read, or there is only a slow one.
@@ -43,7 +48,9 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
             hint="add a tokenizer.json, or name another in FINETUNE_MODEL__TOKENIZER",
         )
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        known = padding is not None and 0 <= padding < len(tokenizer)
+        given = tokenizer.convert_ids_to_tokens(padding) if known else None
+        tokenizer.pad_token = given or tokenizer.eos_token or tokenizer.unk_token
         event("the tokenizer has no padding token; another serves", token=tokenizer.pad_token)
     if tokenizer.pad_token is None:
         raise SettingsError(

@@ -78,7 +78,7 @@ def encode(
     splits = rows.profile["splits"]
     counts = {str(split): splits[split]["labels"] for split in rows.tables}
     task = task.fitted(
-        _first(rows.tables["train"]), counts, encoder.model_labels, encoder.tokenizer
+        first_rows(rows.tables["train"]), counts, encoder.model_labels, encoder.tokenizer
     )
     files = _encode_splits(rows, task, encoder, folder)
     profile = {**rows.profile, "max_length": encoder.max_length, "task": task.facts}
@@ -131,7 +131,12 @@ def _encode_splits(rows: CleanRows, task: Task, encoder: Encoder, folder: Path) 
     return files
 
 
-def _first(path: Path) -> Columns:
+def first_rows(path: Path) -> Columns:
+    """The rows by which a task is fitted.
+
+    Raises:
+        DataError: there are none.
+    """
     for batch in stream(path):
         first: Columns = batch.slice(0, FIRST_ROWS).to_pydict()
         return first

@@ -222,6 +222,11 @@ class Task(ABC):
         """The model's outputs for a micro-batch, without a loss of its own."""
         return model(**{k: v for k, v in batch.items() if not k.startswith(("labels", "weights"))})
 
+    def row_logits(self, outputs: Any, batch: Batch) -> list[torch.Tensor]:
+        """Each row's logits, without those of padding: the same, however the row is padded."""
+        mask = batch["attention_mask"].bool()
+        return [row[kept] for row, kept in zip(outputs.logits.float(), mask, strict=True)]
+
     @abstractmethod
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """The micro-batch's loss as a weighted sum over its rows, a float32 scalar."""

@@ -99,6 +99,12 @@ def decoded(tokenizer: PreTrainedTokenizerFast, ids: Sequence[Any]) -> list[str]
     return [text.strip() for text in tokenizer.batch_decode(whole, skip_special_tokens=True)]
 
 
+def forget_lengths(generation: Any) -> None:
+    """Drop how long a generation config says that texts must be: that was said of what the base learned."""
+    for name in ("min_length", "min_new_tokens", "max_time", "exponential_decay_length_penalty"):
+        setattr(generation, name, None)
+
+
 def continued(model: Any, batch: Batch) -> Outputs:
     """The model's greedy continuation of each row's prompt; ids, shape (tokens,), up to the
     end-of-text token or a little beyond the longest completion.

@@ -34,7 +34,7 @@ class Tokens:
     lengths: pa.Array
     """int32, tokens of each row, special ones included."""
     cut: npt.NDArray[np.bool_]
-    """Whether each row's end was cut off, shape (rows,)."""
+    """Whether each row was cut, shape (rows,)."""
 
     @property
     def truncated(self) -> int:
@@ -52,8 +52,8 @@ def tokenize(
 ) -> Tokens:
     """Texts, or pairs of texts, with the tokenizer's special tokens around them or without.
 
-    Without `max_length` nothing is cut, otherwise the side that the tokenizer cuts; of a pair that is
-    too long, the longer text first.
+    Without `max_length` nothing is cut. Of a pair that is too long, the longer text is cut first, on
+    the tokenizer's own side.
     The backend is called directly, because transformers' own call computes character offsets too,
     which nobody here reads.
     """

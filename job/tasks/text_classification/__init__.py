@@ -245,6 +245,10 @@ class TextClassification(Task):
         batch["weights"] = torch.from_numpy(self.row_weights(table, rows, epoch))
         return batch
 
+    def row_logits(self, outputs: Any, batch: Batch) -> list[torch.Tensor]:
+        """Shape (labels,) per row."""
+        return list(outputs.logits.float())
+
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Cross-entropy, binary cross-entropy averaged over the labels, or squared error, summed."""
         logits, labels = outputs.logits.float(), batch["labels"]
@@ -256,7 +260,8 @@ class TextClassification(Task):
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
         """Logits, shape (labels,) per row."""
         outputs = self.forward(model, batch)
-        return list(outputs.logits.float().cpu().numpy()), float(self.loss(outputs, batch))
+        rows = [logits.cpu().numpy() for logits in self.row_logits(outputs, batch)]
+        return rows, float(self.loss(outputs, batch))
 
     @property
     def compared(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from job.tasks.language_modeling import (
     LanguageModel,
     continued,
     decoded,
+    forget_lengths,
     leading_tokens,
     loss_and_count,
     row_losses,
@@ -140,6 +141,10 @@ class TextGeneration(LanguageModel):
                 hint="take a chat model's tokenizer, or use FINETUNE_DATA__COLUMNS__PROMPT and __COMPLETION",
             )
 
+    def configure_generation(self, generation: Any, config: Any) -> None:
+        """Lets texts be as short as the model makes them; how it samples stays its own."""
+        forget_lengths(generation)
+
     def features(
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
@@ -196,6 +201,8 @@ class TextGeneration(LanguageModel):
         """input_ids, attention_mask, and labels, already moved one token to the left."""
         import torch
 
+        # on the right, whatever the tokenizer's side: each token sees those before it alone
+        pad = replace(pad, side="right")
         batch = inputs_of(table, rows, pad)
         batch.pop("token_type_ids", None)
         labels = table.lists("labels" if "labels" in table.names else "input_ids", rows)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.tasks.language_modeling import decoded, leading_tokens
+from job.tasks.positions import positions_of
 from job.tasks.row_rules import Columns
 from job.tasks.text_generation import TextGeneration
 from job.tasks.text_generation.chats import Layout, problem_of_asked
@@ -98,7 +99,7 @@ class Prompting(TextGeneration):
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
         """The ids of the model's continuation, the same for the same prompt: nothing is sampled."""
         width = batch["input_ids"].shape[1]
-        positions = getattr(model.config, "max_position_embeddings", None) or 10**9
+        positions = positions_of(model.config) or 10**9
         wanted = self.generation.model_dump(exclude={"max_new_tokens"}, exclude_none=True)
         if self.generation.num_beams == 1:
             wanted.pop("length_penalty", None)

@@ -242,9 +242,8 @@ class TokenClassification(Task):
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
         """Logits without padding, shape (tokens, labels) per row."""
         outputs = self.forward(model, batch)
-        mask = batch["attention_mask"].bool()
-        rows = [logits[kept] for logits, kept in zip(outputs.logits.float(), mask, strict=True)]
-        return [row.cpu().numpy() for row in rows], float(self.loss(outputs, batch))
+        rows = [logits.cpu().numpy() for logits in self.row_logits(outputs, batch)]
+        return rows, float(self.loss(outputs, batch))
 
     def metrics(self, scored: Scored) -> dict[str, float]:
         """See job.tasks.token_classification.metrics."""
