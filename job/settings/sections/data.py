@@ -175,6 +175,9 @@ class Data(Section):
     redirect_hosts: Names = ("*.huggingface.co", "*.hf.co", "*.githubusercontent.com")
     """The servers that a web server may send a download on to, besides itself; `*.` stands for any name below a domain. https never becomes http."""
 
+    follow_links: bool = False
+    """Whether symbolic links may lead out of a data folder, as those of DVC and of the Hub's cache do."""
+
     allow_pickle: bool = False
     """Whether pickle files may be read; whoever wrote one can run any program in this job."""
 
