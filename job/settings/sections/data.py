@@ -155,7 +155,7 @@ class Data(Section):
     """A column, such as an author or a document; rows with equal values in it stay in one split."""
 
     tag_scheme: Annotated[Literal["auto", "iob2", "bioes", "none"], Inherited] = "auto"
-    """For token-classification: how tags mark entities; `auto` is BIOES where there is an E- or S-; `none` is for tags without entities, such as parts of speech."""
+    """For token-classification: how tags mark entities; `auto` is BIOES where there is an E- or S-; letters without types, as in B, I, O, mark entities of one type, `_`; `none` is for tags without entities, such as parts of speech."""
 
     max_bad_fraction: Fraction = 0.01
     """The fraction of a split's rows that may be unreadable before the run fails."""
