@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+from job.commands.printing import answer
 from job.runs.record import states
 from job.settings import load
 
@@ -12,5 +13,5 @@ from job.settings import load
 def run(arguments: list[str]) -> int:
     """Print a state a line, as JSON."""
     for state in states(load(os.environ, arguments).settings):
-        print(json.dumps(state))
+        answer(json.dumps(state))
     return 0
