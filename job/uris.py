@@ -11,7 +11,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from job.errors import SettingsError
-from job.redaction import BEGIN, KEYED, SCHEMES, hide_user_info, mask
+from job.redaction import BEGIN, KEYED, SCHEMES, hide_user_info, mask, remember_hidden
 
 _BEGIN = re.compile(BEGIN, re.IGNORECASE)
 _ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
@@ -34,7 +34,10 @@ class Uri:
 
     def __init__(self, text: str) -> None:
         object.__setattr__(self, "secret", text)
-        object.__setattr__(self, "_shown", mask(_without_query(_without_user_info(text))))
+        shown = mask(_without_query(_without_user_info(text)))
+        object.__setattr__(self, "_shown", shown)
+        if shown != text:
+            remember_hidden(text, shown)
 
     @classmethod
     def of(cls, value: Uri | str) -> Uri:
