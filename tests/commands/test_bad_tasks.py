@@ -76,7 +76,8 @@ def test_rows_that_a_task_cannot_use(case: str, model: Path, decoder: Path, tmp_
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     roles = ("prompt", "completion", "messages")
     columns = {f"DATA__COLUMNS__{role.upper()}": role for role in roles if role in good}
-    env = given(tmp_path, model, data, TASK=task, **columns)
+    nothing = {"DATA__VALIDATION_FRACTION": 0, "DATA__TEST_FRACTION": 0}
+    env = given(tmp_path, model, data, TASK=task, **columns, **nothing)
     words = ("1 of 3 train rows", f"rows.jsonl:2: {said}")
     refused(65, *words, command="check", env=env, folder=tmp_path)
 

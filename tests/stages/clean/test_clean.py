@@ -324,7 +324,7 @@ def test_labels_that_are_lists_in_some_rows_only_are_refused(
     """Wherever the first list stands: after many rows, or in another split."""
     single = labelled(*map(str, range(200)))
     lists = [] if test else labelled("z", label='["x", "y"]')
-    files = {"train": jsonl(tmp_path / "a.jsonl", *single, *lists)}
+    files: dict[str, Any] = {"train": jsonl(tmp_path / "a.jsonl", *single, *lists)}
     if test:
         files["test"] = jsonl(tmp_path / "b.jsonl", *test)
     said = "0 of 200 train rows, 1 of 1 test rows" if test else "1 of 201 train rows"
@@ -352,7 +352,7 @@ def test_one_row_of_a_rare_label_is_always_trained_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = jsonl(tmp_path / "a.jsonl", *rare(tmp_path))
-    fractions = {"validation_fraction": 0.2, "test_fraction": 0.2}
+    fractions: dict[str, Any] = {"validation_fraction": 0.2, "test_fraction": 0.2}
     with caplog.at_level("WARNING", logger="finetune"):
         rows = run(tmp_path, train=path, **fractions)
     learned = counts(rows)["labels"]
