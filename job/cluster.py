@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +106,9 @@ class Cluster:
 
         self.attempts = attempts
         configuration = client.Configuration()
+        configuration.retries = (
+            0  # they are ours (`_asking`): urllib3's would multiply what they take
+        )
         self.namespace = _configure(configuration)
         api = client.ApiClient(configuration)
         self._objects, self._core = client.CustomObjectsApi(api), client.CoreV1Api(api)
@@ -133,12 +137,15 @@ class Cluster:
         return list(listed["items"])
 
     @_asking
-    def pods(self, labels: Mapping[str, str]) -> list[Object]:
+    def pods(self, labels: Mapping[str, str]) -> Sequence[Object]:
         """The pods with these labels."""
-        listed = self._core.list_namespaced_pod(
-            self.namespace, label_selector=_selector(labels), _request_timeout=TIMEOUT
+        answer = self._core.list_namespaced_pod(
+            self.namespace,
+            label_selector=_selector(labels),
+            _preload_content=False,  # as it is: the library's own types refuse what they do not know
+            _request_timeout=TIMEOUT,
         )
-        return list(self._core.api_client.sanitize_for_serialization(listed.items))
+        return [*json.loads(answer.data)["items"]]
 
     @_asking
     def create(self, body: Object) -> Object:
@@ -244,8 +251,6 @@ def _configure(configuration: Any) -> str:
 
 def _said(error: Any) -> str:
     """The server's own message, out of the Status that it answers with."""
-    import json
-
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):

@@ -7,6 +7,7 @@ what is under way, and follows that.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 from job import pipeline
@@ -139,8 +140,10 @@ class Launcher:
         workload = self.cluster.get(Resource.of(self.body), name)
         if workload is not None and manifest.run_id(workload) == last.run_id:
             completion = completion_of(workload)
-            if completion is not None and not completion.succeeded:
-                self.record.amend(last.run_id, failure=completion.message or "failed")
+            if completion is not None:
+                followed = self._workload(workload)
+                with suppress(RunFailed):  # it is in the record then
+                    self._ended(last.run_id, lambda: followed.settle(workload, completion))
         return self.record.last
 
     def _skip(self, decision: Decision) -> Result:
@@ -171,10 +174,21 @@ class Launcher:
 
     def _follow(self, body: Object, run_id: str) -> State | None:
         """Wait for the end of a workload, and record a failure."""
-        settings = self.settings
-        workload = Workload(self.cluster, body, self.store, settings.name, self._add_event)
+        poll_seconds = self.settings.launch.poll_seconds
+        workload = self._workload(body)
+        return self._ended(run_id, lambda: workload.follow(self.stop, poll_seconds))
+
+    def _workload(self, body: Object) -> Workload:
+        return Workload(self.cluster, body, self.store, self.settings.name, self._add_event)
+
+    def _ended(self, run_id: str, how: Callable[[], State | None]) -> State | None:
+        """How a run has ended; a failure is recorded.
+
+        Raises:
+            RunFailed: it has failed.
+        """
         try:
-            return workload.follow(self.stop, settings.launch.poll_seconds)
+            return how()
         except RunFailed as error:
             if not error.deleted:
                 self.record.amend(run_id, failure=error.message)

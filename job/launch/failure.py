@@ -47,11 +47,9 @@ def failure_of(cluster: Cluster, body: Object, message: str, state: State | None
 
 def _last_words(cluster: Cluster, body: Object) -> Mapping[str, Any]:
     """What a pod of the run left as its termination message: one that no retry helps, before the others."""
-    labels = body["metadata"].get("labels", {})
-    names = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
     try:
-        pods = cluster.pods({name: labels[name] for name in names})
-    except (ClusterError, KeyError):
+        pods = cluster.pods(manifest.selector(body))
+    except ClusterError:
         return {}
     run_id = manifest.run_id(body)
     left = [words for pod in pods if manifest.run_id(pod) == run_id for words in _left(pod)]

@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-from job.cluster import Cluster, Object, Resource, completion_of
+from job.cluster import Cluster, Completion, Object, Resource, completion_of
 from job.data.artifacts import canonical_json
 from job.errors import Absent, ClusterError, ClusterForbidden, RunFailed, StoreError
 from job.launch import manifest
 from job.launch.failure import failure_of
-from job.launch.queue import Waiting, waiting
+from job.launch.queue import Waiting, unscheduled, waiting
 from job.monitors.annotations import ClusterSink
 from job.monitors.report import Milestone, Report
 from job.runs.record import State, state_of
@@ -84,7 +84,7 @@ class Workload:
                 return self._after_deletion(self._state())
             completion = completion_of(body)
             if completion is not None:
-                return self._after_end(body, completion.succeeded, completion.message)
+                return self.settle(body, completion)
             self._look_at_queue(body)
             self._show(self._report())
             _sleep(poll_seconds, stop)
@@ -99,19 +99,19 @@ class Workload:
             raise RunFailed(f"{self} was deleted", deleted=True)
         return state
 
-    def _after_end(self, body: Object, succeeded: bool, message: str) -> State | None:
+    def settle(self, body: Object, completion: Completion) -> State | None:
         """The state of a run whose object has ended well; its last report is shown in any case, even
-        where the run itself could not write it.
+        where the run itself could not write it, and where nobody followed it to its end.
 
         Raises:
             RunFailed: it has not ended well.
         """
         self._forget_waiting()
         state, report = self._state(), self._report()
-        if succeeded:
+        if completion.succeeded:
             self._show(_completed(report, state))
             return state
-        failure = failure_of(self.cluster, body, message, state)
+        failure = failure_of(self.cluster, body, completion.message, state)
         self._show(replace(report, figures={**report.figures, **failure.figures}))
         with suppress(ClusterError):
             self.cluster.add_event(body, "RunFailed", failure.message)
@@ -120,20 +120,27 @@ class Workload:
     def _look_at_queue(self, body: Object) -> None:
         """Say that it waits and why, in the log, as Events and in the store, once for each reason."""
         now = waiting(self.cluster, body)
-        if now == self._waiting:
-            return
+        if now is None and self._unbegun():
+            now = unscheduled(self.cluster, body)
         if now is None:
-            event("admitted by its queue", object=str(self))
-            self._forget_waiting()
+            if self._waiting is not None:
+                event("waits no longer", object=str(self))
+                self._forget_waiting()
+            return
+        if now.same_as(self._waiting):
             return
         self._waiting = now
-        warn(f"{self} waits in a queue", **asdict(now))
+        warn(f"{self} {now}")
         self._tell("Queued", f"{self} {now}")
-        try:
-            self.cluster.add_event(body, "Queued", str(now))
+        with suppress(StoreError):  # the next reason may come to it
             self._store.put(f"{self._run}/{layout.WAITING}", canonical_json(asdict(now)))
-        except (ClusterError, StoreError) as error:
-            warn("that it waits could not be shown", reason=error.message)
+        with suppress(ClusterError):
+            self.cluster.add_event(body, "Queued", str(now))
+
+    def _unbegun(self) -> bool:
+        """Whether no pod of the run has come so far as to say that it has begun."""
+        state = self._state()
+        return state is None or not (state.preparations if self._prepares else state.attempt)
 
     def _forget_waiting(self) -> None:
         self._waiting = None

@@ -17,6 +17,8 @@ IMAGE = "finetune/image"
 """The annotation that names the image; a TrainJob itself has none."""
 RUN_ID = "finetune/run-id"
 """The annotation that carries a run's id, on the object and in its pods' template."""
+SELECTED_BY = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
+"""The chart's labels of a release and a role, on objects and on their pods."""
 PREFIX_LENGTH = 28
 """Characters of NAMESPACE-RELEASE in a run's id: names made of it grow to at most 63 characters."""
 
@@ -52,8 +54,13 @@ def run_id(body: Object) -> str:
 
 def prepares(body: Object) -> bool:
     """Whether an object only prepares its run."""
+    return selector(body)["app.kubernetes.io/component"] == "prepare"
+
+
+def selector(body: Object) -> dict[str, str]:
+    """The labels that an object shares with its pods, and with those of its release's other runs."""
     labels = body["metadata"].get("labels", {})
-    return bool(labels.get("app.kubernetes.io/component") == "prepare")
+    return {name: str(labels.get(name, "")) for name in SELECTED_BY}
 
 
 def base_id(namespace: str, release: str, identity: str) -> str:

@@ -1,4 +1,4 @@
-"""Why an object's pods do not run: since when it waits in a queue, and what the queue itself says."""
+"""Why an object's pods do not run: since when it waits, and what its queue or the scheduler says."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 
 from job.cluster import Cluster, Object, Resource, is_held
 from job.errors import ClusterError
+from job.launch import manifest
 
 KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 KUEUE_OWNER = "kueue.x-k8s.io/job-uid"
 WORKLOADS = Resource("kueue.x-k8s.io", "v1beta2", "workloads")
 PODGROUPS = Resource("scheduling.volcano.sh", "v1beta1", "podgroups")
+
+Conditions = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Waiting:
     """How an object waits."""
 
     queue: str
-    """Its name; empty where no queue is named."""
+    """Its name; empty where it waits in none."""
     since: str
     """When it was created or was stopped, as the API writes times."""
     reason: str
@@ -34,22 +37,43 @@ class Waiting:
         return cls(**{item.name: str(value.get(item.name, "")) for item in fields(cls)})
 
     def __str__(self) -> str:
-        queue = f"queue {self.queue}" if self.queue else "a queue"
+        queue = f" in queue {self.queue}" if self.queue else ""
         stopped = f" (stopped: {self.stopped})" if self.stopped else ""
-        return f"waits in {queue} since {self.since}{stopped}: {self.reason}"
+        return f"waits{queue} since {self.since}{stopped}: {self.reason}"
+
+    def same_as(self, other: Waiting | None) -> bool:
+        """Whether it waits for the same reason; some controllers renew their times again and again."""
+        return other is not None and (self.queue, self.reason, self.stopped) == (
+            other.queue,
+            other.reason,
+            other.stopped,
+        )
 
 
 def waiting(cluster: Cluster, body: Object) -> Waiting | None:
-    """How an object waits; None where its pods may run.
+    """How an object waits in its queue; None where the queue lets its pods run.
 
     Raises:
         ClusterError: the API server is gone for too long.
     """
-    if not is_held(body):
-        return None
     if Resource.of(body).group == "batch.volcano.sh":
         return _in_volcano(cluster, body)
-    return _in_kueue(cluster, body)
+    return _in_kueue(cluster, body) if is_held(body) else None
+
+
+def unscheduled(cluster: Cluster, body: Object) -> Waiting | None:
+    """How pods that may run wait for nodes; None where they do not, or where that cannot be read."""
+    try:
+        pods = cluster.pods(manifest.selector(body))
+    except ClusterError:
+        return None
+    for pod in pods:
+        conditions = _conditions(pod)
+        said = _said(conditions, "PodScheduled", "False")
+        if said and manifest.run_id(pod) == manifest.run_id(body):
+            since = str(conditions["PodScheduled"].get("lastTransitionTime", ""))
+            return Waiting("", since, f"pod {pod['metadata']['name']}: {said}")
+    return None
 
 
 def _in_kueue(cluster: Cluster, body: Object) -> Waiting:
@@ -67,32 +91,44 @@ def _in_kueue(cluster: Cluster, body: Object) -> Waiting:
     workload = max(listed, key=lambda item: str(item["metadata"]["creationTimestamp"]))
     conditions = _conditions(workload)
     reason = _said(conditions, "QuotaReserved", "False") or _said(conditions, "Admitted", "False")
-    stopped = _said(conditions, "Preempted", "True") or _said(conditions, "Evicted", "True")
-    if stopped:
+    evicted = _said(conditions, "Evicted", "True")
+    if evicted:
         since = str(conditions["Evicted"].get("lastTransitionTime", since))
+    stopped = evicted and (_said(conditions, "Preempted", "True") or evicted)
     return Waiting(queue, since, reason or "Kueue has not said why", stopped)
 
 
-def _in_volcano(cluster: Cluster, body: Object) -> Waiting:
-    """Volcano keeps a PodGroup for each of its Jobs."""
+def _in_volcano(cluster: Cluster, body: Object) -> Waiting | None:
+    """Volcano keeps a PodGroup for each of its Jobs; one whose pods were taken away stays Running itself."""
     metadata = body["metadata"]
     queue = str(body["spec"].get("queue") or "default")
-    state = body["status"]["state"]
+    state = (body.get("status") or {}).get("state") or {}
     since = str(state.get("lastTransitionTime") or metadata["creationTimestamp"])
     try:
-        group = cluster.get(PODGROUPS, f"{metadata['name']}-{metadata['uid']}")
+        group = cluster.get(PODGROUPS, f"{metadata['name']}-{metadata['uid']}") or {}
     except ClusterError as error:
-        return Waiting(queue, since, f"its PodGroup cannot be read ({error.message})")
-    reason = _said(_conditions(group or {}), "Unschedulable", "True")
-    return Waiting(queue, since, reason or "Volcano has not said why")
+        reason = f"its PodGroup cannot be read ({error.message})"
+        return Waiting(queue, since, reason) if is_held(body) else None
+    conditions = _conditions(group)
+    reason = _said(conditions, "Unschedulable", "True")
+    if is_held(body):
+        return Waiting(queue, since, reason or "Volcano has not said why")
+    began, failed = (
+        str(conditions.get(kind, {}).get("lastTransitionTime", ""))
+        for kind in ("Scheduled", "Unschedulable")
+    )
+    phase = (group.get("status") or {}).get("phase")
+    if reason and failed >= began and phase in ("Pending", "Inqueue", "Unknown"):
+        return Waiting(queue, failed, reason)
+    return None
 
 
-def _conditions(body: Object) -> Mapping[str, Mapping[str, Any]]:
+def _conditions(body: Object) -> Conditions:
     listed: Sequence[Mapping[str, Any]] = (body.get("status") or {}).get("conditions") or ()
     return {str(item["type"]): item for item in listed}
 
 
-def _said(conditions: Mapping[str, Mapping[str, Any]], kind: str, status: str) -> str:
+def _said(conditions: Conditions, kind: str, status: str) -> str:
     """A condition in its controller's words, where it has this status."""
     condition = conditions.get(kind, {})
     if condition.get("status") != status:

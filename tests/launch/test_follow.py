@@ -126,18 +126,7 @@ def test_a_jobset_fails_with_what_its_pods_left(api: Api, store: Store) -> None:
                 "labels": LABELS,
                 "annotations": {"finetune/run-id": run_id},
             },
-            "status": {
-                "containerStatuses": [
-                    {
-                        "name": "train",
-                        "image": "",
-                        "imageID": "",
-                        "ready": False,
-                        "restartCount": 0,
-                        "state": {"terminated": ended},
-                    }
-                ]
-            },
+            "status": {"containerStatuses": [{"name": "train", "state": {"terminated": ended}}]},
         }
 
     pod("of-another-run", "q", 65, "the rows of another run are wrong")

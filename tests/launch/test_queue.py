@@ -14,7 +14,7 @@ from job.cluster import Cluster
 from job.errors import RunFailed, Stopped
 from job.launch import follow as following
 from job.launch.follow import Workload
-from job.launch.queue import Waiting, waiting
+from job.launch.queue import Waiting, unscheduled, waiting
 from job.runs.record import State
 from job.runtime.stop import StopSignal
 from job.store import Store, open_store
@@ -157,6 +157,49 @@ def test_volcano_says_why(api: Api) -> None:
     body["status"]["state"]["phase"] = "Running"
     assert waiting(Cluster(), body) is None
 
+    group = api.objects[where, name]["status"]
+    group["phase"] = "Inqueue"  # its pods were taken away, and the Job itself still says Running
+    assert waiting(Cluster(), body) == Waiting(
+        "research", AT, "NotEnoughResources: 2/2 tasks in gang"
+    )
+    scheduled = condition("Scheduled", "True", "", "") | {
+        "lastTransitionTime": "2027-01-01T00:00:00Z"
+    }
+    group["conditions"].append(scheduled)
+    assert waiting(Cluster(), body) is None
+
+
+def test_times_that_a_controller_renews_are_no_news() -> None:
+    first = Waiting("q", AT, "2/2 tasks")
+    assert first.same_as(Waiting("q", "2027-01-01T00:00:00Z", "2/2 tasks"))
+    assert not first.same_as(Waiting("q", AT, "1/2 tasks"))
+    assert not first.same_as(None)
+
+
+def test_pods_that_find_no_node_are_named(api: Api) -> None:
+    body = created(queue="")
+    no_node = condition("PodScheduled", "False", "Unschedulable", "0/3 nodes are available")
+    where = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    labels = {"app.kubernetes.io/instance": "", "app.kubernetes.io/component": ""}
+    for name, run, said in (("other", "q", no_node), ("a-0", "r", no_node)):
+        api.objects[where, name] = {
+            "kind": "Pod",
+            "metadata": {
+                "name": name,
+                "labels": labels,
+                "annotations": {"finetune/run-id": run},
+            },
+            "status": {"conditions": [said]},
+        }
+    assert waiting(Cluster(), body) is None
+    found = unscheduled(Cluster(), body)
+    assert found is not None
+    assert str(found) == f"waits since {AT}: pod a-0: Unschedulable: 0/3 nodes are available"
+    api.objects[where, "a-0"]["status"]["conditions"] = []
+    assert unscheduled(Cluster(), body) is None
+    api.forbidden.add("GET pods")
+    assert unscheduled(Cluster(), body) is None
+
 
 def test_it_is_said_everywhere_and_once_for_each_reason(
     api: Api, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -206,7 +249,7 @@ def test_it_is_said_everywhere_and_once_for_each_reason(
     assert [reason for reason, _ in told] == ["Queued", "Queued"]
     assert TOO_MUCH in told[0][1]
     assert [reason for reason, _ in api.events("a")] == ["Queued", "Queued"]
-    assert "jobs/a waits in a queue" in caplog.text
+    assert "jobs/a waits in queue gpus since" in caplog.text
 
 
 def test_a_run_that_fails_while_it_waits_is_no_longer_waiting(api: Api, store: Store) -> None:

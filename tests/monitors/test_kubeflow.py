@@ -38,7 +38,7 @@ def trainer(status: int = 200) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
             self.end_headers()
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/status", received
     finally:
