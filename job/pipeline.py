@@ -37,7 +37,15 @@ from job.settings import Settings
 from job.stages import encode
 from job.stages.evaluate import Scores, evaluate
 from job.stages.publish import PublishedVersion, Release, publish, push_to_hub, read_back
-from job.stages.train import TrainContext, TrainOutput, Workspace, train
+from job.stages.train import (
+    Sample,
+    StartingPoint,
+    TrainContext,
+    TrainOutput,
+    Workspace,
+    train,
+    try_out,
+)
 from job.stages.train.history import merged_history
 from job.store import layout
 from job.store.commit import fetch as fetch_artifact
@@ -122,7 +130,10 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
 
 
 def _prepare(attempt: Attempt) -> Result:
-    _, dataset = prepare.dataset(attempt)
+    task, dataset = prepare.dataset(attempt)
+    base, scratch = attempt.base, attempt.scratch
+    start = StartingPoint(attempt.settings, task, base.place, base.tokenizer)
+    try_out(start, Sample.of(dataset, attempt.limits.padding), scratch)
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
     attempt.run.uncounted()

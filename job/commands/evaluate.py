@@ -23,6 +23,7 @@ from job.stages.evaluate import evaluate
 from job.stages.fetch import resolve_inputs
 from job.store import layout
 from job.store.commit import commit, load, own_number
+from job.tasks.row_rules import Readable
 from job.telemetry import event
 
 
@@ -43,7 +44,8 @@ def run(settings: Settings, stop: StopSignal) -> Result:
             results = load(store, key).meta["results"]
             event("scored already", place=facts["scores"])
             return Result({**facts, **headline(results)})
-        rows = prepare.rows(settings, trained.task, inputs, scratch)
+        rules = Readable(trained.task, trained.base.tokenizer)
+        rows = prepare.rows(settings, rules, inputs, scratch)
         results, files = _scored(trained, rows, scratch)
         meta = {"task": settings.task, "model": model, "results": results}
         manifest = commit(store, key, files, attempt=own_number(), meta=meta, exists_ok=True)

@@ -37,7 +37,7 @@ from job.stages.fetch import resolve_inputs
 from job.stages.predict import Predictor, PredictRules, Shards
 from job.store import Store, layout
 from job.store.records import read_json
-from job.tasks.row_rules import KEPT
+from job.tasks.row_rules import KEPT, Readable
 from job.telemetry import progress
 
 
@@ -55,7 +55,8 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         base, settings = trained.base, _every_row(trained.settings)
         task = tasks.predicting(trained.task).learned(base.config, {}, base.tokenizer)
         key, inputs = _frozen(store, trained, resolve_inputs(settings.data))
-        rows = prepare.rows(settings, PredictRules(task, settings.predict.keep), inputs, scratch)
+        rules = Readable(PredictRules(task, settings.predict.keep), base.tokenizer)
+        rows = prepare.rows(settings, rules, inputs, scratch)
         with suppress(Conflict):  # another pod's is the same
             store.put(f"{key}/{layout.QUARANTINE}", rows.quarantine.read_bytes(), if_absent=True)
         shards = Shards(store, key, settings.predict, rows.rows["test"])
@@ -129,7 +130,7 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
             store.put(f"{key}/{layout.INPUTS}", own, if_absent=True)
         frozen = read_json(store, f"{key}/{layout.INPUTS}")
     if frozen["model"] != model:
-        changed = [name for name, value in model.items() if frozen["model"][name] != value]
+        changed = [name for name, value in model.items() if frozen["model"].get(name) != value]
         raise SettingsError(
             f"the predictions {name} were started with other settings ({', '.join(changed)})",
             hint="set them back, or give these predictions another FINETUNE_RUN_ID",

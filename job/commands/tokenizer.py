@@ -33,8 +33,9 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     """
     with scratch_folder(settings.runtime) as scratch:
         store = probed(settings)
-        inputs = resolve_inputs(settings.data)
-        key = layout.tokenizer(settings.name, identity.tokenizer(settings, inputs))
+        inputs, base = resolve_inputs(settings.data), _base(settings, scratch)
+        identified = base and models.tokenizer_sha256(base)
+        key = layout.tokenizer(settings.name, identity.tokenizer(settings, inputs, identified))
         facts = {"tokenizer": str(store.uri / key)}
         with suppress(Absent):
             load(store, key)
@@ -45,7 +46,6 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         rules = TextRules({"text": settings.data.columns.text})
         rows = prepare.rows(settings.model_copy(update={"data": data}), rules, inputs, scratch)
         folder = scratch / "tokenizer"
-        base = _base(settings, scratch)
         found = train_tokenizer(settings.tokenizer, rows, base, folder)
         files = {path.name: path for path in sorted(folder.iterdir())}
         commit(store, key, files, attempt=None, meta={"kind": settings.tokenizer.kind})

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Container, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import count
+from typing import Any
 
-from job.errors import Absent, Conflict, Torn
+from job.errors import Absent, Conflict
 from job.runs.record import State
 from job.settings import Launch
 from job.store import Store, layout
+from job.store.records import damaged, parsed
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,26 @@ class Launched:
     """Of the settings, the data and the image that it was launched for."""
     failure: str = ""
     """Why the object as which it was created has failed, if it has."""
+    pending: str = ""
+    """The name of an object that some launcher has asked for, and none has seen yet: its request may be
+    answered late. Only this name may be asked for until then, since an API server takes it once."""
     nonce: str = ""
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any], where: str) -> Launched:
+        """What the store holds; fields that only another release knows are left out.
+
+        Args:
+            where: its URI, for the error.
+
+        Raises:
+            Torn: it is not the record of a launch.
+        """
+        known = {item.name for item in fields(cls)}
+        try:
+            return cls(**{name: item for name, item in value.items() if name in known})
+        except TypeError as error:
+            raise damaged(where, error) from None
 
 
 class Record:
@@ -36,42 +58,42 @@ class Record:
             Torn: what the store holds is not a record.
         """
         self._store, self._key = store, layout.launch(model, namespace, release)
-        self._model, self._namespace, self._release = model, namespace, release
+        self._where = f"{store.uri}/{self._key}"
         self._tag: str | None = None
         self.last: Launched | None = None
-        try:
-            data, self._tag = store.read(self._key)
-            self.last = Launched(**json.loads(data))
-        except Absent:
-            pass
-        except (ValueError, TypeError):
-            raise Torn(f"{store.uri}/{self._key} is not a record of a launch") from None
+        self._read()
 
-    def check(self) -> None:
-        """
-        Raises:
-            Conflict: another launcher has written since this one read or wrote.
-        """
-        current = Record(self._store, self._model, self._namespace, self._release).last
-        if current != self.last:
-            raise Conflict(
-                f"{self._store.uri}/{self._key}: another launcher has begun a run in the meantime",
-                hint="this one tries again, and follows that run",
-            )
+    def _read(self) -> None:
+        with suppress(Absent):
+            data, self._tag = self._store.read(self._key)
+            self.last = Launched.of(parsed(data, self._where), self._where)
 
     def write(self, launched: Launched) -> None:
         """Replace what it holds.
 
         Raises:
-            Conflict: another launcher has written since.
+            Conflict: another launcher has written since this one read or wrote.
         """
         launched = replace(launched, nonce=uuid.uuid4().hex)
         data = json.dumps(asdict(launched), indent=1).encode()
-        if self._tag is None:
-            self._tag = self._store.put(self._key, data, if_absent=True)
-        else:
-            self._tag = self._store.put(self._key, data, if_tag=self._tag)
+        try:
+            if self._tag is None:
+                self._tag = self._store.put(self._key, data, if_absent=True)
+            else:
+                self._tag = self._store.put(self._key, data, if_tag=self._tag)
+        except Conflict:
+            raise Conflict(
+                f"{self._where}: another launcher has begun a run in the meantime",
+                hint="this one tries again, and follows that run",
+            ) from None
         self.last = launched
+
+    def amend(self, run_id: str, **changes: str) -> None:
+        """Change what it says of a run, as long as that is the last one launched."""
+        with suppress(Conflict):  # then another launcher goes on with it, and amends it
+            self._read()
+            if self.last is not None and self.last.run_id == run_id:
+                self.write(replace(self.last, **changes))
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,11 @@ def image(body: Object) -> str:
     return str(body["metadata"].get("annotations", {}).get(IMAGE, ""))
 
 
+def run_id(body: Object) -> str:
+    """The run that an object was created for."""
+    return str(body["metadata"].get("annotations", {}).get(RUN_ID, ""))
+
+
 def base_id(namespace: str, release: str, identity: str) -> str:
     """NAMESPACE-RELEASE-FINGERPRINT, which a release's runs of the same identity share."""
     # names of Services begin with a letter, and some controllers make one of a run's name

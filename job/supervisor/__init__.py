@@ -53,7 +53,8 @@ def supervise(
         distributed: whether several processes and pods take part in the command.
 
     Raises:
-        SettingsError: there is no folder for temporary files, or the pods' numbers make no sense.
+        SettingsError: there is no folder for temporary files, or the pods' numbers make no sense, or
+            they could not tell each other from strangers.
 
     Returns:
         The exit code and the outcome: `error`, `message`, or what the run left.
@@ -64,6 +65,7 @@ def supervise(
     from job.supervisor.topology import Topology, topology_of
 
     topology = topology_of(runtime, os.environ) if distributed else Topology()
+    topology.check_token()
     with _outcome_folder() as folder:
         if _signals:
             code, outcome = Stopped.exit_code, {"message": "stopped before the worker started"}

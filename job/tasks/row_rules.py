@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 Columns = Mapping[str, Sequence[str | None]]
 """A batch of rows by role. A value is text; what is not text in its source is JSON."""
@@ -37,3 +41,48 @@ class RowRules(Protocol):
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The labels of each row, for counting; empty lists where a task has none."""
         ...
+
+
+class TokenizerRules(RowRules, Protocol):
+    """Rules that ask more of a row where the tokenizer is known that will read it."""
+
+    def unreadable(self, rows: Columns, tokenizer: PreTrainedTokenizerFast) -> list[str | None]:
+        """Why the tokenizer can make nothing of each row, or None; asked of rows without a problem."""
+        ...
+
+
+@dataclass(frozen=True)
+class Readable:
+    """Rules by which a row can be used if it has no problem and the tokenizer can read it."""
+
+    rules: TokenizerRules
+    tokenizer: PreTrainedTokenizerFast
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The rules' own."""
+        return self.rules.columns
+
+    @property
+    def text_roles(self) -> tuple[str, ...]:
+        """The rules' own."""
+        return self.rules.text_roles
+
+    @property
+    def verbatim_roles(self) -> tuple[str, ...]:
+        """The rules' own."""
+        return self.rules.verbatim_roles
+
+    def labels_of(self, rows: Columns) -> list[list[str]]:
+        """The rules' own."""
+        return self.rules.labels_of(rows)
+
+    def problems(self, rows: Columns) -> list[str | None]:
+        """The rules' own, or why the tokenizer cannot read the row."""
+        problems = list(self.rules.problems(rows))
+        good = [i for i, problem in enumerate(problems) if problem is None]
+        chosen = {role: [values[i] for i in good] for role, values in rows.items()}
+        if good:
+            for i, reason in zip(good, self.rules.unreadable(chosen, self.tokenizer), strict=True):
+                problems[i] = reason
+        return problems

@@ -203,7 +203,7 @@ def test_an_older_version_is_found_by_its_identity(
 def test_the_whole_bucket_as_a_store(bucket: str) -> None:
     name = bucket.removeprefix("s3://")
     S3Store(name).put("a/b", b"1")
-    S3Store(name)._client.put_object(Bucket=name, Key="a/marker/", Body=b"")
+    S3Store(name).client.put_object(Bucket=name, Key="a/marker/", Body=b"")
     assert [item.key for item in S3Store(name).list()] == ["a/b"]
     assert [item.key for item in S3Store(name, "/a/").list()] == ["b"]
     probe_conditional_writes(S3Store(name))

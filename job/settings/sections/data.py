@@ -254,3 +254,6 @@ class Encode(Section):
 
     target_language: Annotated[str | None, Inherited] = None
     """For models of several languages: the target's; generation begins with it."""
+
+    obey_special_tokens: Annotated[bool, Inherited] = False
+    """Obey special tokens that stand in the rows' texts, such as `</s>`, which ends a text; otherwise they are read as the characters they are written with. A chat template's own are always obeyed, and so are the masks to be filled in."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from job.tasks.base import Task
 from job.tasks.row_rules import KEPT, Columns
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,10 @@ class PredictRules:
     def problems(self, rows: Columns) -> list[str | None]:
         """What the task finds wrong with each row, targets aside."""
         return self.task.problems(self.task.completed(rows))
+
+    def unreadable(self, rows: Columns, tokenizer: PreTrainedTokenizerFast) -> list[str | None]:
+        """What the tokenizer can make nothing of, as the task finds it."""
+        return self.task.unreadable(self.task.completed(rows), tokenizer)
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """Empty lists: rows without targets have no labels."""

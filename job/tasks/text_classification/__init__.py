@@ -125,13 +125,19 @@ class TextClassification(Task):
         }
 
     def restored(self, facts: Mapping[str, Any]) -> TextClassification:
-        """The task with the labels and the problem type that the data set was encoded with."""
-        return replace(
-            self,
-            labels=tuple(facts["labels"]),
-            problem_type=facts["problem_type"],
-            train_counts=facts["train_counts"],
-        )
+        """The task with the labels and the problem type that the data set was encoded with.
+
+        Raises:
+            SettingsError: a class weight is for a label that does not exist.
+        """
+        labels, problem = tuple(facts["labels"]), facts["problem_type"]
+        self._check_weights(labels)
+        counts = facts["train_counts"]
+        return replace(self, labels=labels, problem_type=problem, train_counts=counts)
+
+    def _check_weights(self, labels: tuple[str, ...]) -> None:
+        if isinstance(self.class_weights, Mapping):
+            refuse_unknown_weights(self.class_weights, labels)
 
     def fitted(
         self,
@@ -155,8 +161,7 @@ class TextClassification(Task):
             raise DataError("no training row has a label", hint=hint)
         refuse_unseen(train, counts)
         labels = ordered(train, model_labels)
-        if isinstance(self.class_weights, Mapping):
-            refuse_unknown_weights(self.class_weights, labels)
+        self._check_weights(labels)
         return replace(self, problem_type=problem, labels=labels, train_counts=train)
 
     def learned(
@@ -165,7 +170,10 @@ class TextClassification(Task):
         counts: Mapping[str, Mapping[str, int]],
         tokenizer: PreTrainedTokenizerFast,
     ) -> TextClassification:
-        """The task with the model's labels; LABEL_0, LABEL_1 … stand for 0, 1 …"""
+        """The task with the model's labels; LABEL_0, LABEL_1 … stand for 0, 1 …
+
+        Losses are not balanced, since nobody knows the counts of the rows that the model learned from.
+        """
         labels = of_model(config)
         problem = self.problem_type
         if problem == "auto":
@@ -173,7 +181,9 @@ class TextClassification(Task):
         if problem == REGRESSION:
             return replace(self, problem_type=problem, labels=("score",))
         refuse_unknown(labels, counts)
-        return replace(self, problem_type=problem, labels=labels)
+        self._check_weights(labels)
+        weights = "none" if self.class_weights == "balanced" else self.class_weights
+        return replace(self, problem_type=problem, labels=labels, class_weights=weights)
 
     def completed(self, rows: Columns) -> Columns:
         """For every row the first label, no labels, or 0."""
@@ -222,6 +232,10 @@ class TextClassification(Task):
         batch["weights"] = torch.from_numpy(self.row_weights(table, rows, epoch))
         return batch
 
+    def row_logits(self, outputs: Any, batch: Batch) -> list[torch.Tensor]:
+        """Shape (labels,) per row."""
+        return list(outputs.logits.float())
+
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Cross-entropy, binary cross-entropy averaged over the labels, or squared error, summed."""
         logits, labels = outputs.logits.float(), batch["labels"]
@@ -233,7 +247,8 @@ class TextClassification(Task):
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
         """Logits, shape (labels,) per row."""
         outputs = self.forward(model, batch)
-        return list(outputs.logits.float().cpu().numpy()), float(self.loss(outputs, batch))
+        rows = [logits.cpu().numpy() for logits in self.row_logits(outputs, batch)]
+        return rows, float(self.loss(outputs, batch))
 
     @property
     def compared(self) -> tuple[str, ...]:

@@ -106,6 +106,10 @@ class TokenClassification(Task):
                 return f"{role} is not a list: {value[:40]}"
         return fault(listed(tokens) or [], listed(tags) or [], self.scheme)
 
+    def texts_of(self, rows: Columns) -> list[str]:
+        """The words, joined by single spaces."""
+        return [" ".join(listed(words) or []) for words in rows["tokens"]]
+
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The tags as the rows have them; the first where a word has several."""
         return [[first_of(tag, self.scheme) for tag in listed(tags) or []] for tags in rows["tags"]]
@@ -190,8 +194,7 @@ class TokenClassification(Task):
         given = [listed(tags) or [] for tags in rows["tags"]]
         tags = [repaired(tags, self.scheme) for tags in given]
         stride = stride_of(tokenizer, max_length, self.stride)
-        texts = [" ".join(words) for words in sentences]
-        parts = windows_of(tokenizer, texts, max_length, stride)
+        parts = windows_of(tokenizer, self.texts_of(rows), max_length, stride)
         flat = [window for windows in parts for window in windows]
         labels = [
             part
@@ -237,9 +240,8 @@ class TokenClassification(Task):
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
         """Logits without padding, shape (tokens, labels) per row."""
         outputs = self.forward(model, batch)
-        mask = batch["attention_mask"].bool()
-        rows = [logits[kept] for logits, kept in zip(outputs.logits.float(), mask, strict=True)]
-        return [row.cpu().numpy() for row in rows], float(self.loss(outputs, batch))
+        rows = [logits.cpu().numpy() for logits in self.row_logits(outputs, batch)]
+        return rows, float(self.loss(outputs, batch))
 
     def metrics(self, scored: Scored) -> dict[str, float]:
         """See job.tasks.token_classification.metrics."""
