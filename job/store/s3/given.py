@@ -20,7 +20,8 @@ class GivenBucket(S3Store):
         self._root = root
         self.uri = Uri(f"s3://{bucket}/{root}".removesuffix("/"))
 
-    def _at(self, key: str) -> dict[str, str]:
+    def at(self, key: str) -> dict[str, str]:
+        """What names an object in a request."""
         if not key or "\0" in key:
             raise BadName(f"{self.uri}/{key}: not the name of an object")
         return {"Bucket": self.bucket, "Key": self._root + key}
