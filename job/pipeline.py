@@ -21,8 +21,10 @@ from job.errors import (
     StoreUnreachable,
     Torn,
     Unreachable,
+    before_recording,
 )
 from job.monitors import reporting
+from job.monitors.failure import failed
 from job.registry import versions
 from job.registry.versions import Version
 from job.runs import results
@@ -68,7 +70,7 @@ def prepare_only(settings: Settings, stop: StopSignal) -> Result:
     Raises:
         JobError: as `run`.
     """
-    return _attempted(settings, stop, _prepare)
+    return _attempted(settings, stop, _prepare, preparing=True)
 
 
 def outcome(settings: Settings, stop: StopSignal) -> Result:
@@ -76,7 +78,13 @@ def outcome(settings: Settings, stop: StopSignal) -> Result:
     return Result({"finished": find_run(settings)[0].finished})
 
 
-def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], Result]) -> Result:
+def _attempted(
+    settings: Settings,
+    stop: StopSignal,
+    work: Callable[[Attempt], Result],
+    *,
+    preparing: bool = False,
+) -> Result:
     """An attempt at the run: begun, reported, fenced, and its end recorded."""
     world = World(settings.runtime, Membership.of(os.environ))
     with scratch_folder(settings.runtime) as scratch:
@@ -87,9 +95,12 @@ def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], R
             event("the run is finished already", run_id=record.state.run_id)
             _make_up(settings, record, scratch)
             return Result(record.state.result)
-        number = record.state.attempt + 1
-        with reporting(settings, record.store, record.prefix, number, stop):
+        progress = record.key(layout.PREPARATION if preparing else layout.PROGRESS)
+        with reporting(settings, record.store, progress, record.state.begun + 1, stop):
             try:
+                with before_recording():
+                    bound = settings.runtime.max_stalled_attempts
+                    record.begin_attempt(bound, preparing=preparing)
                 attempt = begin(settings, record, inputs, scratch, stop, world)
                 with fenced(record):
                     return work(attempt)
@@ -120,11 +131,15 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
     if isinstance(error, (Unreachable, StoreUnreachable)):
         return
     if isinstance(error, Stopped):
+        state = record.state
+        figures(status=f"stopped {state.position}", step=state.step, eta_seconds=None)
+        milestone("Stopped", f"stopped {state.position}")
         record.stopped()
     elif isinstance(error, PeerLost):
         if not world.formed:
             record.uncounted()
     else:
+        figures(status=failed(error), eta_seconds=None)
         milestone("RunFailed", "failed", error=str(error), exit_code=error.exit_code)
         record.failed(error)
 
@@ -137,6 +152,7 @@ def _prepare(attempt: Attempt) -> Result:
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
     attempt.run.uncounted()
+    figures(status="done")
     return Result({"dataset": str(store.uri / key)})
 
 
@@ -205,6 +221,7 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:
     """The scores of the model as it will be published, loaded back from its files."""
     tokenizer, limits = attempt.base.tokenizer, attempt.limits
+    event("loading the model as it will be published, to score it")
     inference = Inference.load(attempt.settings, trained.place, task, tokenizer, limits)
     scores = evaluate(inference, dataset, attempt.scratch)
     attempt.run.progressed("evaluate")
@@ -231,7 +248,7 @@ def _finished(attempt: Attempt, published: PublishedVersion) -> Result:
     """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
     scores = json.loads((published.folder / layout.SCORES).read_text())
     result = Result(results.summary(attempt.run.store, published.version.key, scores))
-    figures(**result.facts)
+    figures(status="done", eta_seconds=None, **result.facts)
     repo = attempt.settings.publish.hub_repo
     attempt.run.finish("done", result.facts, outstanding=[PUSH] if repo else [])
     if repo:

@@ -14,6 +14,7 @@ from typing import Any
 from job import models, prepare, tasks, telemetry
 from job.batching.sampler import steps_per_epoch
 from job.commands import TRAINING
+from job.commands.printing import answer
 from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs
 from job.errors import DataError
@@ -40,7 +41,7 @@ def run(arguments: list[str]) -> int:
     settings = load(os.environ, arguments, rules=TRAINING).settings
     telemetry.set_up(settings.log)
     for line in plan(settings):
-        print(line)
+        answer(line)
     return 0
 
 

@@ -21,6 +21,13 @@ from job.telemetry import event
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
+PROBES = (
+    "The quick brown fox, jumped over 13 lazy dogs' backs: \u201cwhy?\u201d",
+    "  two  spaces,\ta tab\nand a line; e\u0301 \u00e9 \u00df \ufb01 \u0130",
+    "\u0440\u0443\u0441\u0441\u043a\u0438\u0439 \u4e2d\u6587 \u0939\u093f\u0928\u094d\u0926\u0940 "
+    "\U0001f600 A-B_c/d@e.f #1 3.14e-5",
+)
+"""Texts in which tokenizers differ: case, white space, accents, ligatures, scripts, digits."""
 CONFIG, GENERATION = "config.json", "generation_config.json"
 TOKENS = ("pad", "bos", "eos", "cls", "sep", "mask")
 """Special tokens whose ids a config may give too."""
@@ -47,38 +54,72 @@ def check_agreement(
     words = config.get_text_config().vocab_size
     _check_vocabulary(place, words, tokenizer, chosen=chosen)
     for kind in TOKENS:
-        own = getattr(tokenizer, f"{kind}_token_id", None)
-        said = dict(_said(config, generation, kind, words))
-        ids = [i for given in said.values() for i in _ids(given)]
-        if own is None or not ids or own in ids:
+        name, own = f"{kind}_token_id", getattr(tokenizer, f"{kind}_token_id", None)
+        if own is None:
             continue
-        file, given = next(iter(said.items()))
-        problem = (
-            f"{place.name}: {file} gives {kind}_token_id={given}, and the tokenizer's {kind}_token "
-            f"{getattr(tokenizer, f'{kind}_token')!r} is {own}"
-        )
-        if not chosen or (kind == "pad" and config.model_type in COUNTED_FROM_PADDING):
-            raise SettingsError(problem, hint=f"correct the one that is wrong, {NAMED}")
-        event("the model and the tokenizer differ; the tokenizer decides", what=problem)
+        for file, given in _said(config, generation, kind, own, words):
+            problem = (
+                f"{place.name}: {file} gives {name}={given}, and the tokenizer's {kind}_token "
+                f"{getattr(tokenizer, f'{kind}_token')!r} is {own}"
+            )
+            if not chosen or (kind == "pad" and config.model_type in COUNTED_FROM_PADDING):
+                raise SettingsError(problem, hint=f"correct the one that is wrong, {NAMED}")
+            event("the model and the tokenizer differ; the tokenizer decides", what=problem)
     _check_generation(place, config, generation, max(words, len(tokenizer)))
 
 
-def _said(
-    config: PreTrainedConfig, generation: Mapping[str, Any], kind: str, words: int
-) -> Iterator[tuple[str, Any]]:
-    """The files that give a token's id, with what they give.
+def check_class(place: Place, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Compare the tokenizer with its tokenizer.json: transformers goes by the class that a file names, or
+    else by the model's type, and that class may cut texts in its own way.
 
-    An id that no vocabulary of this size has, and that is the architecture's default, was said by nobody.
+    Args:
+        place: the tokenizer's.
+
+    Raises:
+        SettingsError: they cut a text differently; with both results.
     """
-    name = f"{kind}_token_id"
-    text = config.get_text_config()
-    given = getattr(text, name, None)
-    default = getattr(type(text)(), name, None)
-    if any(i < words for i in _ids(given)) or (given != default and list(_ids(given))):
+    from tokenizers import Tokenizer
+
+    path = place.folder / "tokenizer.json"
+    if not path.is_file():
+        return
+    with readable(path.name, place):
+        file = Tokenizer.from_file(str(path))
+    for backend in (file, tokenizer.backend_tokenizer):  # some are saved with what was set
+        backend.no_truncation()
+        backend.no_padding()
+    for text in PROBES:
+        ids = [
+            backend.encode(text, add_special_tokens=False).ids
+            for backend in (file, tokenizer.backend_tokenizer)
+        ]
+        if ids[0] != ids[1]:
+            raise SettingsError(
+                f"{place.name}: {text[:20]!r} is {ids[0][:8]} by tokenizer.json, and {ids[1][:8]} as "
+                f"{type(tokenizer).__name__}, which transformers takes it for",
+                hint="where tokenizer.json is right, write "
+                '"tokenizer_class": "TokenizersBackend" into tokenizer_config.json; else remove it',
+            )
+
+
+def _said(
+    config: PreTrainedConfig, generation: Mapping[str, Any], kind: str, own: int, words: int
+) -> Iterator[tuple[str, Any]]:
+    """The files that give another id for a kind of token than the tokenizer's `own`, with what they give.
+
+    The architecture's default, where it is not in this vocabulary, or where the generation config knows
+    better, was said by nobody.
+    """
+    name, text = f"{kind}_token_id", config.get_text_config()
+    default, given = getattr(type(text)(), name, None), getattr(text, name, None)
+    ends = generation.get(name) if kind == "eos" else None
+    ids, end_ids = list(_ids(given)), list(_ids(ends))
+    unsaid = given == default and (own in end_ids or all(i >= words for i in ids))
+    if ids and own not in ids and not unsaid:
         yield CONFIG, given
-    given = generation.get(name)
-    if kind == "eos" and (any(i < words for i in _ids(given)) or given != default):
-        yield GENERATION, given
+    unsaid = ends == default and all(i >= words for i in end_ids)
+    if end_ids and own not in end_ids and not unsaid:
+        yield GENERATION, ends
 
 
 def _ids(given: Any) -> Iterator[int]:

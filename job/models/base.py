@@ -10,7 +10,7 @@ from job import tasks
 from job.batching.limits import Limits
 from job.batching.padding import Padding
 from job.distributed.world import World
-from job.models.agreement import check_agreement
+from job.models.agreement import check_agreement, check_class
 from job.models.compatibility import check_fits
 from job.models.config import label_names, load_config, max_length_of
 from job.models.locate import Place, find, from_config
@@ -63,6 +63,7 @@ class Base:
         tokenizer = tokenizer or load_tokenizer(tokenizer_place, settings.model, text.pad_token_id)
         task, encode = tasks.create(settings), settings.encode
         check_fits(config, task, place)
+        check_class(tokenizer_place, tokenizer)
         check_agreement(place, config, tokenizer, chosen=settings.model.tokenizer is not None)
         task.configure_tokenizer(tokenizer)
         read_as_text(

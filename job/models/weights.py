@@ -140,11 +140,8 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
     Raises:
         SettingsError: config.json asks for what the weights lack.
     """
-    body = f"{model.base_model_prefix}."
-    own = {id(parameter): name for name, parameter in model.named_parameters()}
-    words = model.get_output_embeddings()
-    # a language model without its output layer has not learned its language
-    output = own.get(id(getattr(words, "weight", None)), "") if words is not None else ""
+    body = _body(model)
+    output = _output_layer(place, model)
     missing = sorted(
         name
         for name in report["missing_keys"]
@@ -159,6 +156,35 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
             f"{len(missing) - 1} more that config.json asks for",
             hint=COMPLETE,
         )
+
+
+def _body(model: PreTrainedModel) -> str:
+    """What the names of all parameters but a head's begin with; nothing for a T5, which has no head."""
+    prefix = model.base_model_prefix
+    return f"{prefix}." if hasattr(model, prefix) else ""
+
+
+def _output_layer(place: Place, model: PreTrainedModel) -> str:
+    """The name of a language model's output layer, without which it has not learned its language; empty
+    where there is none, or where it is the embeddings.
+
+    Raises:
+        SettingsError: the config says that it is, and the weights hold two.
+    """
+    import torch
+
+    layer, embeddings = model.get_output_embeddings(), model.get_input_embeddings().weight
+    weight = getattr(layer, "weight", None)
+    if weight is None or weight is embeddings:
+        return ""
+    name = next(name for name, parameter in model.named_parameters() if parameter is weight)
+    if model.config.get_text_config().tie_word_embeddings and not torch.equal(weight, embeddings):
+        raise SettingsError(
+            f"the model in {place.name} contradicts its own config: tie_word_embeddings is true, and its "
+            f"weights hold {name} beside other embeddings",
+            hint=f"correct config.json; or {COMPLETE}",
+        )
+    return name
 
 
 def contradiction(
@@ -266,7 +292,7 @@ def check_shapes(place: Place, task: Task, settings: Model) -> None:
     with readable("config", place):
         _forget_impossible_padding(config)
         model = _described(config, task)
-    body = f"{model.base_model_prefix}."
+    body = _body(model)
     shapes = {name: list(p.shape) for name, p in model.named_parameters(remove_duplicate=False)}
     for name, held in _headers(place):
         # the weights of a model without a head, and of one with a head, differ by this prefix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 KEPT_MILESTONES = 20
@@ -19,6 +19,8 @@ class Milestone:
     reason: str
     """One word, such as Resumed."""
     message: str
+    at: float = 0.0
+    """When, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,17 @@ class Report:
 
     @classmethod
     def read(cls, data: bytes) -> Report:
-        """What the store holds.
+        """What the store holds; fields that only another release knows are left out.
 
         Raises:
-            ValueError, KeyError, TypeError: it is not a report.
+            ValueError, KeyError, TypeError, AttributeError: it is not a report.
         """
         value = json.loads(data)
-        milestones = tuple(Milestone(**item) for item in value["milestones"])
+        known = {item.name for item in fields(Milestone)}
+        milestones = tuple(
+            Milestone(**{name: part for name, part in item.items() if name in known})
+            for item in value["milestones"]
+        )
         return cls(value["attempt"], value["figures"], milestones)
 
     def json(self) -> bytes:

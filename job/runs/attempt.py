@@ -21,7 +21,7 @@ from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.store import Store, layout, open_store
 from job.store.probe import probe_conditional_writes
-from job.telemetry import milestone
+from job.telemetry import figures, milestone
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,13 @@ def begin(
     stop: StopSignal,
     world: World,
 ) -> Attempt:
-    """Record the attempt, then look at what could kill it: the inputs and the model.
+    """Look at what could kill the attempt that has been recorded: the inputs and the model.
 
     Raises:
-        StoreUnreachable: before the attempt was recorded.
         InputMissing: the model or the tokenizer is not the one that this run began with.
     """
-    with before_recording():
-        run.begin_attempt(settings.runtime.max_stalled_attempts)
     state = run.state
+    figures(status="running")
     milestone(
         "Started",
         "run",

@@ -35,8 +35,10 @@ class State:
     step: int = 0
     """The last committed training step."""
     attempt: int = 0
+    preparations: int = 0
+    """How often the run was only prepared, which is no attempt at training."""
     stalled: int = 0
-    """Attempts in a row that ended without progress, the present one included."""
+    """Attempts and preparations in a row that ended without progress, the present one included."""
     outcome: str | None = None
     """`done` when the run has ended well; then `result` says what it left."""
     result: Mapping[str, Any] = field(default_factory=dict)
@@ -50,6 +52,10 @@ class State:
     """When the run ended well, in seconds since 1970; a maximum age is counted from there."""
     outstanding: Sequence[str] = field(default_factory=list)
     """What the attempt that finished the run could not do after that, such as PUSH."""
+    stopped: float = 0.0
+    """When the last attempt was stopped by a signal, in seconds since 1970; 0 where it was not."""
+    written: float = 0.0
+    """When this was written, in seconds since 1970; for people, never for a decision."""
     single_writer: bool = False
     nonce: str = ""
 
@@ -68,6 +74,16 @@ class State:
             return cls(**{name: item for name, item in value.items() if name in known})
         except TypeError as error:
             raise damaged(where, error) from None
+
+    @property
+    def begun(self) -> int:
+        """How many processes have recorded themselves; each writes alone until the next does."""
+        return self.attempt + self.preparations
+
+    @property
+    def position(self) -> str:
+        """Where it stands, and goes on from."""
+        return f"at step {self.step}" if self.step else f"in stage {self.stage}"
 
 
 class Run:
@@ -113,12 +129,17 @@ class Run:
         """Whether the run has ended well, in this attempt or an earlier one."""
         return self.state.outcome is not None
 
-    def last_attempt(self) -> int:
-        """The number of the attempt that began last, this one or another process's."""
-        return int(read_json(self.store, self.key(layout.STATE))["attempt"])
+    def overtaken(self) -> bool:
+        """Whether another process has begun an attempt since this one did."""
+        key = self.key(layout.STATE)
+        stored = State.of(read_json(self.store, key), f"{self.store.uri}/{key}")
+        return stored.begun != self.state.begun
 
-    def begin_attempt(self, bound: int) -> None:
+    def begin_attempt(self, bound: int, *, preparing: bool = False) -> None:
         """Record a new attempt, before anything that could kill it is done.
+
+        Args:
+            preparing: whether it will not train.
 
         Raises:
             NoProgress: `bound` attempts in a row have ended without progress (0: no bound).
@@ -128,8 +149,9 @@ class Run:
                 f"run {self.state.run_id}: {self.state.stalled} attempts in a row ended without progress, "
                 f"the last in stage {self.state.stage} at step {self.state.step}"
             )
-        attempt, stalled = self.state.attempt + 1, self.state.stalled + 1
-        self._write(attempt=attempt, stalled=stalled, failure={})
+        count = "preparations" if preparing else "attempt"
+        begun = {count: getattr(self.state, count) + 1, "stalled": self.state.stalled + 1}
+        self._write(**begun, failure={}, stopped=0.0)
 
     def progressed(self, stage: str, step: int = 0) -> None:
         """Record a committed artifact or step. Only what goes beyond all earlier attempts is progress
@@ -143,7 +165,7 @@ class Run:
 
     def stopped(self) -> None:
         """Record an agreed stop: an attempt that was stopped has not failed."""
-        self._write(stalled=0)
+        self._write(stalled=0, stopped=time.time())
 
     def uncounted(self) -> None:
         """Record that this attempt does not count as stalled: it only prepared, and ended well, or it
@@ -203,7 +225,8 @@ class Run:
     def _write(self, *, first: bool = False, **changes: Any) -> None:
         """Store the state with these changes; a checkpoint is recorded by a thread of its own."""
         with self._lock:
-            state = replace(self.state, **changes, nonce=uuid.uuid4().hex)
+            changes |= {"written": time.time(), "nonce": uuid.uuid4().hex}
+            state = replace(self.state, **changes)
             data = json.dumps(asdict(state), indent=1).encode()
             if first:
                 self._tag = self.store.put(self.key(layout.STATE), data, if_absent=True)
@@ -213,7 +236,8 @@ class Run:
 
 
 def states(settings: Settings) -> list[dict[str, Any]]:
-    """The state of the run that the settings name, or of every run of this model.
+    """The state of the run that the settings name, or of every run of this model; with `waiting` where
+    its launcher saw that it waits in a queue, which may be before there is any state.
 
     Raises:
         InputMissing: there is none.
@@ -225,13 +249,21 @@ def states(settings: Settings) -> list[dict[str, Any]]:
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     whole, run_id = layout.runs(settings.name), settings.run_id
     prefix = f"{layout.run(settings.name, run_id) if run_id else whole}/"
-    keys = [item.key for item in store.list(prefix) if item.key.endswith(f"/{layout.STATE}")]
-    if not keys:
+    found: dict[str, dict[str, Any]] = {}
+    for item in store.list(prefix):
+        name, run = item.key.rpartition("/")[2], layout.run_id_of(settings.name, item.key)
+        if item.key == f"{layout.run(settings.name, run)}/{name}":
+            if name == layout.STATE:
+                found.setdefault(run, {}).update(read_json(store, item.key))
+            elif name == layout.WAITING:
+                found.setdefault(run, {"run_id": run})["waiting"] = read_json(store, item.key)
+    if not found:
         raise InputMissing(
             f"{store.uri}/{prefix}: no run there",
-            hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID",
+            hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID; a run that waits in a queue "
+            "has not written anything yet, and the object that it was created as says why it waits",
         )
-    return [read_json(store, key) for key in keys]
+    return list(found.values())
 
 
 def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,9 @@ def test_a_tokenizer_without(token: str, said: str, model: Path, tmp_path: Path)
     setattr(tokenizer, token, None)
     if token == "pad_token":
         tokenizer.unk_token = None
+        shutil.copytree(model, model := tmp_path / "bert")
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps({**config, "pad_token_id": None}))
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     data = write_csv(tmp_path / "rows.csv", ROWS)
     more = {"TASK": "fill-mask", "MODEL__TOKENIZER": tmp_path / "tokenizer"}

@@ -147,8 +147,8 @@ class _Reader:
     def chunk(self, *, last: bool = False) -> Chunk:
         """The sentences that have ended since the last call."""
         if last:
-            if self._layout is None and (tokens := [held for _, held in self._held if held]):
-                self._decide(tokens[0])
+            if self._layout is None and (lines := [line for _, line in self._held if line]):
+                self._decide(lines[0])
             self._end()
         good, bad, self._good, self._bad = self._good, self._bad, [], []
         tokens, tags = self._words(good)

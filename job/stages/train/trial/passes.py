@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +46,6 @@ def check_passes(start: StartingPoint, sample: Sample, folder: Path) -> None:
     trained = rows.logits(model)
     place = write(start, model, folder)
     del model, rows
-    gc.collect()
     again = models.load(place, start.task, start.settings.model, trained=True)
     models.pad_as(again, start.tokenizer)
     _check_same(
@@ -119,8 +117,11 @@ class Passes:
         if len(self.sample.longest):
             self.logits(self.model, self._batch(self.sample.longest, bare))
 
-    def check_gradients(self, lacking: Iterable[str]) -> None:
-        """The loss is a number, and what decides the outputs and should be trained gets a gradient."""
+    def check_gradients(self, lacking: Collection[str]) -> None:
+        """The loss is a number, and what begins at random and decides the outputs gets a gradient.
+
+        What the base holds may go without one, as sinusoidal positions do.
+        """
         import torch
 
         self.model.train()
@@ -132,20 +133,21 @@ class Passes:
             )
         loss.backward()
         self.model.eval()
-        learned = {_plain(n) for n, p in self.model.named_parameters() if p.grad is not None}
+        trained = [(n, p) for n, p in self.model.named_parameters() if p.grad is not None]
+        for name, parameter in trained:
+            if not torch.isfinite(parameter.grad).all():
+                raise SettingsError(
+                    f"the gradient of {name} in {self.name} is not finite", hint=_HINT
+                )
+        learned = {_plain(name) for name, _ in trained}
+        adapted = models.without_adapters(self.model) is not self.model
         for name, parameter in self.model.named_parameters():
-            if parameter.grad is not None:
-                if not torch.isfinite(parameter.grad).all():
-                    raise SettingsError(
-                        f"the gradient of {name} in {self.name} is not finite", hint=_HINT
-                    )
-            elif parameter.requires_grad or (
-                _plain(name) in lacking and _plain(name) not in learned
-            ):
+            new = adapted and parameter.requires_grad
+            if parameter.grad is None and (new or _plain(name) in set(lacking) - learned):
                 self._check_unused(name, parameter)
 
     def _check_unused(self, name: str, parameter: torch.nn.Parameter) -> None:
-        """A parameter without a gradient must have no part in the outputs."""
+        """A parameter that is not learned must have no part in the outputs."""
         import torch
 
         before = self.logits(self.model)

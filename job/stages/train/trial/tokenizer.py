@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from job import models
 from job.errors import SettingsError
 from job.models import Place
+from job.models.agreement import PROBES
 from job.stages.train.context import StartingPoint
 from job.stages.train.trial.sample import Sample
 from job.tasks.tokens import tokenize
@@ -16,12 +17,6 @@ from job.tasks.tokens import tokenize
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-PROBES = (
-    "The quick brown fox, jumped over 13 lazy dogs' backs: \u201cwhy?\u201d",
-    "  two  spaces,\ta tab\nand a line; e\u0301 \u00e9 \u00df \ufb01 \u0130",
-    "\u0440\u0443\u0441\u0441\u043a\u0438\u0439 \u4e2d\u6587 \u0939\u093f\u0928\u094d\u0926\u0940 \U0001f600 A-B_c/d@e.f #1 3.14e-5",
-)
-"""Texts in which tokenizers differ: case, white space, accents, ligatures, scripts, digits."""
 FACTS = (
     *("pad_token", "bos_token", "eos_token", "cls_token", "sep_token", "mask_token", "unk_token"),
     *("padding_side", "truncation_side", "model_input_names", "chat_template"),
