@@ -61,7 +61,9 @@ class Derived:
             Exception: a template can fail in any way.
         """
         self.environment.begin()
-        return self.template.render({name: row[name] for name in self.columns})
+        text = self.template.render({name: row[name] for name in self.columns})
+        text.encode()  # half of a character is no text
+        return text
 
 
 COUNTED = "counted"

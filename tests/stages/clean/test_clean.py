@@ -162,7 +162,7 @@ def test_the_quarantine_goes_on_where_fetch_stopped(tmp_path: Path) -> None:
     rows = run(tmp_path, train=str(path), max_bad_fraction=0.25)
     lines = [json.loads(line) for line in rows.quarantine.read_text().splitlines()]
     assert [(bad["line"], bad["reason"]) for bad in lines] == [
-        (3, "1 columns in place of 2"),
+        (3, "1 columns where 2 are expected"),
         (4, "no label"),
     ]
     assert json.loads(lines[1]["row"]) == {"text": "c", "label": ""}
@@ -317,6 +317,16 @@ def test_labels_that_are_alike_are_named_with_their_counts(
     assert "'Ham' (1), 'ham' (2)" in str(vars(record))
 
 
+def test_labels_that_may_be_missing_values_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [*labelled("a", "b", label="nan"), *labelled("c", label="None"), *labelled("d")]
+    with caplog.at_level("WARNING", logger="finetune"):
+        run(tmp_path, train=jsonl(tmp_path / "a.jsonl", *rows))
+    (record,) = caplog.records
+    assert "'None' (1), 'nan' (2)" in str(vars(record))
+
+
 @pytest.mark.parametrize("test", [[], labelled("z", label='["x"]')])
 def test_labels_that_are_lists_in_some_rows_only_are_refused(
     test: list[dict[str, Any]], tmp_path: Path
@@ -431,6 +441,7 @@ def test_a_column_is_itself_whatever_jinja_calls_its_functions(tmp_path: Path) -
         ("{% macro f(k) %}{{ f(k) }}{% endmacro %}{{ f(1) }}", "RecursionError"),
         ("{% macro f(k) %}{% if k %}{{ f(k - 1) }}{{ f(k - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
          "more than 100,000 turns of loops and calls"),
+        ("{{ '\\ud800' }}", "UnicodeEncodeError"),
         ("{{ text.split() }}", "a list is not text"),
         ("{{ text.split }}", "is not text"),
         ("{{ self }}", "is not text"),
