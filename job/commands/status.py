@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from job.commands.printing import answer
 from job.launch.queue import Waiting
 from job.runs.record import State, states
 from job.settings import load
@@ -16,7 +17,7 @@ from job.settings import load
 def run(arguments: list[str]) -> int:
     """Print a state a line, as JSON; `status` says in words how the run stands."""
     for state in states(load(os.environ, arguments).settings):
-        print(json.dumps({**state, "status": standing(state)}))
+        answer(json.dumps({**state, "status": standing(state)}))
     return 0
 
 

@@ -9,8 +9,9 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from job.errors import DataError
 
@@ -33,7 +34,7 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()[:16]
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A file, opened to be read; to open a pipe could take for ever, and a device may have no end.
 
     Raises:

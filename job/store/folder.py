@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
-from job.data.artifacts import file_sha256, irregular
+from job.data.artifacts import file_sha256
 from job.errors import Absent, Conflict, Torn
 from job.store.base import Object
 from job.store.keys import resolved, safe_path
@@ -64,7 +64,7 @@ class FolderStore:
                     key = path.relative_to(self.root).as_posix()
                     if key.startswith(prefix) and not name.startswith(OWN):
                         # removed since, or a dangling link: a listing is not a promise
-                        with suppress(Absent), os_errors(str(path)):
+                        with suppress(FileNotFoundError):
                             files.append(_File(key, path, path.stat().st_size))
         yield from sorted(files, key=lambda item: os.fsencode(item.key))
 
@@ -164,14 +164,11 @@ class FolderStore:
         path = safe_path(self.root, key)
         with os_errors(str(path)):
             try:
-                mode = path.stat().st_mode
+                if stat.S_ISREG(path.stat().st_mode):
+                    return path
             except NotADirectoryError:
-                raise Absent(f"{path}: no such file") from None
-        if stat.S_ISDIR(mode):
-            raise Absent(f"{path}: no such file")
-        if not stat.S_ISREG(mode):
-            raise irregular(path)
-        return path
+                pass
+        raise Absent(f"{path}: no such file")
 
     def _create(self, path: Path, data: bytes) -> None:
         with temporary(path) as name:

@@ -53,7 +53,7 @@ def resolved(path: Path) -> Path:
     """
     try:
         return path.resolve()
-    except RuntimeError:
+    except RuntimeError:  # of Python before 3.13
         raise BadName(f"{path}: symbolic links lead in a circle", hint="remove them") from None
 
 

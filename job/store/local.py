@@ -39,7 +39,7 @@ def os_errors(what: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
-            raise BadName(f"{what}: {error.strerror}", hint="correct the name") from None
+            raise BadName(f"{what[:1_000]}: {error.strerror}", hint="correct the name") from None
         raise from_os_error(error, what) or Unreachable(
             f"{what}: {error.strerror or error}",
             hint="check the disk or the file server behind the folder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def test_rows_that_a_task_cannot_use(case: str, model: Path, decoder: Path, tmp_
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     roles = ("prompt", "completion", "messages")
     columns = {f"DATA__COLUMNS__{role.upper()}": role for role in roles if role in good}
-    env = given(tmp_path, model, data, TASK=task, **columns)
+    nothing = {"DATA__VALIDATION_FRACTION": 0, "DATA__TEST_FRACTION": 0}
+    env = given(tmp_path, model, data, TASK=task, **columns, **nothing)
     words = ("1 of 3 train rows", f"rows.jsonl:2: {said}")
     refused(65, *words, command="check", env=env, folder=tmp_path)
 
@@ -105,6 +107,9 @@ def test_a_tokenizer_without(token: str, said: str, model: Path, tmp_path: Path)
     setattr(tokenizer, token, None)
     if token == "pad_token":
         tokenizer.unk_token = None
+        shutil.copytree(model, model := tmp_path / "bert")
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps({**config, "pad_token_id": None}))
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     data = write_csv(tmp_path / "rows.csv", ROWS)
     more = {"TASK": "fill-mask", "MODEL__TOKENIZER": tmp_path / "tokenizer"}

@@ -155,7 +155,7 @@ class Data(Section):
     """A column, such as an author or a document; rows with equal values in it stay in one split."""
 
     tag_scheme: Annotated[Literal["auto", "iob2", "bioes", "none"], Inherited] = "auto"
-    """For token-classification: how tags mark entities; `auto` is BIOES where there is an E- or S-; `none` is for tags without entities, such as parts of speech."""
+    """For token-classification: how tags mark entities; `auto` is BIOES where there is an E- or S-; letters without types, as in B, I, O, mark entities of one type, `_`; `none` is for tags without entities, such as parts of speech."""
 
     max_bad_fraction: Fraction = 0.01
     """The fraction of a split's rows that may be unreadable before the run fails."""
@@ -174,6 +174,9 @@ class Data(Section):
 
     redirect_hosts: Names = ("*.huggingface.co", "*.hf.co", "*.githubusercontent.com")
     """The servers that a web server may send a download on to, besides itself; `*.` stands for any name below a domain. https never becomes http."""
+
+    follow_links: bool = False
+    """Whether symbolic links may lead out of a data folder, as those of DVC and of the Hub's cache do."""
 
     allow_pickle: bool = False
     """Whether pickle files may be read; whoever wrote one can run any program in this job."""

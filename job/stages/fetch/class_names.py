@@ -45,8 +45,8 @@ def named(value: Any, feature: Feature) -> Any:
     return [named(item, inner) for item in value]
 
 
-def _name(value: Any, names: Sequence[str]) -> str | None:
-    if isinstance(value, str):
+def _name(value: Any, names: Sequence[str]) -> Any:
+    if not isinstance(value, (int, float)):
         return value
     number = (
         int(value) if value == value // 1 else -1

@@ -249,7 +249,7 @@ def _chunk(parsed: _Parsed, names: list[str], dialect: Dialect) -> Chunk:
     width = len(names)
     dirty = any("\0" in line for line in parsed.lines)
     if not dirty and {len(row) if row is not None else -1 for row in parsed.rows} == {width}:
-        columns = zip(names, zip(*parsed.rows, strict=True), strict=True)  # type: ignore[arg-type]
+        columns = zip(names, zip(*parsed.rows, strict=True), strict=True)
         return Chunk(dict(columns), parsed.starts)
     kept: list[list[str]] = []
     lines: list[int] = []
@@ -271,5 +271,5 @@ def _fault(row: Row, width: int) -> str | None:
     if row is None:
         return UNQUOTED
     if len(row) != width:
-        return f"{len(row)} columns in place of {width}"
+        return f"{len(row)} columns where {width} are expected"
     return NUL if any("\0" in cell for cell in row) else None

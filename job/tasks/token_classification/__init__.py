@@ -171,6 +171,7 @@ class TokenClassification(Task):
         if scheme == "auto":
             of_entities = all(is_tag(label, scheme) for label in labels)
             scheme = scheme_of(labels) if of_entities else "none"
+        labels = tuple(first_of(label, scheme) for label in labels)
         refuse_unknown(labels, counts)
         return replace(self, labels=labels, scheme=scheme)
 
