@@ -60,13 +60,14 @@ def _asking(
 
         def passing(error: BaseException) -> bool:
             if isinstance(error, ApiException):
-                return error.status in (429, 500, 502, 503, 504)
+                # 401 too: a server that has just started, or a token that has, is not known everywhere
+                return error.status in (401, 429, 500, 502, 503, 504)
             return isinstance(error, HTTPError)
 
         try:
             return retrying(lambda: method(self, *args, **kwargs), passing, self.attempts)
         except ApiException as error:
-            kind = ClusterForbidden if error.status in (401, 403) else ClusterError
+            kind = ClusterForbidden if error.status == 403 else ClusterError
             raise kind(f"the API server says {error.status}: {_said(error)}") from error
         except HTTPError as error:
             raise ClusterError(f"the API server does not answer ({error})") from error
