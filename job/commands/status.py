@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import os
 
+from job.errors import Torn
 from job.runs.record import states
 from job.settings import load
 
 
 def run(arguments: list[str]) -> int:
-    """Print a state a line, as JSON."""
-    for state in states(load(os.environ, arguments).settings):
-        print(json.dumps(state))
+    """Print a state a line, as JSON; one that is damaged as its run's id and what is wrong.
+
+    Raises:
+        Torn: a state is damaged; all others have been printed.
+    """
+    found = states(load(os.environ, arguments).settings)
+    for run_id, state in found:
+        damaged = {"run_id": run_id, "error": str(state)}
+        print(json.dumps(damaged if isinstance(state, Torn) else state))
+    for _, state in found:
+        if isinstance(state, Torn):
+            raise state
     return 0

@@ -6,13 +6,15 @@ import json
 import time
 import uuid
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 
-from job.errors import Absent, Conflict, Torn
+from job.errors import Absent, Conflict
 from job.runs.record import State
 from job.settings import Launch
 from job.store import Store, layout
+from job.store.records import read_record
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,8 @@ class Record:
         self._model, self._namespace, self._release = model, namespace, release
         self._tag: str | None = None
         self.last: Launched | None = None
-        try:
-            data, self._tag = store.read(self._key)
-            self.last = Launched(**json.loads(data))
-        except Absent:
-            pass
-        except (ValueError, TypeError):
-            raise Torn(f"{store.uri}/{self._key} is not a record of a launch") from None
+        with suppress(Absent):
+            self.last, self._tag = read_record(store, self._key, Launched)
 
     def check(self) -> None:
         """

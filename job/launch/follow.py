@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from contextlib import suppress
@@ -82,7 +81,7 @@ class Workload:
             self._sink(Report.read(store.get(key)))
         except Absent:
             return
-        except (StoreError, ClusterError, ValueError, KeyError, TypeError) as error:
+        except (StoreError, ClusterError) as error:
             warn("progress could not be shown", reason=str(error)[:300])
 
     def _failure(self, reason: str, state: State | None) -> RunFailed:
@@ -102,14 +101,14 @@ def report_of(store: Store, model: str, run_id: str) -> Report | None:
     """A run's progress as it is now; None where none can be read."""
     try:
         return Report.read(store.get(f"{layout.run(model, run_id)}/{layout.PROGRESS}"))
-    except (StoreError, ValueError, KeyError, TypeError):
+    except StoreError:
         return None
 
 
 def _state(store: Store, model: str, run_id: str) -> State | None:
     try:
         return state_of(store, model, run_id)
-    except (StoreError, json.JSONDecodeError):  # how the object ended is known all the same
+    except StoreError:  # how the object ended is known all the same
         return None
 
 

@@ -27,7 +27,10 @@ def fenced(run: Run) -> Iterator[None]:
     def watch() -> None:
         while not released.wait(LOOK_SECONDS):
             with suppress(JobError):  # whoever needs the store notices
-                if (last := run.last_attempt()) != run.state.attempt and not released.is_set():
+                last = run.last_attempt()
+                if last == run.state.attempt or last != run.last_attempt():
+                    continue  # one wrong read ends nothing
+                if not released.is_set():
                     log.error(
                         f"attempt {last} of run {run.state.run_id} has begun and this is attempt "
                         f"{run.state.attempt}; {Conflict.hint}"

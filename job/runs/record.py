@@ -11,16 +11,19 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
-from job.data.artifacts import canonical_json
-from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError
+from job.data.artifacts import Frozen, canonical_json
+from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError, Torn
+from job.registry import versions
 from job.settings import Settings, recorded
 from job.store import Store, layout, open_store
-from job.store.records import damaged, parsed, read_json
+from job.store.records import read_json, read_record, record_of
+from job.telemetry import warn
 
-STAGES = ("start", "encode", "train", "evaluate", "end")
+Stage = Literal["start", "encode", "train", "evaluate", "end"]
+STAGES: tuple[Stage, ...] = ("start", "encode", "train", "evaluate", "end")
 PUSH = "push_to_hub"
 
 
@@ -29,7 +32,7 @@ class State:
     """What state.json holds."""
 
     run_id: str
-    stage: str = "start"
+    stage: Stage = "start"
     """The furthest of STAGES that any attempt has committed."""
     step: int = 0
     """The last committed training step."""
@@ -51,22 +54,6 @@ class State:
     """What the attempt that finished the run could not do after that, such as PUSH."""
     single_writer: bool = False
     nonce: str = ""
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any], where: str) -> State:
-        """What state.json holds; fields that only another release knows are left out.
-
-        Args:
-            where: its URI, for the error.
-
-        Raises:
-            Torn: it is not a run's state.
-        """
-        known = {item.name for item in fields(cls)}
-        try:
-            return cls(**{name: item for name, item in value.items() if name in known})
-        except TypeError as error:
-            raise damaged(where, error) from None
 
 
 class Run:
@@ -93,11 +80,11 @@ class Run:
         prefix = layout.run(name, run_id)
         _same_settings(store, f"{prefix}/{layout.SETTINGS}", recorded(settings), run_id)
         try:
-            data, tag = store.read(f"{prefix}/{layout.STATE}")
-            where = f"{store.uri}/{prefix}/{layout.STATE}"
-            return cls(store, prefix, settings, State.of(parsed(data, where), where), tag)
+            state, tag = read_record(store, f"{prefix}/{layout.STATE}", State)
+            return cls(store, prefix, settings, state, tag)
         except Absent:
-            state = State(run_id, began=time.time(), single_writer=settings.store.single_writer)
+            state = _begun(store, name, run_id)
+            state = replace(state, single_writer=settings.store.single_writer)
             run = cls(store, prefix, settings, state, "")
             run._write(first=True)
             return run
@@ -114,7 +101,7 @@ class Run:
 
     def last_attempt(self) -> int:
         """The number of the attempt that began last, this one or another process's."""
-        return int(read_json(self.store, self.key(layout.STATE))["attempt"])
+        return read_record(self.store, self.key(layout.STATE), State)[0].attempt
 
     def begin_attempt(self, bound: int) -> None:
         """Record a new attempt, before anything that could kill it is done.
@@ -130,7 +117,7 @@ class Run:
         attempt, stalled = self.state.attempt + 1, self.state.stalled + 1
         self._write(attempt=attempt, stalled=stalled, failure={})
 
-    def progressed(self, stage: str, step: int = 0) -> None:
+    def progressed(self, stage: Stage, step: int = 0) -> None:
         """Record a committed artifact or step. Only what goes beyond all earlier attempts is progress
         and resets the count of stalled attempts: finding a data set again, or training the same steps
         again, is not."""
@@ -185,19 +172,20 @@ class Run:
 
     def fitting(self, tokens: int) -> int:
         """The smallest limit that was recorded, if it is below `tokens`."""
-        first = next(iter(self.store.list(layout.token_limits(self.prefix))), None)
-        return tokens if first is None else min(tokens, layout.tokens_of(first.key))
+        listed = self.store.list(layout.token_limits(self.prefix))
+        limits = (layout.tokens_of(item.key) for item in listed)
+        return min([tokens, *(limit for limit in limits if limit is not None)])
 
-    def stored(self, name: str) -> dict[str, Any] | None:
-        """What an earlier attempt froze under `name`; None where there is nothing yet."""
+    def frozen(self) -> Frozen | None:
+        """What the first attempt found to read; None where there is nothing yet."""
         try:
-            return read_json(self.store, self.key(name))
+            return read_record(self.store, self.key(layout.INPUTS), Frozen)[0]
         except Absent:
             return None
 
-    def freeze(self, name: str, value: Mapping[str, Any]) -> None:
+    def freeze(self, value: Frozen) -> None:
         """Store what all later attempts will read."""
-        self.store.put(self.key(name), canonical_json(dict(value)), if_absent=True)
+        self.store.put(self.key(layout.INPUTS), value.json(), if_absent=True)
 
     def _write(self, *, first: bool = False, **changes: Any) -> None:
         """Store the state with these changes; a checkpoint is recorded by a thread of its own."""
@@ -211,8 +199,9 @@ class Run:
             self.state = state
 
 
-def states(settings: Settings) -> list[dict[str, Any]]:
-    """The state of the run that the settings name, or of every run of this model.
+def states(settings: Settings) -> list[tuple[str, dict[str, Any] | Torn]]:
+    """The state of the run that the settings name, or of every run of this model, by the run's id; the
+    error in place of one that cannot be understood.
 
     Raises:
         InputMissing: there is none.
@@ -230,23 +219,46 @@ def states(settings: Settings) -> list[dict[str, Any]]:
             f"{store.uri}/{prefix}: no run there",
             hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID",
         )
-    return [read_json(store, key) for key in keys]
+    return [(layout.run_id_of(settings.name, key), _readable(store, key)) for key in keys]
+
+
+def _readable(store: Store, key: str) -> dict[str, Any] | Torn:
+    try:
+        return read_json(store, key)
+    except Torn as error:
+        return error
+
+
+def _begun(store: Store, model: str, run_id: str) -> State:
+    """The state of a run that has none: at its beginning, or, where the state was lost, as far as what
+    stands in the store shows. An attempt's number is never given twice: keys and versions bear it."""
+    prefix = layout.run(model, run_id)
+    keys = [item.key for item in store.list(f"{prefix}/")]
+    attempts = [layout.attempt_of(key) or 0 for key in keys]
+    attempts += [version.attempt for version in versions.of_run(store, model, run_id)]
+    steps = [step for key in keys if (step := layout.step_of(key)) is not None]
+    state = State(run_id, attempt=max(attempts, default=0), began=time.time())
+    if state.attempt:
+        warn("the run's state was lost; it goes on from what the store holds", run_id=run_id)
+    return replace(state, stage="train", step=max(steps)) if steps else state
 
 
 def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:
     try:
-        before = read_json(store, key)
+        changed = _changed(store, key, wanted) and _changed(store, key, wanted)
     except Absent:
         store.put(key, canonical_json(wanted), if_absent=True)
         return
-    changed = [
-        f"{path}: {old!r} there, {new!r} here" for path, old, new in _differences(before, wanted)
-    ]
     if changed:
         raise SettingsError(
             f"the run {run_id} was started with other settings ({'; '.join(changed[:5])})",
             hint="set them back, or give this run another FINETUNE_RUN_ID",
         )
+
+
+def _changed(store: Store, key: str, wanted: dict[str, Any]) -> list[str]:
+    differences = _differences(read_json(store, key), wanted)
+    return [f"{path}: {old!r} there, {new!r} here" for path, old, new in differences]
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
@@ -268,6 +280,6 @@ def state_of(store: Store, model: str, run_id: str) -> State | None:
     """A run's state; None before its first attempt."""
     key = f"{layout.run(model, run_id)}/{layout.STATE}"
     try:
-        return State.of(read_json(store, key), f"{store.uri}/{key}")
+        return record_of(State, read_json(store, key), f"{store.uri}/{key}")
     except Absent:
         return None

@@ -123,5 +123,5 @@ def test_a_stop_ends_the_following_and_not_what_is_followed(api: Api, store: Sto
 def test_progress_that_cannot_be_read_is_none(store: Store) -> None:
     assert report_of(store, "m", "r") == REPORT
     assert report_of(store, "m", "other") is None
-    store.put("m/runs/broken/progress.json", b"{}")
+    store.put("m/runs/broken/progress.json", b"{")
     assert report_of(store, "m", "broken") is None

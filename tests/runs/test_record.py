@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from job.data.artifacts import Frozen, Input
 from job.errors import Conflict, NoProgress, SettingsError, Torn
 from job.runs.record import PUSH, Run, state_of
 from job.settings import Settings
@@ -85,9 +86,10 @@ def test_other_settings_are_refused_and_a_setting_of_another_release_is_none(sto
 
 def test_what_was_frozen_is_read_by_later_attempts(store: Store) -> None:
     run = opened(store)
-    assert run.stored("inputs.json") is None
-    run.freeze("inputs.json", {"files": []})
-    assert opened(store).stored("inputs.json") == {"files": []}
+    assert run.frozen() is None
+    frozen = Frozen((Input("train", "s3://b/a.csv", 3, "etag:3"),), {"identity": "hub:c"})
+    run.freeze(frozen)
+    assert opened(store).frozen() == frozen
 
 
 def test_how_an_attempt_ended_is_kept_until_the_next(store: Store) -> None:
