@@ -138,8 +138,13 @@ def _frozen(
 
     Raises:
         InputMissing: the model or the tokenizer is not the one that this run began with.
+        Torn: what was frozen is damaged, and is not the beginning of what would be frozen now.
     """
-    before = run.frozen()
+    before, damaged = None, None
+    try:
+        before = run.frozen()
+    except Torn as error:
+        damaged = error
     if before is None:
         inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing
     base = find_base(settings, scratch, _commit_of(before))
@@ -150,7 +155,7 @@ def _frozen(
     }
     if before is None and inputs is not None:
         before = Frozen(inputs.files, model)
-        run.freeze(before)
+        run.freeze(before, damaged)
     elif before is not None and before.model != model:
         raise InputMissing(
             f"the model or the tokenizer of {model['name']} has changed since this run began",

@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from job.data.artifacts import Frozen, canonical_json
+from job.data.artifacts import Frozen
 from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError, Torn
 from job.registry import versions
+from job.runs.settings_record import check_settings
 from job.settings import Settings, recorded
 from job.store import Store, layout, open_store
-from job.store.records import read_json, read_record, record_of
+from job.store.records import read_json, read_record, record_of, write_on
 from job.telemetry import warn
 
 Stage = Literal["start", "encode", "train", "evaluate", "end"]
@@ -76,18 +77,22 @@ class Run:
 
         Raises:
             SettingsError: the id belongs to a run with other settings.
+            Torn: its state or its settings are damaged, and not by a write that was cut short.
         """
         prefix = layout.run(name, run_id)
-        _same_settings(store, f"{prefix}/{layout.SETTINGS}", recorded(settings), run_id)
+        check_settings(store, f"{prefix}/{layout.SETTINGS}", recorded(settings), run_id)
+        key = f"{prefix}/{layout.STATE}"
         try:
-            state, tag = read_record(store, f"{prefix}/{layout.STATE}", State)
+            state, tag = read_record(store, key, State)
             return cls(store, prefix, settings, state, tag)
         except Absent:
-            state = _begun(store, name, run_id)
-            state = replace(state, single_writer=settings.store.single_writer)
-            run = cls(store, prefix, settings, state, "")
-            run._write(first=True)
-            return run
+            tag = ""
+        except Torn as error:
+            tag = _tag_if_cut_short(store, key, run_id, error)
+        state = replace(_begun(store, name, run_id), single_writer=settings.store.single_writer)
+        run = cls(store, prefix, settings, state, tag)
+        run._write(first=not tag)
+        return run
 
     @classmethod
     def follow(cls, store: Store, name: str, run_id: str, settings: Settings, attempt: int) -> Run:
@@ -183,9 +188,19 @@ class Run:
         except Absent:
             return None
 
-    def freeze(self, value: Frozen) -> None:
-        """Store what all later attempts will read."""
-        self.store.put(self.key(layout.INPUTS), value.json(), if_absent=True)
+    def freeze(self, value: Frozen, damaged: Torn | None = None) -> None:
+        """Store what all later attempts will read.
+
+        Args:
+            damaged: what is wrong with what was stored before.
+
+        Raises:
+            Torn: the same; unless it is the beginning of this value, which is written to its end.
+        """
+        if damaged is not None:
+            write_on(self.store, self.key(layout.INPUTS), value.json(), damaged)
+        else:
+            self.store.put(self.key(layout.INPUTS), value.json(), if_absent=True)
 
     def _write(self, *, first: bool = False, **changes: Any) -> None:
         """Store the state with these changes; a checkpoint is recorded by a thread of its own."""
@@ -222,6 +237,21 @@ def states(settings: Settings) -> list[tuple[str, dict[str, Any] | Torn]]:
     return [(layout.run_id_of(settings.name, key), _readable(store, key)) for key in keys]
 
 
+def _tag_if_cut_short(store: Store, key: str, run_id: str, error: Torn) -> str:
+    """The tag of a state that is the beginning of one: the store cut it short, and whoever wrote it was
+    killed before it noticed. What it said can be found out again.
+
+    Raises:
+        Torn: it is anything else, which somebody should look at.
+    """
+    data, tag = store.read(key)
+    begins = json.dumps({"run_id": run_id}, indent=1).removesuffix("\n}").encode()
+    if data.startswith(begins) and not data.rstrip().endswith(b"}"):
+        warn("the run's state was cut short by the store", reason=error.message)
+        return tag
+    raise error
+
+
 def _readable(store: Store, key: str) -> dict[str, Any] | Torn:
     try:
         return read_json(store, key)
@@ -241,34 +271,6 @@ def _begun(store: Store, model: str, run_id: str) -> State:
     if state.attempt:
         warn("the run's state was lost; it goes on from what the store holds", run_id=run_id)
     return replace(state, stage="train", step=max(steps)) if steps else state
-
-
-def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:
-    try:
-        changed = _changed(store, key, wanted) and _changed(store, key, wanted)
-    except Absent:
-        store.put(key, canonical_json(wanted), if_absent=True)
-        return
-    if changed:
-        raise SettingsError(
-            f"the run {run_id} was started with other settings ({'; '.join(changed[:5])})",
-            hint="set them back, or give this run another FINETUNE_RUN_ID",
-        )
-
-
-def _changed(store: Store, key: str, wanted: dict[str, Any]) -> list[str]:
-    differences = _differences(read_json(store, key), wanted)
-    return [f"{path}: {old!r} there, {new!r} here" for path, old, new in differences]
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """What differs, by path; a name that only one side knows is another release's, not a change."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for key in sorted(old.keys() & new.keys()):
-            found += _differences(old[key], new[key], f"{path}.{key}" if path else key)
-        return found
-    return [] if old == new else [(path, old, new)]
 
 
 def runs_of(store: Store, model: str, base: str) -> set[str]:

@@ -11,6 +11,9 @@ from job.store.base import Reader, Store
 
 T = TypeVar("T")
 
+BEGINNING = 16
+"""So many bytes are not the same by chance."""
+
 
 def parsed(data: bytes, where: str) -> dict[str, Any]:
     """The JSON object that some bytes hold.
@@ -74,6 +77,19 @@ def read_record(store: Store, key: str, cls: type[T]) -> tuple[T, str]:
         return record_of(cls, parsed(data, where), where), tag
 
     return twice(read)
+
+
+def write_on(store: Store, key: str, data: bytes, damaged: Torn) -> None:
+    """Replace a damaged object that is the beginning of `data`: the store cut an earlier write of it
+    short, and whoever wrote it was killed before it noticed.
+
+    Raises:
+        Torn: `damaged`, where it is anything else.
+    """
+    current, tag = store.read(key)
+    if len(current) < BEGINNING or not data.startswith(current):
+        raise damaged
+    store.put(key, data, if_tag=tag)
 
 
 def twice(read: Callable[[], T]) -> T:

@@ -200,6 +200,27 @@ def test_a_lost_state_is_found_again_in_what_stands(store: Store) -> None:
     assert run.state.attempt == 8
 
 
+@pytest.mark.parametrize("cut", [40, -2])
+def test_a_record_that_the_store_cut_short_is_made_whole(store: Store, cut: int) -> None:
+    """Whoever wrote it was killed before it noticed; what somebody else made of it is not touched."""
+    run = opened(store)
+    run.begin_attempt(3)
+    frozen = Frozen((Input("train", "s3://b/a.csv", 3, "etag:3"),), {"identity": "hub:c"})
+    run.freeze(frozen)
+    store.put(layout.metrics(run.prefix, 1), b"")
+    for name in ("state.json", "settings.json", "inputs.json"):
+        store.put(f"m/runs/r/{name}", store.get(f"m/runs/r/{name}")[:cut])
+    run = opened(store)
+    assert run.state.attempt == 1
+    with pytest.raises(Torn, match=r"inputs\.json is not a record") as caught:
+        run.frozen()
+    with pytest.raises(Torn):
+        run.freeze(Frozen((), {}), caught.value)
+    run.freeze(frozen, caught.value)
+    again = opened(store)
+    assert (again.frozen(), again.state) == (frozen, run.state)
+
+
 def test_one_wrong_read_of_settings_refuses_nothing(store: Store) -> None:
     run = opened(store)
     whole = store.get("m/runs/r/settings.json")
