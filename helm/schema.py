@@ -27,7 +27,7 @@ DRAFT_07 = {
     *("minLength", "maxLength", "description", "propertyNames", "uniqueItems"),
 }
 """The keywords of draft-07 that the schema may use; Helm 3 ignores later ones without a word."""
-DROPPED = {"title", "default", "format", "$defs"}
+DROPPED = {"title", "default", "format", "writeOnly", "$defs"}
 """Annotations, which check nothing."""
 
 FACTS = """\

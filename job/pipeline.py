@@ -22,12 +22,14 @@ from job.errors import (
     StoreUnreachable,
     Torn,
     Unreachable,
+    before_recording,
 )
 from job.monitors import reporting
+from job.monitors.failure import failed
 from job.registry import versions
 from job.registry.versions import Version
 from job.runs import results
-from job.runs.attempt import Attempt, begin, find_run, follow, record_attempt
+from job.runs.attempt import Attempt, announce, begin, find_run, follow
 from job.runs.fence import fenced
 from job.runs.record import PUSH, Run
 from job.runs.results import Result
@@ -38,7 +40,15 @@ from job.settings import Settings
 from job.stages import encode
 from job.stages.evaluate import Scores, evaluate
 from job.stages.publish import PublishedVersion, Release, publish, push_to_hub, read_back
-from job.stages.train import TrainContext, TrainOutput, Workspace, train
+from job.stages.train import (
+    Sample,
+    StartingPoint,
+    TrainContext,
+    TrainOutput,
+    Workspace,
+    train,
+    try_out,
+)
 from job.stages.train.history import merged_history
 from job.store import layout
 from job.store.commit import fetch as fetch_artifact
@@ -61,7 +71,7 @@ def prepare_only(settings: Settings, stop: StopSignal) -> Result:
     Raises:
         JobError: as `run`.
     """
-    return _attempted(settings, stop, _prepare)
+    return _attempted(settings, stop, _prepare, preparing=True)
 
 
 def outcome(settings: Settings, stop: StopSignal) -> Result:
@@ -69,7 +79,13 @@ def outcome(settings: Settings, stop: StopSignal) -> Result:
     return Result({"finished": find_run(settings)[0].finished})
 
 
-def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], Result]) -> Result:
+def _attempted(
+    settings: Settings,
+    stop: StopSignal,
+    work: Callable[[Attempt], Result],
+    *,
+    preparing: bool = False,
+) -> Result:
     """An attempt at the run: begun, reported, fenced, and its end recorded."""
     world = World(settings.runtime, Membership.of(os.environ))
     with scratch_folder(settings.runtime) as scratch:
@@ -80,10 +96,13 @@ def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], R
             event("the run is finished already", run_id=record.state.run_id)
             _make_up(settings, record, scratch)
             return Result(record.state.result)
-        number = record.state.attempt + 1
-        with reporting(settings, record.store, record.prefix, number, stop):
+        progress = record.key(layout.PREPARATION if preparing else layout.PROGRESS)
+        with reporting(settings, record.store, progress, record.state.begun + 1, stop):
             try:
-                record_attempt(settings, record)
+                with before_recording():
+                    bound = settings.runtime.max_stalled_attempts
+                    record.begin_attempt(bound, preparing=preparing)
+                announce(record, str(settings.output))
                 with fenced(record):
                     if published := _published_before(settings, record, scratch):
                         event("published already", version=published.version.name)
@@ -119,20 +138,28 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
     if isinstance(error, (Unreachable, StoreUnreachable)):
         return
     if isinstance(error, Stopped):
+        state = record.state
+        figures(status=f"stopped {state.position}", step=state.step, eta_seconds=None)
+        milestone("Stopped", f"stopped {state.position}")
         record.stopped()
     elif isinstance(error, PeerLost):
         if not world.formed:
             record.uncounted()
     else:
+        figures(status=failed(error), eta_seconds=None)
         milestone("RunFailed", "failed", error=str(error), exit_code=error.exit_code)
         record.failed(error)
 
 
 def _prepare(attempt: Attempt) -> Result:
-    _, dataset = prepare.dataset(attempt)
+    task, dataset = prepare.dataset(attempt)
+    base, scratch = attempt.base, attempt.scratch
+    start = StartingPoint(attempt.settings, task, base.place, base.tokenizer)
+    try_out(start, Sample.of(dataset, attempt.limits.padding), scratch)
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
     attempt.run.uncounted()
+    figures(status="done")
     return Result({"dataset": str(store.uri / key)})
 
 
@@ -203,6 +230,7 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:
     """The scores of the model as it will be published, loaded back from its files."""
     tokenizer, limits = attempt.base.tokenizer, attempt.limits
+    event("loading the model as it will be published, to score it")
     inference = Inference.load(attempt.settings, trained.place, task, tokenizer, limits)
     scores = evaluate(inference, dataset, attempt.scratch)
     attempt.run.progressed("evaluate")
@@ -229,7 +257,7 @@ def _finished(settings: Settings, record: Run, published: PublishedVersion) -> R
     """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
     scores = json.loads((published.folder / layout.SCORES).read_text())
     result = Result(results.summary(record.store, published.version.key, scores))
-    figures(**result.facts)
+    figures(status="done", eta_seconds=None, **result.facts)
     repo = settings.publish.hub_repo
     record.finish("done", result.facts, outstanding=[PUSH] if repo else [])
     if repo:

@@ -62,7 +62,7 @@ class Saver:
         """
         self.wait()
         began = time.monotonic()
-        self._staging.copy(tensors, self._world.group)
+        self._staging.copy(tensors, self._world)
         stall = time.monotonic() - began
 
         def work() -> None:

@@ -21,6 +21,7 @@ from job.stages.evaluate import evaluate
 from job.stages.fetch import resolve_inputs
 from job.store import layout
 from job.store.commit import commit, own_number
+from job.tasks.row_rules import Readable
 from job.telemetry import event
 
 
@@ -40,7 +41,8 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         if (before := existing(store, key)) is not None:
             event("scored already", place=facts["scores"])
             return Result({**facts, **headline(before.meta["results"])})
-        rows = prepare.rows(settings, trained.task, inputs, scratch)
+        rules = Readable(trained.task, trained.base.tokenizer)
+        rows = prepare.rows(settings, rules, inputs, scratch)
         results, files = _scored(trained, rows, scratch)
         meta = {"task": settings.task, "model": model, "results": results}
         manifest = commit(store, key, files, attempt=own_number(), meta=meta, exists_ok=True)

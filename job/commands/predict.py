@@ -32,10 +32,10 @@ from job.runtime.stop import StopSignal
 from job.scoring.inference import Inference
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
-from job.stages.predict import Predictor, PredictRules, Shards
+from job.stages.predict import ORIGIN, Predictor, PredictRules, Shards, refuse_taken
 from job.store import Store, layout
 from job.store.records import read_record
-from job.tasks.row_rules import KEPT
+from job.tasks.row_rules import KEPT, Readable
 from job.telemetry import progress
 
 
@@ -45,15 +45,18 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     The files lie under `{name}/predictions/{run id, or fingerprint}/`.
 
     Raises:
-        SettingsError: the run id belongs to other rows, settings or another model.
+        SettingsError: the run id belongs to other rows, settings or another model; or a column to be
+            kept has a name that is taken.
     """
+    refuse_taken(tasks.predicting(tasks.create(settings)), settings.predict.keep)
     with scratch_folder(settings.runtime) as scratch:
         store = probed(settings)
         trained = find_trained(settings, scratch)
         base, settings = trained.base, _every_row(trained.settings)
         task = tasks.predicting(trained.task).learned(base.config, {}, base.tokenizer)
         key, inputs = _frozen(store, trained, resolve_inputs(settings.data))
-        rows = prepare.rows(settings, PredictRules(task, settings.predict.keep), inputs, scratch)
+        rules = Readable(PredictRules(task, settings.predict.keep), base.tokenizer)
+        rows = prepare.rows(settings, rules, inputs, scratch)
         with suppress(Conflict):  # another pod's is the same
             store.put(f"{key}/{layout.QUARANTINE}", rows.quarantine.read_bytes(), if_absent=True)
         shards = Shards(store, key, settings.predict, rows.rows["test"])
@@ -145,8 +148,7 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
 def _joined(predictions: pa.Table, rows: MappedTable, names: tuple[str, ...]) -> pa.Table:
     """The predictions, after the columns that identify their rows: file, line, and those to keep."""
     files = [names[number] for number in rows.column(FILE).tolist()]
-    origin: dict[str, Any] = {"file": files, "line": pa.array(rows.column(LINE))}
+    columns: dict[str, Any] = dict(zip(ORIGIN, (files, pa.array(rows.column(LINE))), strict=True))
     kept = {name: rows.table[name] for name in rows.names if name.startswith(KEPT)}
-    origin |= {name.removeprefix(KEPT): column for name, column in kept.items()}
-    predicted = {name: predictions[name] for name in predictions.column_names}
-    return pa.table({**{k: v for k, v in origin.items() if k not in predicted}, **predicted})
+    columns |= {name.removeprefix(KEPT): column for name, column in kept.items()}
+    return pa.table(columns | {name: predictions[name] for name in predictions.column_names})

@@ -31,8 +31,9 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     """
     with scratch_folder(settings.runtime) as scratch:
         store = probed(settings)
-        inputs = resolve_inputs(settings.data)
-        key = layout.tokenizer(settings.name, identity.tokenizer(settings, inputs))
+        inputs, base = resolve_inputs(settings.data), _base(settings, scratch)
+        identified = base and models.tokenizer_sha256(base)
+        key = layout.tokenizer(settings.name, identity.tokenizer(settings, inputs, identified))
         facts = {"tokenizer": str(store.uri / key)}
         if (before := existing(store, key)) is not None:
             event("the tokenizer is published already", place=facts["tokenizer"])
@@ -43,7 +44,6 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         rules = TextRules({"text": settings.data.columns.text})
         rows = prepare.rows(settings.model_copy(update={"data": data}), rules, inputs, scratch)
         folder = scratch / "tokenizer"
-        base = _base(settings, scratch)
         found = train_tokenizer(settings.tokenizer, rows, base, folder)
         files = {path.name: path for path in sorted(folder.iterdir())}
         meta = {"kind": settings.tokenizer.kind}

@@ -8,6 +8,7 @@ from job.errors import DataError, SettingsError
 from job.models.locate import Place
 from job.models.quiet_imports import transformers
 from job.settings import Model
+from job.tasks.positions import positions_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -47,10 +48,7 @@ def max_length_of(
     Raises:
         SettingsError: the setting is above what the model takes.
     """
-    positions = getattr(config, "max_position_embeddings", None) or 10**9
-    if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "longformer"):
-        positions -= 2  # they count positions from the padding token's id on
-    limit = min(positions, tokenizer.model_max_length)
+    limit = min(positions_of(config) or 10**9, tokenizer.model_max_length)
     if wanted is not None and wanted > limit:
         raise SettingsError(
             f"{setting}={wanted} is above the {limit} tokens that the model takes",

@@ -21,6 +21,8 @@ class Milestone:
     reason: str
     """One word, such as Resumed."""
     message: str
+    at: float = 0.0
+    """When, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Report:
 
     @classmethod
     def read(cls, data: bytes) -> Report:
-        """What the store holds; what only another release says is left out.
+        """What the store holds; fields that only another release knows are left out.
 
         Raises:
             Torn: it is not a report.

@@ -20,7 +20,7 @@ from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.store import Store, layout, open_store
 from job.store.probe import probe_conditional_writes
-from job.telemetry import event, milestone
+from job.telemetry import event, figures, milestone
 
 
 @dataclass(frozen=True)
@@ -84,24 +84,12 @@ def _named(settings: Settings) -> Inputs:
         raise InputMissing(error.message, hint=f"{error.hint}; {hint}") from error
 
 
-def record_attempt(settings: Settings, run: Run) -> None:
-    """Record the attempt, before anything is done that could kill it; what earlier ones were killed
-    over is swept up, since none of them may still write.
-
-    Raises:
-        StoreUnreachable: before the attempt was recorded.
-        NoProgress: too many in a row made none.
-    """
-    with before_recording():
-        run.begin_attempt(settings.runtime.max_stalled_attempts)
+def announce(run: Run, output: str) -> None:
+    """Say that an attempt has begun. What earlier ones were killed over is swept up: none of them may
+    still write."""
+    figures(status="running")
     state = run.state
-    milestone(
-        "Started",
-        "run",
-        run_id=state.run_id,
-        attempt=state.attempt,
-        output=str(settings.output),
-    )
+    milestone("Started", "run", run_id=state.run_id, attempt=state.attempt, output=output)
     _sweep(run.store, run.prefix, superseded=True)
 
 
@@ -113,7 +101,7 @@ def begin(
     stop: StopSignal,
     world: World,
 ) -> Attempt:
-    """The attempt that was recorded, with what could kill it: the inputs and the model.
+    """Look at what could kill the attempt that has been recorded: the inputs and the model.
 
     Raises:
         InputMissing: the model or the tokenizer is not the one that this run began with.

@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from job.data.artifacts import Frozen
-from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError, Torn
+from job.errors import Absent, JobError, NoProgress, Torn
 from job.registry import versions
 from job.runs.settings_record import check_settings
 from job.settings import Settings, recorded
-from job.store import Store, layout, open_store
+from job.store import Store, layout
 from job.store.records import read_json, read_record, record_of, write_on
 from job.telemetry import warn
 
@@ -38,8 +38,10 @@ class State:
     step: int = 0
     """The last committed training step."""
     attempt: int = 0
+    preparations: int = 0
+    """How often the run was only prepared, which is no attempt at training."""
     stalled: int = 0
-    """Attempts in a row that ended without progress, the present one included."""
+    """Attempts and preparations in a row that ended without progress, the present one included."""
     outcome: str | None = None
     """`done` when the run has ended well; then `result` says what it left."""
     result: Mapping[str, Any] = field(default_factory=dict)
@@ -53,8 +55,34 @@ class State:
     """When the run ended well, in seconds since 1970; a maximum age is counted from there."""
     outstanding: Sequence[str] = field(default_factory=list)
     """What the attempt that finished the run could not do after that, such as PUSH."""
+    stopped: float = 0.0
+    """When the last attempt was stopped by a signal, in seconds since 1970; 0 where it was not."""
+    written: float = 0.0
+    """When this was written, in seconds since 1970; for people, never for a decision."""
     single_writer: bool = False
     nonce: str = ""
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any], where: str) -> State:
+        """What state.json holds; fields that only another release knows are left out.
+
+        Args:
+            where: its URI, for the error.
+
+        Raises:
+            Torn: it is not a run's state.
+        """
+        return record_of(cls, value, where)
+
+    @property
+    def begun(self) -> int:
+        """How many processes have recorded themselves; each writes alone until the next does."""
+        return self.attempt + self.preparations
+
+    @property
+    def position(self) -> str:
+        """Where it stands, and goes on from."""
+        return f"at step {self.step}" if self.step else f"in stage {self.stage}"
 
 
 class Run:
@@ -104,12 +132,16 @@ class Run:
         """Whether the run has ended well, in this attempt or an earlier one."""
         return self.state.outcome is not None
 
-    def last_attempt(self) -> int:
-        """The number of the attempt that began last, this one or another process's."""
-        return read_record(self.store, self.key(layout.STATE), State)[0].attempt
+    def overtaken(self) -> bool:
+        """Whether another process has begun an attempt since this one did."""
+        stored, _ = read_record(self.store, self.key(layout.STATE), State)
+        return stored.begun != self.state.begun
 
-    def begin_attempt(self, bound: int) -> None:
+    def begin_attempt(self, bound: int, *, preparing: bool = False) -> None:
         """Record a new attempt, before anything that could kill it is done.
+
+        Args:
+            preparing: whether it will not train.
 
         Raises:
             NoProgress: `bound` attempts in a row have ended without progress (0: no bound).
@@ -119,8 +151,9 @@ class Run:
                 f"run {self.state.run_id}: {self.state.stalled} attempts in a row ended without progress, "
                 f"the last in stage {self.state.stage} at step {self.state.step}"
             )
-        attempt, stalled = self.state.attempt + 1, self.state.stalled + 1
-        self._write(attempt=attempt, stalled=stalled, failure={})
+        count = "preparations" if preparing else "attempt"
+        begun = {count: getattr(self.state, count) + 1, "stalled": self.state.stalled + 1}
+        self._write(**begun, failure={}, stopped=0.0)
 
     def progressed(self, stage: Stage, step: int = 0) -> None:
         """Record a committed artifact or step. Only what goes beyond all earlier attempts is progress
@@ -134,7 +167,7 @@ class Run:
 
     def stopped(self) -> None:
         """Record an agreed stop: an attempt that was stopped has not failed."""
-        self._write(stalled=0)
+        self._write(stalled=0, stopped=time.time())
 
     def uncounted(self) -> None:
         """Record that this attempt does not count as stalled: it only prepared, and ended well, or it
@@ -205,36 +238,14 @@ class Run:
     def _write(self, *, first: bool = False, **changes: Any) -> None:
         """Store the state with these changes; a checkpoint is recorded by a thread of its own."""
         with self._lock:
-            state = replace(self.state, **changes, nonce=uuid.uuid4().hex)
+            changes |= {"written": time.time(), "nonce": uuid.uuid4().hex}
+            state = replace(self.state, **changes)
             data = json.dumps(asdict(state), indent=1).encode()
             if first:
                 self._tag = self.store.put(self.key(layout.STATE), data, if_absent=True)
             else:
                 self._tag = self.store.put(self.key(layout.STATE), data, if_tag=self._tag)
             self.state = state
-
-
-def states(settings: Settings) -> list[tuple[str, dict[str, Any] | Torn]]:
-    """The state of the run that the settings name, or of every run of this model, by the run's id; the
-    error in place of one that cannot be understood.
-
-    Raises:
-        InputMissing: there is none.
-    """
-    if not settings.output:
-        raise SettingsError(
-            "FINETUNE_OUTPUT is not set", hint="name the s3://bucket/prefix or folder of the run"
-        )
-    store = open_store(settings.output, single_writer=settings.store.single_writer)
-    whole, run_id = layout.runs(settings.name), settings.run_id
-    prefix = f"{layout.run(settings.name, run_id) if run_id else whole}/"
-    keys = [item.key for item in store.list(prefix) if item.key.endswith(f"/{layout.STATE}")]
-    if not keys:
-        raise InputMissing(
-            f"{store.uri}/{prefix}: no run there",
-            hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID",
-        )
-    return [(layout.run_id_of(settings.name, key), _readable(store, key)) for key in keys]
 
 
 def _tag_if_cut_short(store: Store, key: str, run_id: str, error: Torn) -> str:
@@ -250,13 +261,6 @@ def _tag_if_cut_short(store: Store, key: str, run_id: str, error: Torn) -> str:
         warn("the run's state was cut short by the store", reason=error.message)
         return tag
     raise error
-
-
-def _readable(store: Store, key: str) -> dict[str, Any] | Torn:
-    try:
-        return read_json(store, key)
-    except Torn as error:
-        return error
 
 
 def _begun(store: Store, model: str, run_id: str) -> State:
@@ -282,6 +286,6 @@ def state_of(store: Store, model: str, run_id: str) -> State | None:
     """A run's state; None before its first attempt."""
     key = f"{layout.run(model, run_id)}/{layout.STATE}"
     try:
-        return record_of(State, read_json(store, key), f"{store.uri}/{key}")
+        return State.of(read_json(store, key), f"{store.uri}/{key}")
     except Absent:
         return None

@@ -6,6 +6,8 @@ from typing import Any
 
 from job.data.artifacts import canonical_json
 from job.errors import Absent, SettingsError, Torn
+from job.settings import Settings, recorded
+from job.settings.names import sections
 from job.store import Store
 from job.store.records import read_json, write_on
 
@@ -38,15 +40,21 @@ def check_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) 
 
 
 def _changed(store: Store, key: str, wanted: dict[str, Any]) -> list[str]:
-    differences = _differences(read_json(store, key), wanted)
+    before, defaults = read_json(store, key), recorded(Settings.model_construct())
+    differences = _differences(before, wanted, defaults)
     return [f"{path}: {old!r} there, {new!r} here" for path, old, new in differences]
 
 
-def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """What differs, by path; a name that only one side knows is another release's, not a change."""
-    if isinstance(old, dict) and isinstance(new, dict):
+def _differences(
+    old: Any, new: Any, default: Any, path: tuple[str, ...] = ()
+) -> list[tuple[str, Any, Any]]:
+    """What differs, by path. A setting that `old` lacks was at its default then, and one that only `old`
+    knows is another release's; a key of the user's own in a mapping is a part of its value."""
+    if isinstance(old, dict) and isinstance(new, dict) and (not path or path in sections()):
+        known = {**default, **old} if isinstance(default, dict) else old
         found = []
-        for key in sorted(old.keys() & new.keys()):
-            found += _differences(old[key], new[key], f"{path}.{key}" if path else key)
+        for key in sorted(known.keys() & new.keys()):
+            below = default.get(key) if isinstance(default, dict) else None
+            found += _differences(known[key], new[key], below, (*path, key))
         return found
-    return [] if old == new else [(path, old, new)]
+    return [] if old == new else [(".".join(path), old, new)]

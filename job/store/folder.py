@@ -15,7 +15,7 @@ from pathlib import Path
 from job.data.artifacts import file_sha256
 from job.errors import Absent, Conflict, Torn
 from job.store.base import Object
-from job.store.keys import safe_path
+from job.store.keys import resolved, safe_path
 from job.store.local import LOCK, OWN, os_errors, remove_if_dead, replacing, sync, temporary
 from job.uris import Uri
 
@@ -44,7 +44,7 @@ class FolderStore:
     """Keys are paths below `root`. Identity and tag are the SHA-256 of the content, in hex."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+        self.root = resolved(root)
         self.uri = Uri(str(self.root))
 
     def list(self, prefix: str = "") -> Iterator[Object]:

@@ -2,7 +2,7 @@
 
     {model}/
       datasets/{fingerprint}/
-      runs/{run_id}/           settings.json  inputs.json  state.json  progress.json
+      runs/{run_id}/           settings.json  inputs.json  state.json  progress.json  preparation.json  waiting.json
                                metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
         checkpoints/step-{step}/
       models/{version}/
@@ -25,6 +25,10 @@ INPUTS = "inputs.json"
 """What the first attempt, or the first pod that predicts, found to read; all others read exactly that."""
 STATE = "state.json"
 PROGRESS = "progress.json"
+PREPARATION = "preparation.json"
+"""The progress of what only prepares the run."""
+WAITING = "waiting.json"
+"""Since when the run waits in a queue and why, as its launcher sees it; absent while it does not."""
 QUARANTINE = "quarantine.jsonl"
 PROFILE = "profile.json"
 SCORES = "eval_results.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from job.errors import Absent, Conflict, StoreError, Unreachable, from_os_error
+from job.errors import Absent, BadName, Conflict, StoreError, Unreachable, from_os_error
 
 OWN = ".~"
 """How the names of temporary and lock files begin; listings skip them."""
@@ -24,6 +25,7 @@ def os_errors(what: str) -> Iterator[None]:
     Raises:
         Absent: there is no such file.
         Forbidden, DiskFull: as `job.errors.from_os_error` says.
+        BadName: the name is too long, or symbolic links lead in a circle.
         StoreError: there is a file where a folder is needed, or the other way round.
         Unreachable: anything else, such as a file server that does not answer.
     """
@@ -36,6 +38,8 @@ def os_errors(what: str) -> Iterator[None]:
             f"{what}: {error.strerror}", hint="a folder store cannot hold both a and a/b"
         ) from error
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise BadName(f"{what[:1_000]}: {error.strerror}", hint="correct the name") from None
         raise from_os_error(error, what) or Unreachable(
             f"{what}: {error.strerror or error}",
             hint="check the disk or the file server behind the folder",

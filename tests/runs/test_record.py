@@ -86,6 +86,35 @@ def test_other_settings_are_refused_and_a_setting_of_another_release_is_none(sto
     opened(store)
 
 
+@pytest.mark.parametrize(
+    ("section", "one", "other"),
+    [
+        ("train", {"class_weights": {"billing": 5}}, {"class_weights": {"delivery": 50}}),
+        ("train", {"class_weights": {"a": 5}}, {"class_weights": {"a": 5, "b": 2}}),
+        ("clean", {}, {"derive": {"text": "always the same"}}),
+        ("clean", {"rename": {"body": "text"}}, {"rename": {"title": "text"}}),
+        ("model", {"config": {"model_type": "gpt2"}}, {"config": {"model_type": "gpt2", "n_layer": 1}}),
+    ],
+)  # fmt: skip
+def test_keys_of_the_users_own_belong_to_a_run(
+    store: Store, section: str, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    opened(store, **{section: one})
+    opened(store, **{section: one})
+    with pytest.raises(SettingsError, match=rf"{section}\.\w+: .* there, .* here"):
+        opened(store, **{section: other})
+
+
+def test_a_setting_that_an_older_release_did_not_have_was_at_its_default(store: Store) -> None:
+    opened(store)
+    stored = json.loads(store.get("m/runs/r/settings.json"))
+    del stored["encode"]["padding"]
+    store.put("m/runs/r/settings.json", json.dumps(stored).encode())
+    opened(store)
+    with pytest.raises(SettingsError, match=r"encode\.padding: .dynamic. there, .max_length. here"):
+        opened(store, encode={"padding": "max_length"})
+
+
 def test_what_was_frozen_is_read_by_later_attempts(store: Store) -> None:
     run = opened(store)
     assert run.frozen() is None
@@ -244,4 +273,4 @@ def test_status_shows_every_run_that_it_can_read(
         status.run([])
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["run_id"] for line in shown] == ["a", "b", "c"]
-    assert "state.json is not a record" in shown[1]["error"]
+    assert "state.json is not a record" in shown[1]["status"]

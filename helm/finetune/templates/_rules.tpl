@@ -47,7 +47,8 @@ podAnnotations.{{ $name }}: the chart sets these for the job; remove it
   "launch" (list "manifests" "owner" "release" "force" "max_age" "prepare")
   "metrics" (list "port")
   "progress" (list "annotate")
-  "runtime" (list "nodes" "node" "processes" "address" "grace_seconds" "env" "scratch" "termination_log") -}}
+  "runtime" (list "nodes" "node" "processes" "address" "peer_token" "grace_seconds" "env" "scratch"
+    "termination_log") -}}
 {{- range $section, $names := $own }}
 {{- range $names }}
 {{- if hasKey (get $v.config $section | default dict) . }}
@@ -77,6 +78,9 @@ queue.name: queue.kind {{ $kind }} needs the name of a queue
 {{- end }}
 {{- if and $v.queue.topology (ne $kind "kueue") }}
 queue.topology: only Kueue knows it; set queue.kind to kueue, or use affinity
+{{- end }}
+{{- if and $v.launch.queued (ne $kind "kueue") }}
+launch.queued: only Kueue queues launchers; set queue.kind to kueue
 {{- end }}
 {{- if and (eq $kind "kueue") (or $v.nodeSelector $v.tolerations) }}
 nodeSelector and tolerations: Kueue sets them from the ResourceFlavor, and an upgrade would undo that; set them there
@@ -137,7 +141,8 @@ extraEnv.{{ $name }} looks like a secret; put it into a Secret and refer to that
 {{/* The environment variables that the chart sets from values of their own. */}}
 {{- define "finetune.ownVariables" -}}
 {{- $v := .Values -}}
-{{- $names := list "FINETUNE_CONFIG" "FINETUNE_RUN_ID" "FINETUNE_RUNTIME__GRACE_SECONDS" "WORKLOAD" -}}
+{{- $names := list "FINETUNE_CONFIG" "FINETUNE_RUN_ID" "FINETUNE_RUNTIME__GRACE_SECONDS" "WORKLOAD"
+  "FINETUNE_RUNTIME__PEER_TOKEN" -}}
 {{- if $v.s3.endpoint }}{{ $names = append $names "AWS_ENDPOINT_URL" }}{{ end -}}
 {{- if $v.s3.region }}{{ $names = concat $names (list "AWS_REGION" "AWS_DEFAULT_REGION") }}{{ end -}}
 {{- if $v.huggingface.endpoint }}{{ $names = append $names "HF_ENDPOINT" }}{{ end -}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 Values = list[str | None]
+
+SHOWN_COLUMNS = 40
+"""Of a file's columns, in a message."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Selector:
         for old in self._rename:
             _require(old, names, file, "FINETUNE_CLEAN__RENAME")
         columns = [self._rename.get(name, name) for name in names]
-        twice = [name for name in columns if columns.count(name) > 1]
+        twice = [name for name, count in Counter(columns).items() if count > 1]
         if twice:
             raise DataError(
                 f"{file}: FINETUNE_CLEAN__RENAME makes two columns {twice[0]!r}",
@@ -120,12 +124,20 @@ def _require(column: str, names: Sequence[str], file: str, setting: str, what: s
         return
     near = difflib.get_close_matches(column, names, n=1)
     guess = f" (did you mean {near[0]!r}?)" if near else ""
-    listed = ", ".join(map(repr, names)) or "none"
-    squad = "paragraphs" in names  # a SQuAD document that was read as any other JSON
+    listed = ", ".join(map(repr, names[:SHOWN_COLUMNS])) or "none"
+    more = f" and {len(names) - SHOWN_COLUMNS:,} more" if len(names) > SHOWN_COLUMNS else ""
     raise DataError(
-        f"{file}: no column {column!r}{what}{guess}; the columns are {listed}",
-        hint="set FINETUNE_DATA__FORMAT=squad" if squad else f"set {setting} to one of them",
+        f"{file}: no column {column!r}{what}{guess}; the columns are {listed}{more}",
+        hint=_hint(setting, names),
     )
+
+
+def _hint(setting: str, names: Sequence[str]) -> str:
+    if "paragraphs" in names:  # a SQuAD document that was read as any other JSON
+        return "set FINETUNE_DATA__FORMAT=squad"
+    # the Hub's translation sets have a column of objects, from a language to its text
+    inner = ", or with a dot to what is within it, as in translation.en" * ("translation" in names)
+    return f"set {setting} to one of them{inner}"
 
 
 def _compile(name: str, source: str) -> _Derived:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from job.tasks.json_text import json_value
 from job.tasks.types import Ints
 
 
@@ -21,7 +21,7 @@ class Answer(NamedTuple):
 def parsed(text: str | None) -> list[Answer] | None:
     """The answers in {"text": […], "answer_start": […]}, in characters; None if the text is not such JSON."""
     try:
-        answers = json.loads(text or "")
+        answers = json_value(text or "")
     except ValueError:
         return None
     texts, starts = (
