@@ -314,6 +314,18 @@ def test_bits_that_flip_on_the_way_are_noticed_in_large_files_too(
     assert (tmp_path / "got").read_bytes() == (tmp_path / "large").read_bytes()
 
 
+def test_a_name_that_flips_in_a_listing_is_noticed(
+    bucket: str, lying: Callable[..., S3Store]
+) -> None:
+    """Part 7 of ten would not be trained on, and nobody would know; no checksum protects a listing."""
+    keys = [f"rows/part-{n}.csv" for n in range(10)]
+    for key in keys:
+        open_store(bucket).put(key, key.encode())
+    store = lying(flip=0.3)
+    for _ in range(10):
+        assert [item.key for item in store.list("rows/")] == keys
+
+
 def test_an_etag_that_is_no_md5_is_believed_when_the_same_arrives_twice() -> None:
     """Of a store that has not shown that its ETags are MD5s; encrypted objects have others anywhere."""
     etags, other = Etags(), {"ETag": '"00000000000000000000000000000000"'}

@@ -20,6 +20,8 @@ from job.store.s3.errors import BrokenBodyError, ChangedError
 from job.store.s3.write import Write
 
 _DELETE_AT_ONCE = 1000
+_LISTINGS = 4
+"""How many pairs of listings are compared; others may be writing all the while."""
 
 
 class S3Store(Bucket):
@@ -30,21 +32,16 @@ class S3Store(Bucket):
     """
 
     def list(self, prefix: str = "") -> Iterator[Object]:
-        """Every object whose key begins with `prefix`, in the keys' byte order."""
-        pages = self.client.get_paginator("list_objects_v2")
+        """Every object whose key begins with `prefix`, in the keys' byte order.
 
-        def work() -> list[dict[str, Any]]:
-            listed: list[dict[str, Any]] = []
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix):
-                listed += contents(page, self._root + prefix)
-            return listed
-
-        listed = self._call(prefix, work)
-        # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
-        for item in sorted(listed, key=lambda item: item["Key"].encode()):
-            if not item["Key"].endswith("/"):  # the folder marks that consoles leave behind
-                key = item["Key"][len(self._root) :]
-                yield described(key, item["Size"], item["ETag"])
+        No checksum protects a listing, and a name that is missing from one could not be noticed: it is
+        believed when it has come twice, or when it changes each time that it is asked for.
+        """
+        for _ in range(_LISTINGS):
+            listed = self._call(prefix, partial(self._listed, prefix))
+            if listed == self._call(prefix, partial(self._listed, prefix)):
+                break
+        yield from listed
 
     def stat(self, key: str) -> Object:
         """The object's size in bytes, identity and tag."""
@@ -150,6 +147,18 @@ class S3Store(Bucket):
             return len(mine)
 
         return self._call(prefix, work)
+
+    def _listed(self, prefix: str) -> list[Object]:
+        pages = self.client.get_paginator("list_objects_v2")
+        listed: list[dict[str, Any]] = []
+        for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix):
+            listed += contents(page, self._root + prefix)
+        # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
+        return [
+            described(item["Key"][len(self._root) :], item["Size"], item["ETag"])
+            for item in sorted(listed, key=lambda item: item["Key"].encode())
+            if not item["Key"].endswith("/")  # the folder marks that consoles leave behind
+        ]
 
     def _delete(self, names: Sequence[str]) -> None:
         from botocore.exceptions import ClientError
