@@ -148,7 +148,7 @@ class S3Store(Bucket):
 
         return self._call(prefix, work)
 
-    def _listed(self, prefix: str) -> list[Object]:
+    def _listed(self, prefix: str) -> Sequence[Object]:
         pages = self.client.get_paginator("list_objects_v2")
         listed: list[dict[str, Any]] = []
         for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix):
