@@ -113,6 +113,7 @@ def test_the_store_lives_with_a_fifth_of_its_requests_failing(
     clean.delete([item.key for item in clean.list("")])
 
 
+@pytest.mark.slow
 def test_the_store_is_told_the_truth_by_a_liar(
     s3_server: Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
