@@ -10,7 +10,6 @@ import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -239,12 +238,15 @@ def _keep(store: Store, path: Path, key: str) -> Object:
     Raises:
         Torn: it holds something else each time.
     """
-    for _ in range(UPLOADS - 1):
+    message = ""
+    for _ in range(UPLOADS):
         store.upload(path, key)
-        with suppress(Torn):
+        try:
             return store.confirm(path, key)
-    store.upload(path, key)
-    return store.confirm(path, key)
+        except Torn as error:
+            message = error.message
+    hint = "the store does not keep what it is given; check what lies between this pod and it"
+    raise Torn(message, hint=hint)
 
 
 def _is_as_uploaded(store: Reader, prefix: str, file: File) -> bool:
