@@ -250,24 +250,27 @@ def test_a_record_that_the_store_cut_short_is_made_whole(store: Store, cut: int)
     assert (again.frozen(), again.state) == (frozen, run.state)
 
 
-def test_one_wrong_read_of_settings_refuses_nothing(store: Store) -> None:
+def test_one_wrong_read_of_settings_refuses_nothing(store: Store, tmp_path: Path) -> None:
     run = opened(store)
     whole = store.get("m/runs/r/settings.json")
     answers = [whole.replace(b'"seed":42', b'"seed":43'), whole]
-    other = type("Once", (FolderStore,), {"get": lambda self, key: answers.pop(0)})(store.root)
+    other = type("Once", (FolderStore,), {"get": lambda self, key: answers.pop(0)})(tmp_path)
     assert Run.open(other, "m", "r", Settings()).state == run.state
     assert answers == []
 
 
 def test_status_shows_every_run_that_it_can_read(
-    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for run_id in ("a", "b", "c"):
         Run.open(store, "m", run_id, Settings())
     store.put("m/runs/b/state.json", b"<html>")
     state = json.loads(store.get("m/runs/c/state.json"))
     store.put("m/runs/c/state.json", json.dumps({**state, "colour": "red"}).encode())
-    monkeypatch.setenv("FINETUNE_OUTPUT", str(store.root))
+    monkeypatch.setenv("FINETUNE_OUTPUT", str(tmp_path))
     monkeypatch.setenv("FINETUNE_NAME", "m")
     with pytest.raises(Torn, match=r"m/runs/b/state\.json is not a record"):
         status.run([])

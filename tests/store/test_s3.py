@@ -270,9 +270,9 @@ def test_what_is_acknowledged_and_not_kept_is_no_write(
     bucket: str, s3_env: Server, lying: Callable[..., S3Store], fault: str, tmp_path: Path
 ) -> None:
     store = lying(**{fault: 1.0})
-    for condition in ({}, {"if_absent": True}):
+    for if_absent in (False, True):
         with pytest.raises(StoreError, match=r"the store (holds something else|acknowledged)"):
-            store.put("record", b'{"step": 10}', **condition)
+            store.put("record", b'{"step": 10}', if_absent=if_absent)
     (tmp_path / "file").write_bytes(b"weights")
     store.upload(tmp_path / "file", "file")
     with pytest.raises(Torn, match=r"has 3 bytes instead of 7|is missing"):
@@ -301,11 +301,10 @@ def test_bits_that_flip_on_the_way_are_noticed_in_large_files_too(
     bucket: str, lying: Callable[..., S3Store], tmp_path: Path
 ) -> None:
     """No checksum of the SDK's covers what is read in parts; whoever wrote it chose their size."""
-    client = open_store(bucket).client
     name, size = bucket.removeprefix("s3://"), 17_000_000
     (tmp_path / "large").write_bytes(os.urandom(size))
     config = TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20)
-    client.upload_file(str(tmp_path / "large"), name, "large", Config=config)
+    S3Store(name).client.upload_file(str(tmp_path / "large"), name, "large", Config=config)
     identity = open_store(bucket).stat("large").identity
     store = lying(flip=1.0)
     with pytest.raises(Unreachable, match="what arrived is not what its ETag"):
@@ -344,7 +343,8 @@ def test_an_etag_that_is_no_md5_is_believed_when_the_same_arrives_twice() -> Non
 
 
 def test_uploads_that_were_never_completed_are_aborted_by_who_follows(bucket: str) -> None:
-    client, name = open_store(bucket).client, bucket.removeprefix("s3://")
+    name = bucket.removeprefix("s3://")
+    client = S3Store(name).client
     for key in ("m/runs/r/a", "m/runs/r2/b"):
         client.create_multipart_upload(Bucket=name, Key=key)
     store = open_store(bucket)
