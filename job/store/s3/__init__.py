@@ -151,8 +151,11 @@ class S3Store(Bucket):
     def _listed(self, prefix: str) -> Sequence[Object]:
         pages = self.client.get_paginator("list_objects_v2")
         listed: list[dict[str, Any]] = []
-        for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix):
-            listed += contents(page, self._root + prefix)
+        try:
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix):
+                listed += contents(page, self._root + prefix)
+        except (ValueError, KeyError) as error:  # of a number or a time that is none
+            raise BrokenBodyError(f"the listing cannot be read ({error})") from error
         # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
         return [
             described(item["Key"][len(self._root) :], item["Size"], item["ETag"])
