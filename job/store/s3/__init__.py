@@ -150,18 +150,20 @@ class S3Store(Bucket):
 
     def _listed(self, prefix: str) -> Sequence[Object]:
         pages = self.client.get_paginator("list_objects_v2")
-        listed: list[dict[str, Any]] = []
+        found: list[Object] = []
         try:
             for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix):
-                listed += contents(page, self._root + prefix)
-        except (ValueError, KeyError) as error:  # of a number or a time that is none
+                for item in contents(page, self._root + prefix):
+                    if not item["Key"].endswith("/"):  # the folder marks that consoles leave behind
+                        key = item["Key"][len(self._root) :]
+                        found.append(described(key, item["Size"], item["ETag"]))
+        except (
+            ValueError,
+            KeyError,
+        ) as error:  # a number or a time that is none, a name that is not there
             raise BrokenBodyError(f"the listing cannot be read ({error})") from error
         # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
-        return [
-            described(item["Key"][len(self._root) :], item["Size"], item["ETag"])
-            for item in sorted(listed, key=lambda item: item["Key"].encode())
-            if not item["Key"].endswith("/")  # the folder marks that consoles leave behind
-        ]
+        return sorted(found, key=lambda item: item.key.encode())
 
     def _delete(self, names: Sequence[str]) -> None:
         from botocore.exceptions import ClientError
