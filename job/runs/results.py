@@ -84,6 +84,7 @@ def card_facts(
         best_step=trained.state.best_step,
         metric=trained.metric,
         versions={name: package_version(name) for name in PACKAGES},
+        cut_side=attempt.base.tokenizer.truncation_side,
         adapters_for=None if settings.publish.merge else task.auto_class,
     )
 

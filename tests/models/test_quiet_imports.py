@@ -38,13 +38,8 @@ def test_transformers_is_imported_in_one_place() -> None:
             for name in imports_at_run_time(ast.parse(path.read_text()))
         )
     }
-    # the second runs published files as a user would, in a process of its own; the third is given a
-    # tokenizer, so that the library is imported already
-    assert importers == {
-        "job/models/quiet_imports.py",
-        "job/stages/publish/verify_process.py",
-        "job/tasks/special_tokens.py",
-    }
+    # the other one runs published files as a user would, in a process of its own
+    assert importers == {"job/models/quiet_imports.py", "job/stages/publish/verify_process.py"}
 
 
 def test_the_libraries_are_silent() -> None:

@@ -65,6 +65,7 @@ def test_a_label_is_one_class_or_a_list(label: str, found: list[str], kind: str)
         ('{"joy": true}', "is not a list as JSON has it"),
         ("array(['joy'], dtype=object)", "is not a list as JSON has it"),
         ("[" * 100_000, "is not a list as JSON has it"),
+        (r'["\ud800"]', "is not a list as JSON has it"),
         ('["joy", null]', "holds a null"),
         ("[NaN]", "holds a null"),
         ('[["joy"]]', "holds a list or an object"),

@@ -11,6 +11,8 @@ from job.stages.clean.profile import Written
 from job.tasks.labels import LIST, ONE, TWO, alike
 from job.telemetry import warn
 
+MISSING = frozenset(("nan", "none", "null", "na", "n/a", "<na>", "nat", "-", "?"))
+"""What pandas, Python, databases and people write where there is nothing."""
 SHOWN = 5
 """Of the labels that are alike."""
 
@@ -41,9 +43,14 @@ def check_kinds(written: Mapping[Split, Written]) -> None:
         )
 
 
-def warn_of_alike(written: Mapping[Split, Written]) -> None:
-    """Say which classes may be one class that is written in several ways."""
+def warn_of_doubtful(written: Mapping[Split, Written]) -> None:
+    """Say which classes may be one class that is written in several ways, and which may be none."""
     counts: Counter[str] = sum((counts.labels for counts in written.values()), Counter())
+    if missing := sorted(label for label in counts if label.casefold() in MISSING):
+        warn(
+            "labels that often stand for a missing value are classes of their own",
+            labels=", ".join(f"{label!r} ({counts[label]:,})" for label in missing),
+        )
     groups = alike(counts)
     if groups:
         shown = (

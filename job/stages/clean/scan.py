@@ -91,8 +91,9 @@ class Scan:
                 self._check(split, parts)
                 for part in parts:
                     for batch in stream(part):
-                        poll()
-                        self._batch(split, batch, writer, quarantine)
+                        for rows, selected in self._selector.select(batch):
+                            poll()
+                            self._batch(split, rows, selected, writer, quarantine)
         self._trim()
         return self.result
 
@@ -119,9 +120,14 @@ class Scan:
         )
 
     def _batch(
-        self, split: Split, batch: pa.RecordBatch, writer: Writer, quarantine: TextIO
+        self,
+        split: Split,
+        batch: pa.RecordBatch,
+        selected: Selected,
+        writer: Writer,
+        quarantine: TextIO,
     ) -> None:
-        selected = self._stripped(self._selector.select(batch))
+        selected = self._stripped(selected)
         good = self._without_bad(split, selected, batch, quarantine)
         kept = self._without_dropped(split, selected, good)
         if not kept.rows:

@@ -162,7 +162,7 @@ def test_the_quarantine_goes_on_where_fetch_stopped(tmp_path: Path) -> None:
     rows = run(tmp_path, train=str(path), max_bad_fraction=0.25)
     lines = [json.loads(line) for line in rows.quarantine.read_text().splitlines()]
     assert [(bad["line"], bad["reason"]) for bad in lines] == [
-        (3, "1 columns in place of 2"),
+        (3, "1 columns where 2 are expected"),
         (4, "no label"),
     ]
     assert json.loads(lines[1]["row"]) == {"text": "c", "label": ""}
@@ -317,6 +317,16 @@ def test_labels_that_are_alike_are_named_with_their_counts(
     assert "'Ham' (1), 'ham' (2)" in str(vars(record))
 
 
+def test_labels_that_may_be_missing_values_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [*labelled("a", "b", label="nan"), *labelled("c", label="None"), *labelled("d")]
+    with caplog.at_level("WARNING", logger="finetune"):
+        run(tmp_path, train=jsonl(tmp_path / "a.jsonl", *rows))
+    (record,) = caplog.records
+    assert "'None' (1), 'nan' (2)" in str(vars(record))
+
+
 @pytest.mark.parametrize("test", [[], labelled("z", label='["x"]')])
 def test_labels_that_are_lists_in_some_rows_only_are_refused(
     test: list[dict[str, Any]], tmp_path: Path
@@ -394,3 +404,69 @@ def test_a_group_goes_to_the_training_rows_as_a_whole(tmp_path: Path) -> None:
         for split in ("train", "validation")
     ]
     assert not numbers[0] & numbers[1]
+
+
+# -- derived columns --------------------------------------------------------------------------
+
+NAMES = ("range", "dict", "lipsum", "cycler", "joiner", "namespace")
+
+
+def test_a_column_is_itself_whatever_jinja_calls_its_functions(tmp_path: Path) -> None:
+    row = {name: f"the {name}" for name in NAMES}
+    path = jsonl(tmp_path / "a.jsonl", {**row, "label": "x"})
+    template = " ".join(f"{{{{{name}}}}}" for name in NAMES)
+    rows = run(tmp_path, {"derive": {"text": template}}, train=path)
+    assert texts_of(rows) == [" ".join(row.values())]
+    other = jsonl(tmp_path / "b.jsonl", *labelled("a"))
+    for name in NAMES:
+        with pytest.raises(
+            DataError, match=f"no column '{name}'.* the columns are 'text', 'label'"
+        ):
+            run(tmp_path, {"derive": {"text": f"{{{{ {name} }}}}"}}, train=other)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ text * (n|int) }}", "longer than 1,048,576 characters"),
+        ("{{ 'x' * 10**8 }}", "longer than 1,048,576 characters"),
+        ("{{ 7 ** 1000000000 }}", "longer than 1,048,576 characters"),
+        ("{{ text.ljust(n|int) }}", "longer than 1,048,576 characters"),
+        ("{{ '%100000000d' % 1 }}", "longer than 1,048,576 characters"),
+        ("{{ text.ljust((n|int) * 1000)|length }}", "it takes too much memory"),
+        ("{{ text.ljust(1000000).replace('', text.ljust(1000000)) }}", "it takes too much memory"),
+        ("{{ ('a' * 1000)|join(text.ljust(1000000)) }}", "it takes too much memory"),
+        ("{% for a in t %}{% for b in t %}{% for c in t %}{% endfor %}{% endfor %}{% endfor %}",
+         "more than 100,000 turns of loops and calls"),
+        ("{% macro f(k) %}{{ f(k) }}{% endmacro %}{{ f(1) }}", "RecursionError"),
+        ("{% macro f(k) %}{% if k %}{{ f(k - 1) }}{{ f(k - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
+         "more than 100,000 turns of loops and calls"),
+        ("{{ '\\ud800' }}", "UnicodeEncodeError"),
+        ("{{ text.split() }}", "a list is not text"),
+        ("{{ text.split }}", "is not text"),
+        ("{{ self }}", "is not text"),
+    ],
+)  # fmt: skip
+def test_a_derived_value_has_bounds(template: str, said: str, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", {"text": "a b", "n": 10**8, "t": "x" * 100, "label": "x"})
+    with pytest.raises(DataError, match=rf"a\.jsonl:1: 'text' cannot be derived: .*{said}"):
+        run(tmp_path, {"derive": {"text": template}}, train=path, max_row_bytes=1 << 20)
+
+
+def test_long_derived_values_are_written_in_parts(tmp_path: Path) -> None:
+    """More of them than may be in memory at once, in order and with nothing lost between two parts."""
+    path = jsonl(tmp_path / "a.jsonl", *({"n": n, "label": "xy"[n % 2]} for n in range(300)))
+    settings = {"derive": {"text": "{{ n }} {{ 'a' * 300 }}", "more": "{{ text|length }}"}}
+    rows = run(tmp_path, settings, train=path, max_row_bytes=1024)
+    found = rows_of(rows)
+    assert [(r["text"].split()[0], r["label"], r["__line"]) for r in found] == [
+        (str(n), "xy"[n % 2], n + 1) for n in range(300)
+    ]
+
+
+def test_loops_over_what_a_row_holds_are_fine(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", {"t": "b a", "label": "x"})
+    template = (
+        "{% for w in t.split()|sort %}{{ loop.index }}{{ w }}{{ '-' if not loop.last }}{% endfor %}"
+    )
+    assert texts_of(run(tmp_path, {"derive": {"text": template}}, train=path)) == ["1a-2b"]
