@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
-
-from job.environment import OURS
 
 SCHEMES = ("s3", "https", "http", "hf", "file")
 KEYED = ("s3", "hf", "file")
@@ -30,10 +28,8 @@ SECRET_WORDS = (
 """A name with one of them in it is that of a secret: a variable's, a query parameter's."""
 SECRET_NAME = rf"(?i)(?:^|[^a-z0-9])(?:{'|'.join(SECRET_WORDS)})(?:$|[^a-z0-9])"
 """In the words of RE2 as well, which the chart's templates have."""
-PLACE_NAME = r"(?i)_(?:file|path|dir|url|uri)$"
-"""A variable of such a name says where a secret is."""
-WORKING_DIRECTORIES = ("PWD", "OLDPWD")
-"""A shell's; no passwords."""
+PLACE_NAME = r"(?i)^(?:old)?pwd$|_(?:file|path|dir|url|uri)$"
+"""A variable of such a name says where something is."""
 REMEMBERED = 8
 """Characters of the shortest secret that is looked for by itself: a shorter one is in many words."""
 
@@ -71,20 +67,6 @@ def remember(secret: str) -> None:
     _remembered.sort(key=len, reverse=True)  # a part must not go before the whole
 
 
-def remember_environment(environment: Mapping[str, str]) -> None:
-    """Hide the values of all variables that by their names are secrets, and what is secret in a URI.
-
-    Our own are left out: a name of theirs may be that of a column, and settings know their secrets.
-    """
-    for name, value in environment.items():
-        if name.startswith(OURS) or name in WORKING_DIRECTORIES:
-            continue
-        if is_secret(name) and not re.search(PLACE_NAME, name):
-            remember(value.strip())
-        elif (shown := mask(value)) != value:
-            remember_hidden(value, shown)
-
-
 def remember_hidden(text: str, shown: str) -> None:
     """Hide what asterisks stand for in `shown`, and those parts of it that a library may quote alone."""
     literals = map(re.escape, shown.split("***"))
@@ -101,7 +83,7 @@ def remember_hidden(text: str, shown: str) -> None:
 
 def is_secret(name: str) -> bool:
     """Whether a variable or a parameter of this name holds a secret."""
-    return re.search(SECRET_NAME, name) is not None
+    return re.search(SECRET_NAME, name) is not None and not re.search(PLACE_NAME, name)
 
 
 _remembered: list[str] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError, SettingsError
@@ -25,9 +27,26 @@ def load_config(place: Place, settings: Model) -> PreTrainedConfig:
         raise DataError(f"{place.name} holds no config.json", hint=COMPLETE)
 
     with readable("config", place):
+        _check_sizes(json.loads((place.folder / "config.json").read_text()))
         return transformers().AutoConfig.from_pretrained(
             place.folder, trust_remote_code=settings.trust_remote_code, local_files_only=True
         )
+
+
+MOST = {"num_labels": 10**6, "layers": 10**4}
+"""What no model has more of; transformers would make a list, or modules, of as many as are written there."""
+
+
+def _check_sizes(fields: Mapping[str, Any]) -> None:
+    """Refuse sizes that would take all memory before anything is compared.
+
+    Raises:
+        ValueError: a field is beyond what any model has.
+    """
+    for name, value in fields.items():
+        most = next((most for part, most in MOST.items() if part in name), None)
+        if most is not None and isinstance(value, (int, float)) and value > most:
+            raise ValueError(f"{name} is {value}, and at most {most} are believed")
 
 
 def label_names(config: Any) -> tuple[str, ...]:

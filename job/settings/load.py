@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from job.errors import SettingsError
-from job.redaction import remember, remember_environment
+from job.redaction import remember
 from job.settings import names
 from job.settings.rules import mistakes
 from job.settings.sources import flatten, read_file, variable
 from job.settings.tree import CONFIG_VARIABLE, INCIDENTAL, Settings
 from job.settings.values import unfit
 from job.settings.variables import Variables, given, of_libraries, parse_flags, unusable
-from job.uris import Uri
+from job.uris import Uri, remember_environment
 
 _PLAIN = {
     "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', at most 96, the first a letter or digit",

@@ -26,6 +26,11 @@ class Leaf:
     field: FieldInfo
     open: bool
 
+    @property
+    def untyped(self) -> bool:
+        """Whether the values of its keys may be anything that JSON holds."""
+        return self.open and _is_any(self.field.annotation)
+
 
 def _section(annotation: Any) -> type[BaseModel] | None:
     """The section that an annotation holds, also in `Lora | None`."""
@@ -42,6 +47,10 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 def _is_mapping(annotation: Any) -> bool:
     return get_origin(annotation) is dict or any(_is_mapping(part) for part in get_args(annotation))
+
+
+def _is_any(annotation: Any) -> bool:
+    return annotation is Any or any(_is_any(part) for part in get_args(annotation))
 
 
 def _walk(model: type[BaseModel], path: Path) -> Iterator[Leaf]:

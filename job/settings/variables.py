@@ -24,8 +24,8 @@ def given(environment: Mapping[str, str]) -> dict[str, str]:
 def unusable(variables: Mapping[str, str], origin: str) -> Iterator[str]:
     """A line for each variable whose value can be none, whatever it is for."""
     for name, value in variables.items():
-        if not _is_text(value):
-            yield f"{name} ({origin}): not UTF-8"
+        if not _is_text(name + value):
+            yield f"{name.encode('utf-8', 'backslashreplace').decode()} ({origin}): not UTF-8"
         elif name.startswith(LIBRARIES) and _has_control_characters(without_line_end(value)):
             yield f"{name} ({origin}): holds a line break, or another control character"
         elif name.startswith(OURS) and (wrong := _wrong_json(value)):
@@ -75,23 +75,29 @@ class Variables(EnvSettingsSource):
             if found := names.open_key(name):
                 leaf, key = found
                 stand_in = f"key{number}"
-                self._written[*leaf.path, stand_in] = key
+                self._written[*leaf.path, stand_in] = key, leaf.untyped
                 whole = variable((*leaf.path, stand_in))
             self.env_vars[whole.lower()] = value
 
     def __call__(self) -> dict[str, Any]:
         """The values by section and name."""
         values = super().__call__()
-        for (*path, stand_in), key in self._written.items():
+        for (*path, stand_in), (key, untyped) in self._written.items():
             keys: Any = values
             for part in path:
                 keys = keys.get(part) if isinstance(keys, dict) else None
             if isinstance(keys, dict) and stand_in in keys:
-                keys[key] = keys.pop(stand_in)
+                value = keys.pop(stand_in)
+                keys[key] = self._decoded(value) if untyped else value
         return values
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """The JSON that `value` holds, or `value` itself."""
+        return self._decoded(value)
+
+    def _decoded(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
         try:
             return parse_json(value)
         except ValueError:

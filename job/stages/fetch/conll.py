@@ -12,6 +12,7 @@ from typing import BinaryIO
 from job.data.quarantine import BadRow
 from job.errors import DataError, SettingsError
 from job.settings import Data
+from job.stages.fetch.bounds import too_long
 from job.stages.fetch.chunks import CHUNK_ROWS, Chunk
 from job.stages.fetch.text import NUL, blocks, pieces
 
@@ -21,6 +22,8 @@ UNSPECIFIED = "_"
 """How CoNLL-U writes that a column has no value."""
 
 _SPACES = re.compile("[ \t]+")  # no other character separates: a no-break space is part of a token
+_WORD_SIZE = 32
+"""What a word takes besides its characters, about, in bytes."""
 _NOT_A_WORD = re.compile(r"\d+[-.]\d+")
 """In a column of numbers: a span of words that are written as one, or a word that is not written."""
 
@@ -32,6 +35,7 @@ class _Sentence:
     words: list[list[str]] = field(default_factory=list)
     """Each word's columns."""
     lines: list[str] = field(default_factory=list)
+    size: int = 0
     fault: tuple[int, str] | None = None
 
 
@@ -98,6 +102,7 @@ class _Reader:
         self._sentence: _Sentence | None = None
         self._looked = False
         """Whether the words were looked at."""
+        self._sample: list[list[list[str]]] = []
         self._good: list[_Sentence] = []
         self._bad: list[BadRow] = []
 
@@ -132,6 +137,9 @@ class _Reader:
         sentence = self._sentence = self._sentence or _Sentence(number)
         sentence.lines.append(line)
         sentence.words.append(cells)
+        sentence.size += len(line) + _WORD_SIZE
+        if sentence.size > self._data.max_row_bytes:
+            raise too_long(self._name, sentence.line, sentence.size, self._data.max_row_bytes)
         if fault := layout.fault(line, cells):
             sentence.fault = sentence.fault or (number, fault)
 
@@ -139,6 +147,8 @@ class _Reader:
         sentence, self._sentence = self._sentence, None
         if sentence is None:
             return
+        if not self._looked:
+            self._sample.append(sentence.words)
         if sentence.fault:
             self._bad.append(BadRow(*sentence.fault, "\n".join(sentence.lines)))
         else:
@@ -150,6 +160,7 @@ class _Reader:
             if self._layout is None and (lines := [line for _, line in self._held if line]):
                 self._decide(lines[0])
             self._end()
+        self._look(last=last)
         good, bad, self._good, self._bad = self._good, self._bad, [], []
         tokens, tags = self._words(good)
         roles = self._data.columns
@@ -165,17 +176,26 @@ class _Reader:
             return [], []
         tokens = [[word[layout.tokens] for word in sentence.words] for sentence in sentences]
         tags = [[word[layout.tags] for word in sentence.words] for sentence in sentences]
-        if not self._looked and not layout.tokens_given:
-            self._refuse_numbers(tokens, layout)
         return tokens, tags
 
-    def _refuse_numbers(self, sentences: list[list[str]], layout: _Layout) -> None:
-        """A column that numbers the words, or names their document, is not the words'."""
-        long = [words for words in sentences if len(words) > 2]
-        self._looked = bool(long)
-        counted = all(words in _numbers(len(words)) for words in long)
-        same = len(long) > 1 and len({word for words in long for word in words}) == 1
-        if long and (counted or (same and layout.width > 2)):
+    def _look(self, *, last: bool) -> None:
+        """See in the first sentences whether the tokens' column numbers the words, or names their
+        document.
+
+        Raises:
+            DataError: it does.
+        """
+        if (layout := self._layout) is None or self._looked:
+            return
+        columns = [[c for word in w for c in word[layout.tokens :][:1]] for w in self._sample]
+        words = [[cell for cell in cells if not _NOT_A_WORD.fullmatch(cell)] for cells in columns]
+        long = [cells for cells in words if len(cells) > 2]
+        if len(long) < 2 and not last:
+            return
+        self._looked, self._sample = True, []
+        counted = all(cells in _numbers(len(cells)) for cells in long)
+        same = len(long) > 1 and len({cell for cells in long for cell in cells}) == 1
+        if not layout.tokens_given and long and (counted or (same and layout.width > 2)):
             raise DataError(
                 f"{self._name}: column {layout.tokens + 1} holds "
                 + (f"{long[0][0]!r} for every word" if same else "1, 2, 3 …")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from job.data.arrow import Writer
 from job.data.artifacts import FILE, LINE, Split
@@ -89,9 +91,9 @@ class Parts:
             [*arrays, file, pa.array(lines, pa.int64())], [*self._names, FILE, LINE]
         )
         if batch.nbytes > (most := self._data.max_row_bytes):
-            sizes = [batch.slice(row, 1).nbytes for row in range(rows)]
-            if (longest := max(sizes)) > most:
-                raise too_long(self._name, lines[sizes.index(longest)], longest, most)
+            sizes = _sizes(columns.values(), rows)
+            if (longest := int(sizes.max())) > most:
+                raise too_long(self._name, lines[int(sizes.argmax())], longest, most)
         return batch
 
     def _check_names(self) -> None:
@@ -102,6 +104,15 @@ class Parts:
                 "FINETUNE_DATA__MAX_COLUMNS",
             )
         check_names(list(self._names), self._name)
+
+
+def _sizes(columns: Iterable[pa.Array], rows: int) -> npt.NDArray[np.int64]:
+    """The bytes of each row."""
+    sizes = np.zeros(rows, np.int64)
+    for column in columns:
+        if column.null_count < rows:
+            sizes += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    return sizes
 
 
 def _cut(chunk: Chunk, limit: int | None, read: int) -> Chunk:

@@ -36,6 +36,25 @@ def parsed(text: str | None) -> list[Answer] | None:
     return [Answer(*pair) for pair in zip(texts, starts, strict=True)]
 
 
+def misshapen(text: str) -> str:
+    """What keeps a text from being answers, where `parsed` says that it is none."""
+    wanted = 'answers are not {"text": […], "answer_start": […]}'
+    try:
+        answers = json_value(text)
+        texts, starts = answers["text"], answers["answer_start"]
+    except (ValueError, KeyError, TypeError):
+        return f"{wanted}: {text[:40]}"
+    if not isinstance(texts, list) or not isinstance(starts, list):
+        return f"{wanted}: {text[:40]}"
+    if len(texts) != len(starts):
+        return f"{wanted}: {len(texts)} texts, {len(starts)} starts"
+    for answer in texts:
+        if type(answer) is not str:
+            return f"{wanted}: the text {str(answer)[:40]} is not in quotes"
+    wrong = next((start for start in starts if type(start) is not int), None)
+    return f"{wanted}: the start {str(wrong)[:40]} is not a whole number"
+
+
 def fault(answers: Sequence[Answer], context: str) -> str | None:
     """What is wrong with the answers: one is empty, or not where it should be in its context."""
     for text, start in answers:

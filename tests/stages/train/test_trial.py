@@ -20,6 +20,7 @@ from job.errors import DataError, SettingsError
 from job.models.base import find_base
 from job.settings import load
 from job.stages.train import Sample, StartingPoint, trial
+from job.stages.train.model import begun
 from job.stages.train.trial import passes
 from job.stages.train.trial.tokenizer import check_tokenizer
 from tests.support.architectures import ARCHITECTURES, wordpiece
@@ -101,7 +102,6 @@ def test_a_large_model_is_tried_by_its_first_layers(
     folder, bert = tmp_path / "model", ARCHITECTURES["bert"]
     shutil.copytree(build("bert"), folder)
     ran: list[int] = []
-    begun = passes.begun
 
     def counted(start: StartingPoint) -> tuple[Any, frozenset[str]]:
         made = begun(start)
