@@ -120,7 +120,7 @@ def test_every_setting_that_names_a_missing_column(
 
 @pytest.mark.parametrize(
     ("template", "said"),
-    [("{{text", "unexpected 'end of template'"), ("{{ text|nope }}", "No filter named 'nope'")],
+    [("{{text", "unexpected end of template"), ("{{ text|nope }}", "No filter named 'nope'")],
 )
 def test_a_template_with_an_error_is_the_settings_fault(
     template: str, said: str, tmp_path: Path
