@@ -13,7 +13,7 @@ from job.data.artifacts import canonical_json
 from job.errors import Absent, ClusterError, ClusterForbidden, RunFailed, StoreError
 from job.launch import manifest
 from job.launch.failure import failure_of
-from job.launch.queue import Waiting, unscheduled, waiting
+from job.launch.queue import Waiting, unstarted, waiting
 from job.monitors.annotations import ClusterSink
 from job.monitors.report import Milestone, Report
 from job.runs.record import State, state_of
@@ -47,6 +47,7 @@ class Workload:
         self._prepares = manifest.prepares(body)
         self._sink = ClusterSink(cluster, self.resource, self.name)
         self._waiting: Waiting | None = None
+        self._said: set[tuple[str, str]] = set()
 
     def __str__(self) -> str:
         return f"{self.resource.plural}/{self.name}"
@@ -121,7 +122,7 @@ class Workload:
         """Say that it waits and why, in the log, as Events and in the store, once for each reason."""
         now = waiting(self.cluster, body)
         if now is None and self._unbegun():
-            now = unscheduled(self.cluster, body)
+            now = unstarted(self.cluster, body)
         if now is None:
             if self._waiting is not None:
                 event("waits no longer", object=str(self))
@@ -130,10 +131,13 @@ class Workload:
         if now.same_as(self._waiting):
             return
         self._waiting = now
-        warn(f"{self} {now}")
-        self._tell("Queued", f"{self} {now}")
         with suppress(StoreError):  # the next reason may come to it
             self._store.put(f"{self._run}/{layout.WAITING}", canonical_json(asdict(now)))
+        if (reason := (now.reason, now.stopped)) in self._said:
+            return  # some reasons come and go
+        self._said.add(reason)
+        warn(f"{self} {now}")
+        self._tell("Queued", f"{self} {now}")
         with suppress(ClusterError):
             self.cluster.add_event(body, "Queued", str(now))
 

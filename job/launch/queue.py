@@ -1,4 +1,4 @@
-"""Why an object's pods do not run: since when it waits, and what its queue or the scheduler says."""
+"""Why an object's pods do not run: since when it waits, and what its queue, scheduler or kubelet says."""
 
 from __future__ import annotations
 
@@ -61,19 +61,30 @@ def waiting(cluster: Cluster, body: Object) -> Waiting | None:
     return _in_kueue(cluster, body) if is_held(body) else None
 
 
-def unscheduled(cluster: Cluster, body: Object) -> Waiting | None:
-    """How pods that may run wait for nodes; None where they do not, or where that cannot be read."""
+def unstarted(cluster: Cluster, body: Object) -> Waiting | None:
+    """Why pods that may run have not started, for want of a node, an image or a Secret; None where there
+    is no such pod, or where that cannot be read."""
     try:
         pods = cluster.pods(manifest.selector(body))
     except ClusterError:
         return None
     for pod in pods:
-        conditions = _conditions(pod)
-        said = _said(conditions, "PodScheduled", "False")
+        said = _said(_conditions(pod), "PodScheduled", "False") or _container_waits(pod)
         if said and manifest.run_id(pod) == manifest.run_id(body):
-            since = str(conditions["PodScheduled"].get("lastTransitionTime", ""))
-            return Waiting("", since, f"pod {pod['metadata']['name']}: {said}")
+            metadata = pod["metadata"]
+            return Waiting(
+                "", str(metadata["creationTimestamp"]), f"pod {metadata['name']}: {said}"
+            )
     return None
+
+
+def _container_waits(pod: Object) -> str:
+    """For what a pod's container waits that may never come, in the kubelet's words."""
+    for container in (pod.get("status") or {}).get("containerStatuses") or ():
+        waits = (container.get("state") or {}).get("waiting") or {}
+        if waits.get("message"):  # what is only being created has none
+            return f"{waits.get('reason')}: {waits['message']}"
+    return ""
 
 
 def _in_kueue(cluster: Cluster, body: Object) -> Waiting:

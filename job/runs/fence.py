@@ -27,11 +27,11 @@ def fenced(run: Run) -> Iterator[None]:
     def watch() -> None:
         while not released.wait(LOOK_SECONDS):
             with suppress(JobError):  # whoever needs the store notices
+                other = run.overtaken_by()
                 # one wrong read ends nothing
-                if run.overtaken() and run.overtaken() and not released.is_set():
+                if other and run.overtaken_by() and not released.is_set():
                     log.error(
-                        f"another attempt of run {run.state.run_id} has begun since this one; "
-                        f"{Conflict.hint}"
+                        f"{other} of run {run.state.run_id} has begun since this one; {Conflict.hint}"
                     )
                     os._exit(Conflict.exit_code)
 

@@ -46,6 +46,6 @@ def states(settings: Settings) -> list[dict[str, Any]]:
         raise InputMissing(
             f"{store.uri}/{prefix}: no run there",
             hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID; a run that waits in a queue "
-            "has not written anything yet, and the object that it was created as says why it waits",
+            "has not written anything yet: `kubectl get workloads` (Kueue) or podgroups (Volcano) says why",
         )
     return list(found.values())

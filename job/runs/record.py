@@ -132,10 +132,13 @@ class Run:
         """Whether the run has ended well, in this attempt or an earlier one."""
         return self.state.outcome is not None
 
-    def overtaken(self) -> bool:
-        """Whether another process has begun an attempt since this one did."""
+    def overtaken_by(self) -> str | None:
+        """What another process has begun since this one did; None where nothing was."""
         stored, _ = read_record(self.store, self.key(layout.STATE), State)
-        return stored.begun != self.state.begun
+        if stored.begun == self.state.begun:
+            return None
+        trains = stored.attempt > self.state.attempt
+        return f"attempt {stored.attempt}" if trains else "a preparation"
 
     def begin_attempt(self, bound: int, *, preparing: bool = False) -> None:
         """Record a new attempt, before anything that could kill it is done.

@@ -81,10 +81,13 @@ def test_a_stop_is_recorded_until_the_next_attempt(store: Store) -> None:
 def test_a_preparation_is_no_attempt_but_is_bounded_like_one(store: Store) -> None:
     run = Run.open(store, "m", "r", Settings())
     run.begin_attempt(3, preparing=True)
-    assert run.overtaken() is False
+    assert run.overtaken_by() is None
     other = Run.open(store, "m", "r", Settings())
     assert (other.state.attempt, other.state.preparations, other.state.stalled) == (0, 1, 1)
     other.uncounted()
     other.begin_attempt(3)
     assert (other.state.attempt, other.state.stalled) == (1, 1)
-    assert run.overtaken(), "what prepares ends when the training begins"
+    assert run.overtaken_by() == "attempt 1", "what prepares ends when the training begins"
+    run = Run.open(store, "m", "r", Settings())
+    run.begin_attempt(3, preparing=True)
+    assert other.overtaken_by() == "a preparation"

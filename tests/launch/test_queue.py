@@ -14,7 +14,7 @@ from job.cluster import Cluster
 from job.errors import RunFailed, Stopped
 from job.launch import follow as following
 from job.launch.follow import Workload
-from job.launch.queue import Waiting, unscheduled, waiting
+from job.launch.queue import Waiting, unstarted, waiting
 from job.runs.record import State
 from job.runtime.stop import StopSignal
 from job.store import Store, open_store
@@ -176,29 +176,39 @@ def test_times_that_a_controller_renews_are_no_news() -> None:
     assert not first.same_as(None)
 
 
-def test_pods_that_find_no_node_are_named(api: Api) -> None:
+NO_IMAGE = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "finetune-job:9"'}
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (
+            {"conditions": [condition("PodScheduled", "False", "Unschedulable", "0/3 nodes")]},
+            "Unschedulable: 0/3 nodes",
+        ),
+        (
+            {"containerStatuses": [{"state": {"waiting": NO_IMAGE}}]},
+            'ImagePullBackOff: Back-off pulling image "finetune-job:9"',
+        ),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, None),
+        ({"containerStatuses": [{"state": {"running": {}}}]}, None),
+        ({}, None),
+    ],
+)
+def test_pods_that_cannot_start_are_named(api: Api, status: Body, said: str | None) -> None:
     body = created(queue="")
-    no_node = condition("PodScheduled", "False", "Unschedulable", "0/3 nodes are available")
-    where = f"/api/v1/namespaces/{NAMESPACE}/pods"
     labels = {"app.kubernetes.io/instance": "", "app.kubernetes.io/component": ""}
-    for name, run, said in (("other", "q", no_node), ("a-0", "r", no_node)):
-        api.objects[where, name] = {
-            "kind": "Pod",
-            "metadata": {
-                "name": name,
-                "labels": labels,
-                "annotations": {"finetune/run-id": run},
-            },
-            "status": {"conditions": [said]},
-        }
+    for name, run in (("other", "q"), ("a-0", "r")):
+        annotations = {"finetune/run-id": run}
+        metadata = {"name": name, "labels": labels, "annotations": annotations}
+        metadata["creationTimestamp"] = AT
+        where = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        api.objects[where, name] = {"kind": "Pod", "metadata": metadata, "status": status}
     assert waiting(Cluster(), body) is None
-    found = unscheduled(Cluster(), body)
-    assert found is not None
-    assert str(found) == f"waits since {AT}: pod a-0: Unschedulable: 0/3 nodes are available"
-    api.objects[where, "a-0"]["status"]["conditions"] = []
-    assert unscheduled(Cluster(), body) is None
+    found = unstarted(Cluster(), body)
+    assert (str(found) if found else None) == (said and f"waits since {AT}: pod a-0: {said}")
     api.forbidden.add("GET pods")
-    assert unscheduled(Cluster(), body) is None
+    assert unstarted(Cluster(), body) is None
 
 
 def test_it_is_said_everywhere_and_once_for_each_reason(
@@ -229,6 +239,7 @@ def test_it_is_said_everywhere_and_once_for_each_reason(
 
     def admitted() -> None:
         annotations = api.one("jobs")["metadata"]["annotations"]
+        assert len(told) == 2
         assert annotations["finetune/step"] == "247", "where it goes on, not what it last told"
         assert "finetune/eta-seconds" not in annotations
         assert shown().startswith(f"stopped at step 247, waits in queue gpus since {AT} (stopped")

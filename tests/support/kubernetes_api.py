@@ -59,9 +59,10 @@ class Api:
     forbidden: set[str] = field(default_factory=set)
     """Of these, those that are answered with 403."""
     failures: int = 0
-    """So many requests from now are answered with 500."""
+    """So many requests from now are answered with `failure`."""
+    failure: int = 500
     failing: set[str] = field(default_factory=set)
-    """Of what it is asked, that which is answered with 500."""
+    """Of what it is asked, that which is answered with `failure`."""
     anonymous: bool = False
     """Whether it takes anybody: Helm and kubectl send no token without TLS."""
     admission: Callable[[str, Body], str | None] = admit
@@ -157,7 +158,7 @@ def _answer(api: Api, method: str, url: str, headers: Any, data: bytes) -> tuple
     api.asked.append(f"{method} {path[depth - 1]}")
     if api.failures or api.asked[-1] in api.failing:
         api.failures = max(0, api.failures - 1)
-        return _status(500, "InternalError", "the server has a bad moment")
+        return _status(api.failure, "InternalError", "the server has a bad moment")
     if not api.anonymous and headers.get("Authorization") != f"Bearer {api.token}":
         return _status(401, "Unauthorized", "Unauthorized")
     if api.asked[-1] in api.forbidden:

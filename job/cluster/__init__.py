@@ -7,13 +7,30 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from job.cluster.objects import (
+    CRONJOBS,
+    Completion,
+    Object,
+    Resource,
+    completion_of,
+    is_held,
+)
 from job.errors import ClusterError, ClusterForbidden, SettingsError, one_line
 from job.retry import retrying
+
+__all__ = [
+    "CRONJOBS",
+    "Cluster",
+    "Completion",
+    "Object",
+    "Resource",
+    "completion_of",
+    "is_held",
+]
 
 TIMEOUT = 40
 """Seconds for one request: an API server that is busy, or waits for a webhook of a controller that has just
@@ -22,42 +39,8 @@ ATTEMPTS = 10
 """About two minutes in all where the answers are errors: an API server that restarts is back by then."""
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
-Object = dict[str, Any]
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A kind of object, as the API's paths name it."""
-
-    group: str
-    version: str
-    plural: str
-
-    @classmethod
-    def of(cls, body: Object) -> Resource:
-        """An object's own; the plurals of the kinds as which runs are created end in a plain s."""
-        group, _, version = str(body["apiVersion"]).rpartition("/")
-        return cls(group, version, f"{body['kind'].lower()}s")
-
-    @classmethod
-    def named(cls, path: str) -> tuple[Resource, str]:
-        """`batch/v1/jobs/spam` as a resource and a name.
-
-        Raises:
-            SettingsError: it does not have these four parts.
-        """
-        parts = path.split("/")
-        if len(parts) != 4 or not all(parts):
-            raise SettingsError(
-                f"FINETUNE_PROGRESS__ANNOTATE={path} does not name an object",
-                hint="write group/version/plural/name, such as batch/v1/jobs/spam",
-            )
-        return cls(*parts[:3]), parts[3]
-
-
-CRONJOBS = Resource("batch", "v1", "cronjobs")
 
 
 def _asking(
@@ -77,13 +60,14 @@ def _asking(
 
         def passing(error: BaseException) -> bool:
             if isinstance(error, ApiException):
-                return error.status in (429, 500, 502, 503, 504)
+                # 401 too: a server that has just started, or a token that has, is not known everywhere
+                return error.status in (401, 429, 500, 502, 503, 504)
             return isinstance(error, HTTPError)
 
         try:
             return retrying(lambda: method(self, *args, **kwargs), passing, self.attempts)
         except ApiException as error:
-            kind = ClusterForbidden if error.status in (401, 403) else ClusterError
+            kind = ClusterForbidden if error.status == 403 else ClusterError
             raise kind(f"the API server says {error.status}: {_said(error)}") from error
         except HTTPError as error:
             raise ClusterError(f"the API server does not answer ({error})") from error
@@ -255,38 +239,3 @@ def _said(error: Any) -> str:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
         return str(error.reason)
-
-
-class Completion(NamedTuple):
-    """How an object that runs pods has ended."""
-
-    succeeded: bool
-    message: str
-    """What its controller says about it."""
-
-
-CONDITIONS = {"Complete": True, "Completed": True, "Failed": False}
-"""Conditions of a Job, JobSet or TrainJob that has ended, and whether well."""
-VOLCANO_PHASES = {"Completed": True, "Failed": False, "Aborted": False, "Terminated": False}
-
-
-def is_held(body: Object) -> bool:
-    """Whether none of an object's pods may run: it waits in a queue, or was stopped by one."""
-    if (body.get("spec") or {}).get("suspend"):
-        return True
-    state = (body.get("status") or {}).get("state")  # Volcano's
-    return isinstance(state, dict) and state.get("phase") == "Pending"
-
-
-def completion_of(body: Object) -> Completion | None:
-    """How a Job, JobSet, TrainJob or Volcano Job has ended; None while it has not."""
-    status = body.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition.get("status") == "True" and condition["type"] in CONDITIONS:
-            parts = (condition.get("reason"), condition.get("message"))
-            return Completion(CONDITIONS[condition["type"]], ": ".join(filter(None, parts)))
-    state = status.get("state") or {}  # Volcano's
-    if isinstance(state, dict) and (phase := state.get("phase")) in VOLCANO_PHASES:
-        message = f"{phase}: {state.get('message', '')}".rstrip(": ")
-        return Completion(VOLCANO_PHASES[phase], message)
-    return None
