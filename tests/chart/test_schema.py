@@ -50,6 +50,8 @@ def test_the_schema_uses_only_draft_07() -> None:
         ({"scratch": {"size": "20 GB"}}, "size"),
         ({"image": {"digest": "latest"}}, "digest"),
         ({"image": {"repository": "team/finetune:1"}}, "repository"),
+        ({"image": {"repository": "it's"}}, "repository"),
+        ({"image": {"tag": "x' || true || '"}}, "tag"),
         ({"nodes": None}, "nodes"),
         ({"queue": None}, "queue"),
         ({"scratch": {"size": None}}, "size"),
@@ -77,6 +79,10 @@ def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], message: st
         ({"config": {"data": {"train": "https://h/a?X=1&X-Amz-Signature=f"}}}, "a signature"),
         ({"extraEnv": {"DB_PASSWORD": 12345678}}, "secretKeyRef"),
         ({"s3": {"region": "r"}, "extraEnv": {"AWS_REGION": "q"}}, "from another value"),
+        ({"s3": {"endpoint": "s3:9000"}}, "write http:// or https://"),
+        ({"podSecurityContext": {"runAsNonRoot": False}}, "podSecurityContext"),
+        ({"podSecurityContext": {"runAsUser": 0}}, "podSecurityContext"),
+        ({"podSecurityContext": {"seccompProfile": {"type": "Unconfined"}}}, "podSecurityContext"),
         ({"podLabels": {"app.kubernetes.io/component": "web"}}, "pods are found by it"),
         ({"podAnnotations": {"finetune/config": "{}"}}, "the chart sets these"),
         ({"queue": {"kind": "kueue", "name": "q"}, "tolerations": [{}]}, "ResourceFlavor"),
@@ -99,6 +105,72 @@ def test_values_that_contradict_each_other(
     binary: str, values: dict[str, Any], message: str
 ) -> None:
     assert message in refused(binary, **values)
+
+
+def data(uri: str) -> dict[str, Any]:
+    return {"config": {"data": {"train": uri}}}
+
+
+HIDDEN = "abcdef/GHIJKL"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *(
+            data(uri)
+            for uri in (
+                f"https://me:{HIDDEN}@host/a.csv",
+                f"https://me:12/{HIDDEN}@host/a.csv",
+                f"https://{HIDDEN}@host/a.csv",
+                f"https://me@home:{HIDDEN}@host/a.csv",
+                f"s3://AKIAEXAMPLE:{HIDDEN}@bucket/a.csv",
+                f"https://h/my file.csv?X-Goog-Signature={HIDDEN}",
+                f"https://h/a?token={HIDDEN}",
+                f"https://h/a?x=1&X-Amz-Security-Token={HIDDEN}",
+                f"https://h/john's.csv?x=1&sig={HIDDEN}",
+                f"https://h/a?access_token={HIDDEN}",
+            )
+        ),
+        {"config": {"model": {"config": {"hf_token": f"hf_{SECRET}"}}}},
+        {"config": {"model": {"config": {"api_key": f"{SECRET}/{SECRET}"}}}},
+        {"podAnnotations": {"hook": f"https://hooks/?token={HIDDEN}"}},
+        {"extraEnv": {"WEBHOOK_URL": f"https://hooks/?token={HIDDEN}"}},
+        {"s3": {"endpoint": f"http://me:{HIDDEN}@s3:9000"}},
+        {"s3": {"endpoint": f"ftp://me:{HIDDEN}@s3:9000"}},
+        {"proxy": {"http": f"http://me:{HIDDEN}@proxy:3128"}},
+        *(
+            {"extraEnv": {name: f"{HIDDEN}{SECRET}"}}
+            for name in (
+                *("WANDB_API_KEY", "WANDB_KEY", "AWS_SESSION_TOKEN", "MLFLOW_TRACKING_PASSWORD"),
+                *("AZURE_CLIENT_SECRET", "COMET_API_KEY", "NEPTUNE_API_TOKEN", "DB_PWD", "X_AUTH"),
+                *("AWS_SECRET_ACCESS_KEY", "HUGGING_FACE_HUB_TOKEN", "JWT", "AZURE_STORAGE_KEY"),
+            )
+        ),
+        *({"extraEnv": {"X": text}} for text in (f"glpat-{SECRET}", f"eyJ{SECRET}.{SECRET}.x")),
+    ],
+)
+def test_a_secret_in_the_open_is_refused_and_not_repeated(
+    binary: str, values: dict[str, Any]
+) -> None:
+    message = refused(binary, **values)
+    assert "The values contradict each other" in message
+    assert not any(secret in message for secret in (HIDDEN, SECRET))
+
+
+def test_what_only_looks_like_a_secret_is_accepted(binary: str) -> None:
+    config = {
+        "output": "s3://models/a@b",
+        "data": {
+            "train": ["s3://raw/it's @home/?.csv", "hf://datasets/me/it@main/a.csv"],
+            "test": "https://data.example.org:8443/it@1.2/a.csv?page=2&sort_by=name",
+        },
+        "tokenizer": {"special_tokens": {"pad_token": "<pad>"}},
+        "encode": {"prefix": "key: value; token=3 "},
+        "model": {"config": {"pad_token_id": 3, "tokenizer_class": "PreTrainedTokenizerFast"}},
+    }
+    env = {"SORT_KEY": "name", "TOKENIZERS_PARALLELISM": "false", "KEY_FILE": "/var/run/a/long/key"}
+    assert rendered(binary, {"config": config, "extraEnv": env})
 
 
 def test_all_contradictions_are_reported_at_once(binary: str) -> None:
