@@ -29,7 +29,8 @@ deadlineSeconds: Volcano's Jobs have none; set config.train.max_runtime
 {{- end }}
 {{- $context := $v.podSecurityContext }}
 {{- $root := or (not (dig "runAsNonRoot" true $context)) (eq (toString (dig "runAsUser" 1 $context)) "0") }}
-{{- if or $root (not (has (dig "seccompProfile" "type" "RuntimeDefault" $context) (list "RuntimeDefault" "Localhost"))) }}
+{{- $seccomp := dig "seccompProfile" "type" "RuntimeDefault" $context }}
+{{- if or $root (not (has $seccomp (list "RuntimeDefault" "Localhost"))) }}
 podSecurityContext: pods run as no root and with a seccomp profile, as the restricted standard asks; remove it
 {{- end }}
 {{- range $name := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
@@ -150,12 +151,13 @@ extraEnv.{{ $name }} looks like a secret; put it into a Secret and refer to that
 {{- define "finetune.holdsSecret" -}}
 {{- $words := include "finetune.job" .root | fromJson -}}
 {{- $text := .text | replace "\\u0026" "&" -}}
-{{- $before := printf "(?:[\\w.%%-]*(?:%s)|(?:[\\w.%%-]*[^a-zA-Z0-9=&])?(?:%s))" $words.secretEndings $words.secretWords -}}
+{{- $word := printf "(?:[\\w.%%-]*[^a-zA-Z0-9=&])?(?:%s)" $words.secretWords -}}
+{{- $before := printf "(?:[\\w.%%-]*(?:%s)|%s)" $words.secretEndings $word -}}
 {{- $name := printf "%s(?:[^a-zA-Z0-9=&\"][\\w.%%-]*)?" $before -}}
 {{- $forms := list
   "[a-z][a-z0-9+.-]*:/{1,2}[^/?#@\\s\"]*@"
   "https?:/{1,2}[^/?#@\\s\"]*:[0-9]*[^0-9/?#\\s\"][^\\s\"]*@"
-  "https?:/{1,2}[^/?#@\\s\".]*[:/][^\\s\"]*@"
+  "https?:/{1,2}[^/?#@\\s\".]+[:/][^\\s\"]*@"
   "s3:/{1,2}[^/\\s\"]*:"
   (printf "[?&;]%s=[^&\\s\"]" $name)
   (printf "\"%s\":\"[\\w+/=-]{16,}\"" $name)
