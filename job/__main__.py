@@ -48,7 +48,11 @@ def _supervised(command: commands.Command, rest: list[str]) -> int:
     except JobError as error:
         complain(f"finetune: {error}")
         outcome = {"error": type(error).__name__, "message": str(error)}
-        return supervisor.record_outcome(error.exit_code, outcome, log)[0]
+        code, outcome = supervisor.record_outcome(error.exit_code, outcome, log)
+    if code:
+        from job.monitors.failure import show_failure
+
+        show_failure(outcome)
     for line in outcome.get("lines", []):
         answer(line)
     return code

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +15,11 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 from job.errors import ClusterError, ClusterForbidden, SettingsError, one_line
 from job.retry import retrying
 
-TIMEOUT = 10
-"""Seconds for one request."""
-ATTEMPTS = 6
+TIMEOUT = 40
+"""Seconds for one request: an API server that is busy, or waits for a webhook of a controller that has just
+restarted, takes more than ten, and answers all the same."""
+ATTEMPTS = 10
+"""About two minutes in all where the answers are errors: an API server that restarts is back by then."""
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 Object = dict[str, Any]
@@ -102,6 +106,9 @@ class Cluster:
 
         self.attempts = attempts
         configuration = client.Configuration()
+        configuration.retries = (
+            0  # they are ours (`_asking`): urllib3's would multiply what they take
+        )
         self.namespace = _configure(configuration)
         api = client.ApiClient(configuration)
         self._objects, self._core = client.CustomObjectsApi(api), client.CoreV1Api(api)
@@ -124,11 +131,21 @@ class Cluster:
     @_asking
     def list(self, resource: Resource, labels: Mapping[str, str]) -> list[Object]:
         """The objects with these labels."""
-        selector = ",".join(f"{name}={value}" for name, value in labels.items())
         listed = self._objects.list_namespaced_custom_object(
-            **self._in(resource), label_selector=selector, _request_timeout=TIMEOUT
+            **self._in(resource), label_selector=_selector(labels), _request_timeout=TIMEOUT
         )
         return list(listed["items"])
+
+    @_asking
+    def pods(self, labels: Mapping[str, str]) -> Sequence[Object]:
+        """The pods with these labels."""
+        answer = self._core.list_namespaced_pod(
+            self.namespace,
+            label_selector=_selector(labels),
+            _preload_content=False,  # as it is: the library's own types refuse what they do not know
+            _request_timeout=TIMEOUT,
+        )
+        return [*json.loads(answer.data)["items"]]
 
     @_asking
     def create(self, body: Object) -> Object:
@@ -149,8 +166,10 @@ class Cluster:
         return dict(created)
 
     @_asking
-    def annotate(self, resource: Resource, name: str, annotations: Mapping[str, str]) -> None:
-        """Set annotations of an object; its others stay."""
+    def annotate(
+        self, resource: Resource, name: str, annotations: Mapping[str, str | None]
+    ) -> None:
+        """Set annotations of an object, or remove those that are None; its others stay."""
         self._objects.patch_namespaced_custom_object(
             **self._in(resource),
             name=name,
@@ -160,14 +179,23 @@ class Cluster:
         )
 
     @_asking
-    def add_event(self, about: Object, reason: str, message: str) -> None:
-        """Create an Event about an object; one whose reason ends in Failed is a warning."""
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    def add_event(self, about: Object, reason: str, message: str, *, key: str = "") -> None:
+        """Create an Event about an object; one whose reason ends in Failed is a warning.
+
+        Args:
+            key: what makes it another one than the object's other Events; one of the same key that
+                exists already is left as it is. By default its reason and message.
+        """
+        from kubernetes.client import ApiException
+
         metadata = about["metadata"]
+        uid = metadata.get("uid")
+        digest = hashlib.sha256("\n".join((str(uid), key or f"{reason}: {message}")).encode())
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         event = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{metadata['name'][:200]}-"},
+            "metadata": {"name": f"{metadata['name'][:200]}.{digest.hexdigest()[:16]}"},
             "type": "Warning" if reason.endswith("Failed") else "Normal",
             "reason": reason,
             "message": message[:1024],
@@ -176,17 +204,25 @@ class Cluster:
                 "kind": about["kind"],
                 "namespace": self.namespace,
                 "name": metadata["name"],
-                "uid": metadata.get("uid"),
+                "uid": uid,
             },
             "source": {"component": "finetune"},
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,
         }
-        self._core.create_namespaced_event(self.namespace, event, _request_timeout=TIMEOUT)
+        try:
+            self._core.create_namespaced_event(self.namespace, event, _request_timeout=TIMEOUT)
+        except ApiException as error:
+            if error.status != 409:
+                raise
 
     def _in(self, resource: Resource) -> dict[str, str]:
         return {**vars(resource), "namespace": self.namespace}
+
+
+def _selector(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={value}" for name, value in labels.items())
 
 
 def _configure(configuration: Any) -> str:
@@ -215,8 +251,6 @@ def _configure(configuration: Any) -> str:
 
 def _said(error: Any) -> str:
     """The server's own message, out of the Status that it answers with."""
-    import json
-
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
@@ -234,6 +268,14 @@ class Completion(NamedTuple):
 CONDITIONS = {"Complete": True, "Completed": True, "Failed": False}
 """Conditions of a Job, JobSet or TrainJob that has ended, and whether well."""
 VOLCANO_PHASES = {"Completed": True, "Failed": False, "Aborted": False, "Terminated": False}
+
+
+def is_held(body: Object) -> bool:
+    """Whether none of an object's pods may run: it waits in a queue, or was stopped by one."""
+    if (body.get("spec") or {}).get("suspend"):
+        return True
+    state = (body.get("status") or {}).get("state")  # Volcano's
+    return isinstance(state, dict) and state.get("phase") == "Pending"
 
 
 def completion_of(body: Object) -> Completion | None:

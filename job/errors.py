@@ -10,6 +10,7 @@
     │   ├── Unreachable           75  no answer
     │   ├── BadName               65  a key that does not stay in its folder
     │   ├── Conflict              75  somebody else wrote first
+    │   ├── Garbled               75  other bytes arrive than the store holds
     │   └── Torn                  75  an artifact's files are not what its manifest says
     ├── ClusterError          75  the cluster's API server answered with an error, or not at all
     │   └── ClusterForbidden  77  the service account may not do that
@@ -138,6 +139,15 @@ class Torn(StoreError):
     """An artifact whose manifest is unreadable, or whose files are missing or differ from it."""
 
     hint = "it was cut short or has changed since; remove it, and it is created again when it is needed"
+
+
+class Garbled(StoreError):
+    """A file of an artifact arrives damaged, though the store describes it as it was when it was whole.
+
+    Unlike Torn it says nothing about the artifact, so nothing is made in its place.
+    """
+
+    hint = "check what lies between this pod and the store; the run resumes when started again"
 
 
 class ClusterError(JobError):

@@ -17,15 +17,18 @@ from job.commands import TRAINING
 from job.commands.printing import answer
 from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs
+from job.errors import DataError
 from job.models.base import Base, find_base
 from job.runtime.container import memory
 from job.runtime.device import has_gpu
 from job.runtime.scratch import scratch_folder
 from job.settings import Settings, load
+from job.stages.encode import first_rows
 from job.stages.fetch import resolve_inputs
 from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.tasks.base import Task
+from job.tasks.row_rules import Readable
 from job.tasks.tokens import tokenize
 
 ROWS = 2000
@@ -58,7 +61,12 @@ def plan(settings: Settings) -> Iterator[str]:
         yield from _rows(rows, task)
         yield from _held_out(settings, rows)
         # the model's files are read last, since that imports torch
-        yield from _model(settings, find_base(settings, scratch), task, rows, store, scratch)
+        base = find_base(settings, scratch)
+        if not _all_readable(rows, task, base):
+            rules, again = Readable(task, base.tokenizer), scratch / "readable"
+            rows = prepare.rows(settings, rules, inputs, again, limit=ROWS)
+            yield from _rows(rows, task)
+        yield from _model(settings, base, task, rows, store, scratch)
 
 
 def _store(store: Store, settings: Settings) -> Iterator[str]:
@@ -101,6 +109,15 @@ def _held_out(settings: Settings, rows: CleanRows) -> Iterator[str]:
             yield f"warning    {split}: none of the first {ROWS} rows is held out; if they are nearly all, raise FINETUNE_DATA__{name.upper()}"
 
 
+def _all_readable(rows: CleanRows, task: Task, base: Base) -> bool:
+    """Whether the tokenizer, which was not known when the rows were cleaned, can read them all."""
+    return not any(
+        any(task.unreadable(batch.to_pydict(), base.tokenizer))
+        for path in rows.tables.values()
+        for batch in stream(path)
+    )
+
+
 def _model(
     settings: Settings, base: Base, task: Task, rows: CleanRows, store: Store, scratch: Path
 ) -> Iterator[str]:
@@ -110,18 +127,44 @@ def _model(
     yield from _tokens(settings, task, base.tokenizer, base.max_length, rows)
     size = _Sizes.of(settings, config, parameters, base.max_length)
     yield from _memory(settings, size)
+    yield from _trial(settings, base, task, rows, scratch)
     yield from _grace(settings, size, store, scratch)
+
+
+def _trial(
+    settings: Settings, base: Base, task: Task, rows: CleanRows, scratch: Path
+) -> Iterator[str]:
+    """Train on a few of the rows, only to see that config, tokenizer and weights fit together.
+
+    Raises:
+        SettingsError: they do not.
+    """
+    from job.stages.train import Sample, StartingPoint, try_out
+
+    counts = {"train": rows.profile["splits"]["train"]["labels"]}
+    try:
+        task = task.fitted(first_rows(rows.tables["train"]), counts, base.labels, base.tokenizer)
+    except DataError as error:  # further rows may hold what is missing in these
+        yield f"warning    no trial batch: {error.message}"
+        return
+    start = StartingPoint(settings, task, base.place, base.tokenizer)
+    padding = base.limits(settings).padding
+    sample = Sample.encoded(rows.tables["train"], task, base, padding)
+    trial = try_out(start, sample, scratch)
+    how = "" if trial.whole else ", with the first layers alone, since the model is large"
+    if not trial.ran:
+        how = ", without running the model, which is too large for that"
+    yield (
+        f"trial      {trial.rows} rows in {trial.seconds:.1f} s{how}: padded and alone, backward, a step, saved and "
+        "loaded; text through the saved tokenizer"
+    )
 
 
 def _tokens(
     settings: Settings, task: Task, tokenizer: Any, max_length: int, rows: CleanRows
 ) -> Iterator[str]:
     first = next(stream(rows.tables["train"])).slice(0, ROWS).to_pydict()
-    texts = [
-        " ".join(filter(None, row))
-        for row in zip(*(first[role] for role in task.text_roles), strict=True)
-    ]
-    lengths = sorted(tokenize(tokenizer, texts, None, None).lengths.to_pylist())
+    lengths = sorted(tokenize(tokenizer, task.texts_of(first), None, None).lengths.to_pylist())
     cut = sum(1 for length in lengths if length > max_length)
     middle, most = lengths[len(lengths) // 2], lengths[-1]
     yield f"tokens     a row: median {middle}, most {most}; {cut} of {len(lengths)} are longer than {max_length} and are cut"

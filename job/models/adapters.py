@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,11 @@ from job.settings import Model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+WEIGHTS = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+"""What peft puts before the name of a parameter."""
 
 
 def save_adapter(
@@ -30,6 +36,7 @@ def save_adapter(
     grown = model.get_input_embeddings().weight.shape[0] != vocabulary
     model.peft_config["default"].base_model_name_or_path = base.name
     model.save_pretrained(folder, save_embedding_layers=grown)
+    _add_trained(model, folder / WEIGHTS)
     plain = model.get_base_model()
     plain.config.save_pretrained(folder)
     if plain.can_generate():
@@ -39,8 +46,22 @@ def save_adapter(
     tokenizer.save_pretrained(folder)
 
 
+def _add_trained(model: Any, path: Path) -> None:
+    """Save with the adapters what was trained in the model itself, which peft passes over."""
+    from safetensors.torch import load_file, save_file
+
+    own = ("lora_", "modules_to_save", "trainable_tokens")
+    trained = {
+        name: parameter.detach()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not any(part in name for part in own)
+    }
+    if trained:
+        save_file({**load_file(path), **trained}, path, metadata={"format": "pt"})
+
+
 def with_adapter(
-    model: PreTrainedModel, place: Place, missing: set[str], vocabulary: int
+    model: PreTrainedModel, place: Place, missing: frozenset[str], vocabulary: int
 ) -> PreTrainedModel:
     """The base model with a place's adapters added into its weights.
 
@@ -60,8 +81,8 @@ def with_adapter(
     if model.get_input_embeddings().weight.shape[0] != vocabulary:
         model.resize_token_embeddings(vocabulary)
     with readable("adapter", place):
-        with safe_open(place.folder / "adapter_model.safetensors", framework="numpy") as file:
-            held = {name.removeprefix("base_model.model.") for name in file.keys()}  # noqa: SIM118 - it cannot be iterated
+        with safe_open(place.folder / WEIGHTS, framework="numpy") as file:
+            held = {name.removeprefix(PREFIX) for name in file.keys()}  # noqa: SIM118 - it cannot be iterated
         if lacking := sorted(missing - held):
             raise DataError(
                 f"the adapters in {place.name} do not hold {lacking[0]}, and their base model does not either",
@@ -75,3 +96,23 @@ def with_adapter(
             # training may have changed how the base ends a text
             merged.generation_config = library.GenerationConfig.from_pretrained(place.folder)
         return merged
+
+
+def modules_of(model: PreTrainedModel, parameters: Collection[str]) -> list[str]:
+    """The largest modules of which every parameter is among these, by name.
+
+    What is left, such as a bias of the output layer whose weights are the embeddings', lies beside
+    parameters that are not, and belongs to no such module.
+    """
+    modules: list[str] = []
+    for name, module in model.named_modules():
+        own = [f"{name}.{parameter}" for parameter, _ in module.named_parameters()]
+        inside = any(name.startswith(f"{outer}.") for outer in modules)
+        if name and own and not inside and all(parameter in parameters for parameter in own):
+            modules.append(name)
+    return modules
+
+
+def without_adapters(model: Any) -> PreTrainedModel:
+    """The model itself, whether peft has wrapped it or not."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -10,12 +10,14 @@ from job import tasks
 from job.batching.limits import Limits
 from job.batching.padding import Padding
 from job.distributed.world import World
+from job.models.agreement import check_agreement, check_class
 from job.models.compatibility import check_fits
 from job.models.config import label_names, load_config, max_length_of
 from job.models.locate import Place, find, from_config
 from job.models.tokenizer import load_tokenizer, vocabulary_of
-from job.models.weights import check_weights
+from job.models.weights import check_shapes, check_weights
 from job.settings import Settings
+from job.tasks.special_tokens import read_as_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
@@ -53,13 +55,20 @@ class Base:
 
         Raises:
             DataError: config or tokenizer cannot be read.
-            SettingsError: the model does not fit the task, or takes fewer tokens than were asked for.
+            SettingsError: the model does not fit the task, takes fewer tokens than were asked for, or its
+                config and its tokenizer disagree.
         """
         config = load_config(place, settings.model)
-        tokenizer = tokenizer or load_tokenizer(tokenizer_place, settings.model)
+        text = config.get_text_config()
+        tokenizer = tokenizer or load_tokenizer(tokenizer_place, settings.model, text.pad_token_id)
         task, encode = tasks.create(settings), settings.encode
         check_fits(config, task, place)
+        check_class(tokenizer_place, tokenizer)
+        check_agreement(place, config, tokenizer, chosen=settings.model.tokenizer is not None)
         task.configure_tokenizer(tokenizer)
+        read_as_text(
+            tokenizer, as_text=not encode.obey_special_tokens, saved=task.reads_texts_alone
+        )
         length = max_length_of(config, tokenizer, encode.max_length, task.longest)
         if encode.max_target_length:
             setting = "FINETUNE_ENCODE__MAX_TARGET_LENGTH"
@@ -109,12 +118,14 @@ def open_base(place: Place, settings: Settings, scratch: Path) -> Base:
     """The model in a place, with its own tokenizer or the one that the settings name.
 
     Raises:
-        DataError, SettingsError: see `Base.read`; or the weights are damaged.
+        DataError, SettingsError: see `Base.read`; or the weights are damaged, or not those of the config.
     """
     name = settings.model.tokenizer
     tokenizer_place = find(name, None, scratch) if name else place
     check_weights(place)
-    return Base.read(place, tokenizer_place, settings)
+    base = Base.read(place, tokenizer_place, settings)
+    check_shapes(place, tasks.create(settings), settings.model)
+    return base
 
 
 # -- between the ranks of a pod, which share a disk ------------------------------------------------

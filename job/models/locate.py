@@ -26,6 +26,9 @@ ADAPTER = "adapter_config.json"
 CODE = ("*.py",)
 """What is downloaded from the Hub as well where its code is trusted."""
 
+LOCAL = (*FILES, *CODE, "*.spm", "*.tiktoken", "additional_chat_templates/*.jinja")
+"""What may be read of a folder on this disk, where nothing is downloaded and everything can be found."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -59,31 +62,45 @@ def find(name: Uri | str, revision: str | None, scratch: Path, *, code: bool = F
         Forbidden: it may not be read.
         Unreachable: the Hub or the store does not answer.
     """
-    uri = Uri.of(name)
-    if uri.is_hub_id:
-        place = _from_hub(uri.secret, revision, FILES + CODE if code else FILES)
-    elif uri.scheme == "file":
-        place = _from_folder(uri)
-    else:
-        place = _from_bucket(uri, scratch / "models")
-    base = _base_of(place.folder)
+    place = _fetched(Uri.of(name), revision, scratch, code=code)
+    base = _base_of(place)
     if base is None:
         return place
-    under = find(base, None, scratch)
+    under = _fetched(Uri.of(base), None, scratch)
+    if _base_of(under) is not None:
+        raise DataError(
+            f"{ADAPTER} in {place.name} names {under.name} as its base model, which holds adapters itself",
+            hint="merge those into their own base model, and name that",
+        )
     return replace(place, base=under.folder, identity=f"{place.identity} on {under.identity}")
 
 
-def _base_of(folder: Path) -> str | None:
-    """The name of the model that a folder's adapters belong to; None for a model of its own."""
-    try:
-        return str(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"])
-    except FileNotFoundError:
+def _fetched(uri: Uri, revision: str | None, scratch: Path, *, code: bool = False) -> Place:
+    """The files as they are, whether of a model or of adapters."""
+    if uri.is_hub_id:
+        return _from_hub(uri.secret, revision, FILES + CODE if code else FILES)
+    return _from_folder(uri) if uri.scheme == "file" else _from_bucket(uri, scratch / "models")
+
+
+def _base_of(place: Place) -> str | None:
+    """The name of the model that a folder's adapters belong to; None for a model of its own.
+
+    Raises:
+        DataError: it is not named.
+    """
+    path = place.folder / ADAPTER
+    if not path.is_file():
         return None
-    except (ValueError, KeyError) as error:
+    config: Any = None
+    with suppress(ValueError, RecursionError):
+        config = json.loads(path.read_text())
+    base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not isinstance(base, str) or not base:
         raise DataError(
-            f"{ADAPTER} does not name a base model ({error})",
+            f"{ADAPTER} in {place.name} does not name a base model in base_model_name_or_path",
             hint="save the adapters with peft again",
-        ) from error
+        )
+    return base
 
 
 def _from_folder(uri: Uri) -> Place:
@@ -94,10 +111,9 @@ def _from_folder(uri: Uri) -> Place:
             hint="FINETUNE_MODEL__NAME must name a folder in Hugging Face format",
         )
     digest = hashlib.sha256()
-    for path in sorted(
-        p for p in folder.iterdir() if p.is_file() and p.suffix in (".json", ".txt", ".safetensors")
-    ):
-        digest.update(path.name.encode() + bytes.fromhex(file_sha256(path)))
+    for path in sorted({p for pattern in LOCAL for p in folder.glob(pattern) if p.is_file()}):
+        name = path.relative_to(folder).as_posix()
+        digest.update(name.encode() + bytes.fromhex(file_sha256(path)))
     return Place(str(uri), folder, f"sha256:{digest.hexdigest()}")
 
 
@@ -143,7 +159,8 @@ def _check_manifest(uri: Uri, folder: Path, files: set[str]) -> None:
     """
     if MANIFEST not in files:
         return
-    with suppress(ValueError, KeyError, TypeError):  # a manifest that is not ours
+    # a manifest that is not ours
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
         listed = json.loads((folder / MANIFEST).read_text())["files"]
         for file in files & listed.keys():
             if file_sha256(folder / file) != listed[file]["sha256"]:

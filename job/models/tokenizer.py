@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
+from job.data.artifacts import canonical_json
 from job.errors import DataError, SettingsError
 from job.models.locate import Place
 from job.models.quiet_imports import transformers
@@ -19,8 +21,13 @@ VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model")
 """The files that may hold a tokenizer's vocabulary; at least one must be there."""
 
 
-def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
-    """The fast tokenizer.
+def load_tokenizer(
+    place: Place, settings: Model, padding: int | None = None
+) -> PreTrainedTokenizerFast:
+    """The fast tokenizer, which pads with some token.
+
+    Args:
+        padding: the id that the model's config pads with, for a tokenizer that has no opinion.
 
     Raises:
         DataError: it cannot be read, or there is only a slow one.
@@ -41,7 +48,9 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
             hint="add a tokenizer.json, or name another in FINETUNE_MODEL__TOKENIZER",
         )
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        known = padding is not None and 0 <= padding < len(tokenizer)
+        given = tokenizer.convert_ids_to_tokens(padding) if known else None
+        tokenizer.pad_token = given or tokenizer.eos_token or tokenizer.unk_token
         event("the tokenizer has no padding token; another serves", token=tokenizer.pad_token)
     if tokenizer.pad_token is None:
         raise SettingsError(
@@ -52,9 +61,25 @@ def load_tokenizer(place: Place, settings: Model) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+READ = (
+    *("special_tokens_map", "extra_special_tokens", "chat_template", "split_special_tokens"),
+    *("padding_side", "truncation_side", "model_max_length", "model_input_names"),
+    *("clean_up_tokenization_spaces", "src_lang", "tgt_lang"),
+)
+"""The attributes of a tokenizer, besides its backend, that decide how text becomes tokens or tokens text."""
+
+
 def tokenizer_sha256(tokenizer: PreTrainedTokenizerFast) -> str:
-    """What identifies how text becomes tokens, whatever file it was read from."""
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    """What identifies how text becomes tokens, and tokens text, whatever files it was read from.
+
+    How the backend cuts and pads is left out: each use of it sets that anew.
+    """
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    whole = {
+        name: value for name, value in backend.items() if name not in ("truncation", "padding")
+    }
+    read = {name: getattr(tokenizer, name, None) for name in READ}
+    return hashlib.sha256(canonical_json([whole, read])).hexdigest()
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:

@@ -13,6 +13,7 @@ from job import models, tasks
 from job.errors import SettingsError
 from job.models import Place
 from job.models.base import Base, open_base
+from job.models.damage import readable
 from job.settings import Settings
 from job.settings.tree import INHERITED
 from job.store import layout
@@ -47,6 +48,7 @@ def _inherited(settings: Settings, place: Place) -> Settings:
 
     Raises:
         SettingsError: the version was trained for another task.
+        DataError: its settings.json is damaged.
     """
     recorded = _recorded(place.folder / layout.SETTINGS)
     if (task := recorded.get("task", settings.task)) != settings.task:
@@ -57,8 +59,9 @@ def _inherited(settings: Settings, place: Place) -> Settings:
     sections = {}
     for name, fields in INHERITED.items():
         section = getattr(settings, name)
-        values = {k: v for k, v in dict(recorded.get(name, {})).items() if k in fields}
-        original = type(section).model_validate(values)
+        with readable(layout.SETTINGS, place):
+            values = {k: v for k, v in dict(recorded.get(name, {})).items() if k in fields}
+            original = type(section).model_validate(values)
         unset = {k: getattr(original, k) for k in values if k not in section.model_fields_set}
         sections[name] = section.model_copy(update=unset)
     return settings.model_copy(update=sections)
@@ -66,7 +69,7 @@ def _inherited(settings: Settings, place: Place) -> Settings:
 
 def _recorded(path: Path) -> Mapping[str, Any]:
     """A run's settings; none where there is no such file, or it is somebody else's."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         settings = json.loads(path.read_text())
         if isinstance(settings, dict) and {"task", "encode", "clean"} <= settings.keys():
             return settings

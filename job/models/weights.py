@@ -6,7 +6,8 @@ weights do not train well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,10 @@ from job.settings import Model
 from job.tasks.base import Task
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+INDEX = "model.safetensors.index.json"
+"""Where weights in several files have their list."""
 
 
 def load(place: Place, task: Task, settings: Model, *, trained: bool = False) -> PreTrainedModel:
@@ -37,25 +35,57 @@ def load(place: Place, task: Task, settings: Model, *, trained: bool = False) ->
 
     Raises:
         DataError: the files are damaged or not this architecture's.
-        SettingsError: `trained`, and there is no head for the task among the weights.
+        SettingsError: the config contradicts the weights; or `trained`, and there is no head for the
+            task among the weights.
+    """
+    return load_base(place, task, settings, trained=trained)[0]
+
+
+def load_base(
+    place: Place, task: Task, settings: Model, *, trained: bool = False
+) -> tuple[PreTrainedModel, frozenset[str]]:
+    """The same, with the names of the parameters that the files do not hold, or not in this shape.
+
+    Those begin at random and must be trained. A new model, of which the files hold nothing, has none.
+
+    Raises:
+        DataError, SettingsError: see `load`.
     """
     config = load_config(place, settings)
     vocabulary = config.get_text_config().vocab_size
     if place.base:
         config = load_config(Place(place.name, place.base, ""), settings)
+    _forget_impossible_padding(config)
     task.configure(config)
+    missing: frozenset[str] = frozenset()
     if place.blank:
         model = _initialized(place, task, config, settings)
     else:
         strict = trained and place.base is None
         model, missing = _pretrained(place, task, config, settings, strict=strict)
         if place.base:
-            model = with_adapter(model, place, missing, vocabulary)
+            model, missing = with_adapter(model, place, missing, vocabulary), frozenset()
         elif trained:
             _check_head(place, task, missing)
     if getattr(model, "generation_config", None) is not None:
         task.configure_generation(model.generation_config, model.config)
-    return model
+    return model, missing
+
+
+def _forget_impossible_padding(config: PreTrainedConfig) -> None:
+    """A padding token outside of the vocabulary, such as -1, means none; torch refuses to build with it."""
+    text = config.get_text_config()
+    if text.pad_token_id is not None and not 0 <= text.pad_token_id < text.vocab_size:
+        text.pad_token_id = None
+
+
+def pad_as(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Let the model take for padding what the tokenizer pads with: a classifier that is a decoder reads
+    at the last token that is not padding."""
+    pad = tokenizer.pad_token_id
+    model.config.pad_token_id = model.config.get_text_config().pad_token_id = pad
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.pad_token_id = pad
 
 
 def _initialized(
@@ -71,8 +101,8 @@ def _initialized(
 
 def _pretrained(
     place: Place, task: Task, config: PreTrainedConfig, settings: Model, *, strict: bool
-) -> tuple[PreTrainedModel, set[str]]:
-    """The model with its weights, and the names of those that the files do not hold.
+) -> tuple[PreTrainedModel, frozenset[str]]:
+    """The model with its weights, and the names of those that the files do not hold in their shape.
 
     Args:
         strict: whether every weight must have the shape that the config says; else a head that has
@@ -94,7 +124,9 @@ def _pretrained(
             **_attention(settings),
         )
     _check_body(place, model, report)
-    return model, set(report["missing_keys"])
+    lacking = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+    # of parameters that are tied, the first name alone
+    return model, frozenset(name for name, _ in model.named_parameters() if name in lacking)
 
 
 def _attention(settings: Model) -> dict[str, str]:
@@ -103,26 +135,71 @@ def _attention(settings: Model) -> dict[str, str]:
 
 
 def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
-    """Let nothing start at random but a head, or a pooler that another head did not need."""
-    body = f"{model.base_model_prefix}."
-    shapes = [name for name, *_ in report["mismatched_keys"] if name.startswith(body)]
+    """Let nothing start at random but a head, or a pooler that another head did not need.
+
+    Raises:
+        SettingsError: config.json asks for what the weights lack.
+    """
+    body = _body(model)
+    output = _output_layer(place, model)
     missing = sorted(
-        name for name in report["missing_keys"] if name.startswith(body) and "pooler" not in name
+        name
+        for name in report["missing_keys"]
+        if (name.startswith(body) and "pooler" not in name) or name == output
     )
-    if shapes:
-        problem = f"{shapes[0]} has another shape in its weights than config.json says"
-    elif missing:
-        problem = (
-            f"its weights lack {missing[0]} and {len(missing) - 1} more that config.json asks for"
+    for name, held, asked in report["mismatched_keys"]:
+        if name.startswith(body):
+            raise contradiction(place, name, held, asked)
+    if missing:
+        raise SettingsError(
+            f"the model in {place.name} contradicts its own config: its weights lack {missing[0]} and "
+            f"{len(missing) - 1} more that config.json asks for",
+            hint=COMPLETE,
         )
-    else:
-        return
-    raise DataError(
-        f"the model in {place.name} contradicts its own config: {problem}", hint=COMPLETE
+
+
+def _body(model: PreTrainedModel) -> str:
+    """What the names of all parameters but a head's begin with; nothing for a T5, which has no head."""
+    prefix = model.base_model_prefix
+    return f"{prefix}." if hasattr(model, prefix) else ""
+
+
+def _output_layer(place: Place, model: PreTrainedModel) -> str:
+    """The name of a language model's output layer, without which it has not learned its language; empty
+    where there is none, or where it is the embeddings.
+
+    Raises:
+        SettingsError: the config says that it is, and the weights hold two.
+    """
+    import torch
+
+    layer, embeddings = model.get_output_embeddings(), model.get_input_embeddings().weight
+    weight = getattr(layer, "weight", None)
+    if weight is None or weight is embeddings:
+        return ""
+    name: str = next(name for name, parameter in model.named_parameters() if parameter is weight)
+    if model.config.get_text_config().tie_word_embeddings and not torch.equal(weight, embeddings):
+        raise SettingsError(
+            f"the model in {place.name} contradicts its own config: tie_word_embeddings is true, and its "
+            f"weights hold {name} beside other embeddings",
+            hint=f"correct config.json; or {COMPLETE}",
+        )
+    return name
+
+
+def contradiction(
+    place: Place, name: str, held: Iterable[int], asked: Iterable[int]
+) -> SettingsError:
+    """A parameter that has another shape in the weights than config.json gives it."""
+    shapes = (" x ".join(map(str, shape)) for shape in (held, asked))
+    return SettingsError(
+        f"the model in {place.name} contradicts its own config: {name} has another shape in its "
+        "weights ({}) than config.json says ({})".format(*shapes),
+        hint=f"correct config.json; or {COMPLETE}",
     )
 
 
-def _check_head(place: Place, task: Task, missing: set[str]) -> None:
+def _check_head(place: Place, task: Task, missing: frozenset[str]) -> None:
     if lacking := sorted(name for name in missing if "pooler" not in name):
         raise SettingsError(
             f"the model in {place.name} has not learned {task.name}: its weights lack {lacking[0]}",
@@ -142,12 +219,16 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
 
 def parameter_count(config: Any, task: Task) -> int:
     """How many parameters the model that a config describes has; none is allocated."""
-    auto = getattr(transformers(), task.auto_class)
+    return sum(p.numel() for p in _described(config, task).parameters())
+
+
+def _described(config: Any, task: Task) -> PreTrainedModel:
+    """The model that a config describes, without memory for its parameters."""
     import torch
 
+    auto = getattr(transformers(), task.auto_class)
     with torch.device("meta"):
-        model = auto.from_config(config)
-    return sum(p.numel() for p in model.parameters())
+        return auto.from_config(config)
 
 
 def check_weights(place: Place) -> None:
@@ -156,17 +237,65 @@ def check_weights(place: Place) -> None:
     Raises:
         DataError: there are none, or a file was cut short.
     """
-    from safetensors import safe_open
-
     if place.blank:
         return
-    files = sorted(place.weights.glob("*.safetensors"))
-    if not files:
+    if not any(place.weights.glob("*.safetensors")):
         raise DataError(
             f"{place.name} holds no .safetensors file",
             hint="save it with transformers' save_pretrained; weights in a pickle (pytorch_model.bin) "
             "are not read, since unpickling can run any code in this job",
         )
-    for path in files:
-        with readable(path.name, place), safe_open(path, framework="numpy"):
-            pass
+    _check_index(place)
+    for _ in _headers(place):
+        pass
+
+
+def _headers(place: Place) -> Iterator[tuple[str, list[int]]]:
+    """Name and shape of every tensor in the weights."""
+    from safetensors import safe_open
+
+    for path in sorted(place.weights.glob("*.safetensors")):
+        with readable(path.name, place), safe_open(path, framework="numpy") as file:
+            yield from ((name, file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - it cannot be iterated
+
+
+def _check_index(place: Place) -> None:
+    """An index of several files names files beside it, and those that are there.
+
+    Raises:
+        DataError: it does not.
+    """
+    path = place.weights / INDEX
+    if not path.is_file():
+        return
+    with readable(INDEX, place):
+        files = set(json.loads(path.read_text())["weight_map"].values())
+    for name in sorted(map(str, files)):
+        if Path(name).name != name or not (place.weights / name).is_file():
+            raise DataError(
+                f"{INDEX} in {place.name} names {name}, and there is no such file beside it",
+                hint=COMPLETE,
+            )
+
+
+def check_shapes(place: Place, task: Task, settings: Model) -> None:
+    """Compare the weights' headers with the model that config.json describes, before anything is loaded.
+
+    A name that the one has and the other has not is left to `load`.
+
+    Raises:
+        SettingsError: a parameter has another shape.
+    """
+    config = load_config(Place(place.name, place.weights, ""), settings)
+    if place.blank or getattr(config, "auto_map", None):
+        return
+    with readable("config", place):
+        _forget_impossible_padding(config)
+        model = _described(config, task)
+    body = _body(model)
+    shapes = {name: list(p.shape) for name, p in model.named_parameters(remove_duplicate=False)}
+    for name, held in _headers(place):
+        # the weights of a model without a head, and of one with a head, differ by this prefix
+        asked = shapes.get(name) or shapes.get(body + name) or shapes.get(name.removeprefix(body))
+        if asked and asked != held:
+            raise contradiction(place, name, held, asked)

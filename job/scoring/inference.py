@@ -108,8 +108,7 @@ class Inference:
             SettingsError: there is no head for the task among the weights.
         """
         model: Any = models.load(place, task, settings.model, trained=True)
-        if model.config.pad_token_id is None:
-            model.config.pad_token_id = tokenizer.pad_token_id
+        models.pad_as(model, tokenizer)
         model = model.to("cuda" if has_gpu(settings.runtime) else "cpu").eval()
         return cls(model, task, tokenizer, limits)
 

@@ -24,6 +24,7 @@ class LanguageModel(Task):
 
     default_metric = "loss"
     compared = ("loss",)
+    reads_texts_alone = False
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Cross-entropy summed over the predicted tokens."""
@@ -96,6 +97,12 @@ def decoded(tokenizer: PreTrainedTokenizerFast, ids: Sequence[Any]) -> list[str]
     """Token ids as texts, without special tokens and white space around them."""
     whole = [np.asarray(row).astype(np.int64) for row in ids]
     return [text.strip() for text in tokenizer.batch_decode(whole, skip_special_tokens=True)]
+
+
+def forget_lengths(generation: Any) -> None:
+    """Drop how long a generation config says that texts must be: that was said of what the base learned."""
+    for name in ("min_length", "min_new_tokens", "max_time", "exponential_decay_length_penalty"):
+        setattr(generation, name, None)
 
 
 def continued(model: Any, batch: Batch) -> Outputs:

@@ -72,6 +72,7 @@ def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], message: st
         ({"queue": {"kind": "kueue", "name": "q"}, "backend": "volcano"}, "Volcano's Jobs"),
         ({"queue": {"kind": "volcano", "name": "q"}}, "set backend to volcano"),
         ({"queue": {"topology": "rack"}}, "queue.topology"),
+        ({"launch": {"queued": True}}, "launch.queued"),
         ({"caBundle": {"configMap": "a", "secret": "b"}}, "caBundle"),
         ({"proxy": {"https": "http://me:pw@proxy"}}, "proxy.https holds a password"),
         ({"s3": {"endpoint": "http://me:pw@s3"}}, "s3.endpoint holds a password"),

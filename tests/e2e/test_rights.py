@@ -87,7 +87,7 @@ def test_a_launcher_makes_its_own_job_and_nothing_else(
     for words in (
         ("delete", "cronjob", "pinned-finetune"),
         ("get", "secrets"),
-        ("get", "pods"),
+        ("delete", "pods", "--all"),
         ("patch", "cronjob", "pinned-finetune", "--type=merge", "-p", "{}"),
     ):
         assert kube(*words, account, check=False) == "", words

@@ -23,7 +23,7 @@ ANNOTATED = Settings.model_validate(
 def report_steps(settings: Settings, folder: Path) -> Report:
     """The last report in the store after twenty steps."""
     store = open_store(str(folder / "store"))
-    with reporting(settings, store, "m/runs/r", 3, StopSignal(30)):
+    with reporting(settings, store, "m/runs/r/progress.json", 3, StopSignal(30)):
         for step in range(20):
             figures(step=step)
             time.sleep(0.02)

@@ -85,6 +85,9 @@ queue.name: queue.kind {{ $kind }} needs the name of a queue
 {{- if and $v.queue.topology (ne $kind "kueue") }}
 queue.topology: only Kueue knows it; set queue.kind to kueue, or use affinity
 {{- end }}
+{{- if and $v.launch.queued (ne $kind "kueue") }}
+launch.queued: only Kueue queues launchers; set queue.kind to kueue
+{{- end }}
 {{- if and (eq $kind "kueue") (or $v.nodeSelector $v.tolerations) }}
 nodeSelector and tolerations: Kueue sets them from the ResourceFlavor, and an upgrade would undo that; set them there
 {{- end }}

@@ -156,6 +156,9 @@ class Generation(Section):
     max_new_tokens: Positive | None = None
     """The most tokens to generate; by default as many as a target may have."""
 
+    min_new_tokens: Positive | None = None
+    """The fewest tokens to generate; by default a text ends where the model ends it."""
+
     length_penalty: float | None = None
     """With several beams: above 0 longer hypotheses win more often, below 0 shorter ones. Default: the model's own."""
 

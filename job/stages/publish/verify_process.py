@@ -60,6 +60,7 @@ def question_answering(folder: str, rows: Trials, **reading: Any) -> list[Any]:
 
     model = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.truncation_side = "right"  # windows go on where one ends: none is cut
     max_length, search = reading["max_length"], SpanSearch(**reading["search"])
     stride = stride_of(tokenizer, max_length, reading["stride"], pair=True)
     outputs: list[Any] = []

@@ -32,7 +32,7 @@ from job.tasks.base import Task
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["TrainContext", "TrainOutput", "Workspace"]
+__all__ = ["StartingPoint", "TrainContext", "TrainOutput", "Workspace"]
 
 
 class TrainSettings(
@@ -69,16 +69,27 @@ class Workspace:
         return layout.checkpoints(self.prefix)
 
 
-@dataclass(frozen=True)
-class TrainContext:
-    """Everything that training starts from."""
+class StartSettings(HasModel, HasPublish, HasTrain, HasSeed, Protocol):
+    """The sections that making the model ready and saving it read."""
 
-    settings: TrainSettings
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """The model that is fine-tuned, and for what."""
+
+    settings: StartSettings
     task: Task
     """Fitted."""
     place: Place
     """Where the model to fine-tune is."""
     tokenizer: PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class TrainContext(StartingPoint):
+    """Everything that training starts from."""
+
+    settings: TrainSettings
     dataset: Dataset
     limits: Limits
     workspace: Workspace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from job import models
@@ -10,7 +11,8 @@ from job.checkpoint import catalog, tensors
 from job.checkpoint.catalog import Restored, TrainerState
 from job.data.arrow import MappedTable
 from job.errors import Absent, Torn
-from job.stages.train.context import TrainContext, TrainOutput
+from job.models import Place
+from job.stages.train.context import StartingPoint, TrainContext, TrainOutput
 from job.stages.train.model import initial_model, merge_adapters
 from job.telemetry import event, warn
 
@@ -27,18 +29,24 @@ def export(
             weight comes from a checkpoint.
         last: the last checkpoint, where it is on this disk.
     """
-    settings, metric = context.settings, context.metric
+    metric = context.metric
     epochs = state.step / context.plan(MappedTable(context.dataset.table("train"))).per_epoch
     folder = context.workspace.scratch / "model"
     if not context.world.first:
         return TrainOutput(folder, state, epochs, metric)
     state, model = _best(context, state, model, last)
-    context.task.configure(model.config)
-    if not settings.publish.merge:
-        models.save_adapter(model, context.tokenizer, context.place, settings.model, folder)
-        return TrainOutput(folder, state, epochs, metric, context.place.weights)
-    models.save(merge_adapters(model), context.tokenizer, folder)
-    return TrainOutput(folder, state, epochs, metric)
+    return TrainOutput(folder, state, epochs, metric, write(context, model, folder).base)
+
+
+def write(start: StartingPoint, model: Any, folder: Path) -> Place:
+    """Save a model as it is published, and say where it is to be loaded from."""
+    settings, place = start.settings, start.place
+    start.task.configure(model.config)
+    if settings.publish.merge:
+        models.save(merge_adapters(model), start.tokenizer, folder)
+        return Place(str(folder), folder, "")
+    models.save_adapter(model, start.tokenizer, place, settings.model, folder)
+    return Place(str(folder), folder, "", base=place.weights)
 
 
 def _best(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from job import models
 from job.errors import SettingsError, one_line
 from job.runtime.device import seed_everything
 from job.settings import Lora, Model, Train
-from job.stages.train.context import TrainContext
+from job.stages.train.context import StartingPoint
 from job.tasks.base import Task
 from job.telemetry import event
 
@@ -18,31 +19,47 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
-def initial_model(context: TrainContext) -> Any:
+def initial_model(start: StartingPoint) -> Any:
     """The model as it is before the first step: the same on every rank, on the CPU.
 
     Raises:
         DataError: the files are damaged or not this architecture's.
         SettingsError: the settings ask for what this architecture cannot do.
     """
-    settings = context.settings
+    return begun(start)[0]
+
+
+def begun(start: StartingPoint) -> tuple[Any, frozenset[str]]:
+    """The same, with the names of the base's parameters that begin at random.
+
+    Raises:
+        DataError, SettingsError: see `initial_model`.
+    """
+    settings = start.settings
     seed_everything(settings.seed)
-    model = models.load(context.place, context.task, settings.model)
-    return make_trainable(model, context.tokenizer, context.task, settings.model)
+    model, lacking = models.load_base(start.place, start.task, settings.model)
+    return make_trainable(model, start.tokenizer, start.task, settings.model, lacking), lacking
 
 
 def make_trainable(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, task: Task, settings: Model
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    task: Task,
+    settings: Model,
+    lacking: Collection[str] = (),
 ) -> Any:
     """The model with the tokenizer's padding token, its end of a text and a row for each of its tokens,
     with gradient checkpointing and adapters as the settings say.
+
+    Args:
+        lacking: the parameters that the base did not hold, and that begin at random.
 
     Raises:
         SettingsError: the settings ask for what this architecture cannot do.
     """
     if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
         event("the model has no padding token; the tokenizer's is taken", token=tokenizer.pad_token)
+    models.pad_as(model, tokenizer)
     _take_end_token(model, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
@@ -56,7 +73,7 @@ def make_trainable(
             )
         model.gradient_checkpointing_enable()
         model.enable_input_require_grads()
-    return _with_lora(model, task, settings.lora) if settings.lora else model
+    return _with_lora(model, task, settings.lora, lacking, rows) if settings.lora else model
 
 
 def _take_end_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -73,24 +90,48 @@ def _take_end_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) 
         generation.forced_eos_token_id = generation.eos_token_id
 
 
-def _with_lora(model: PreTrainedModel, task: Task, settings: Lora) -> Any:
+def _with_lora(
+    model: PreTrainedModel, task: Task, settings: Lora, lacking: Collection[str], words: int
+) -> Any:
+    """The model with adapters; what the base lacked is trained itself, and saved with them: a head, and
+    the rows of the embeddings from `words` on."""
     from peft import LoraConfig, TaskType, get_peft_model
 
-    targets = settings.target_modules
+    targets, whole = settings.target_modules, models.modules_of(model, lacking)
     config = LoraConfig(
         task_type=TaskType(task.peft_type),
         r=settings.r,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=list(targets) if isinstance(targets, tuple) else targets,
+        modules_to_save=whole or None,
+        trainable_token_indices=_new_rows(model, words),
     )
+    beside = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if name in lacking and not name.startswith(tuple(f"{module}." for module in whole))
+    ]
     try:
-        return get_peft_model(model, config)
+        adapted = get_peft_model(model, config)
     except ValueError as error:
         raise SettingsError(
             f"LoRA does not fit {type(model).__name__} ({one_line(error)})",
             hint="name the modules in FINETUNE_MODEL__LORA__TARGET_MODULES, or `all-linear`",
         ) from None
+    for parameter in beside:
+        parameter.requires_grad_(True)
+    return adapted
+
+
+def _new_rows(model: PreTrainedModel, words: int) -> dict[str, list[int]] | None:
+    """The rows from `words` on of the embeddings, and of an output layer that is not tied to them."""
+    embeddings, output = model.get_input_embeddings(), model.get_output_embeddings()
+    new = list(range(words, embeddings.weight.shape[0]))
+    tied = output is None or output.weight is embeddings.weight
+    layers = [embeddings] if tied else [embeddings, output]
+    names = [name for name, module in model.named_modules() if any(module is m for m in layers)]
+    return dict.fromkeys(names, new) if new else None
 
 
 def compiled(model: Any, settings: Train) -> Any:

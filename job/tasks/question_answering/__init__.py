@@ -13,7 +13,13 @@ from job.batching import Rows
 from job.batching.padding import Padding
 from job.settings.protocols import HasData, HasEncode, HasEvaluate
 from job.tasks.base import Task
-from job.tasks.question_answering.answers import empty_token, fault, parsed, tokens_of
+from job.tasks.question_answering.answers import (
+    empty_token,
+    fault,
+    misshapen,
+    parsed,
+    tokens_of,
+)
 from job.tasks.question_answering.questions import shortened
 from job.tasks.question_answering.spans import SpanSearch, answers_of
 from job.tasks.row_rules import Columns
@@ -50,7 +56,8 @@ class QuestionAnswering(Task):
     longest = 384
     text_roles = ("context", "question")
     verbatim_roles = ("context",)
-    targets = known = ("answers",)
+    targets = ("answers",)
+    predicted = ("prediction", "score")
     compared = ("prediction", "score")
     default_metric = "f1"
 
@@ -82,7 +89,7 @@ class QuestionAnswering(Task):
             return "no answers"
         answers = parsed(given)
         if answers is None:
-            return f'answers are not {{"text": […], "answer_start": […]}}: {given[:40]}'
+            return misshapen(given)
         wrong = fault(answers, context)
         return f"{wrong}; {self.name} needs it there" if wrong else None
 
@@ -181,6 +188,14 @@ class QuestionAnswering(Task):
         batch["weights"] = torch.ones(len(rows))
         return batch
 
+    def row_logits(self, outputs: Any, batch: Batch) -> list[torch.Tensor]:
+        """Start and end logits without padding, shape (tokens, 2) per window."""
+        import torch
+
+        logits = torch.stack([outputs.start_logits, outputs.end_logits], dim=-1).float()
+        mask = batch["attention_mask"].bool()
+        return [row[kept] for row, kept in zip(logits, mask, strict=True)]
+
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """The mean of the cross-entropies of start and end, summed over the windows."""
         from torch.nn import functional
@@ -196,12 +211,8 @@ class QuestionAnswering(Task):
 
     def predict(self, model: PreTrainedModel, batch: Batch) -> tuple[Outputs, float]:
         """Start and end logits without padding, shape (tokens, 2) per window."""
-        import torch
-
         outputs = self.forward(model, batch)
-        logits = torch.stack([outputs.start_logits, outputs.end_logits], dim=-1).float()
-        mask = batch["attention_mask"].bool()
-        rows = [row[kept].cpu().numpy() for row, kept in zip(logits, mask, strict=True)]
+        rows = [logits.cpu().numpy() for logits in self.row_logits(outputs, batch)]
         return rows, float(self.loss(outputs, batch))
 
     @property

@@ -16,9 +16,11 @@ from job.settings import Encode, Generation
 from job.settings.protocols import HasData, HasEncode, HasEvaluate, HasTrain
 from job.tasks.base import Task
 from job.tasks.language_modeling import loss_and_count, loss_columns, row_losses
+from job.tasks.positions import positions_of
 from job.tasks.row_rules import Columns
 from job.tasks.seq2seq.generation import configure, predictions, references, unwrapped
 from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
+from job.tasks.special_tokens import SETTING, SpecialTokens
 from job.tasks.tokens import inputs_of, tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
@@ -50,7 +52,6 @@ class Seq2Seq(Task):
     peft_type = "SEQ_2_SEQ_LM"
     text_roles = ("source", "target")
     targets = ("target",)
-    known = ("reference", "loss")
     compared = ("loss", "prediction")
 
     @classmethod
@@ -74,8 +75,15 @@ class Seq2Seq(Task):
         """Sets the languages of a tokenizer that knows several.
 
         Raises:
-            SettingsError: they are missing or unknown, or the tokenizer does not end a text.
+            SettingsError: they are missing or unknown, the tokenizer does not end a text, or the prefix
+                is not what it seems.
         """
+        found = SpecialTokens(tokenizer).first_in(self.encode.prefix)
+        if found and not self.encode.obey_special_tokens:
+            raise SettingsError(
+                f"FINETUNE_ENCODE__PREFIX holds {found}, a special token, which is read as text",
+                hint=f"set {SETTING}=true",
+            )
         set_languages(tokenizer, self.encode.source_language, self.encode.target_language)
         ids = tokenize_targets(tokenizer, ["a"], TARGET_TOKENS).input_ids[0].as_py()
         if tokenizer.eos_token_id not in ids:
@@ -107,8 +115,7 @@ class Seq2Seq(Task):
     def configure_generation(self, generation: Any, config: Any) -> None:
         """Writes how targets are generated; what the settings leave open stays as the model has it."""
         most = self.most_target_tokens(self.encode.max_length or TARGET_TOKENS)
-        positions = getattr(config, "max_position_embeddings", None) or most
-        most = min(self.generation.max_new_tokens or most, positions)
+        most = min(self.generation.max_new_tokens or most, positions_of(config) or most)
         configure(generation, self.generation, most)
         self.beginning.write(generation)
 
@@ -169,6 +176,11 @@ class Seq2Seq(Task):
         if make is None:  # such a model (M2M100, NLLB) makes them in its own forward alone
             return model(**inputs, labels=batch["labels"])
         return model(**inputs, decoder_input_ids=make(labels=batch["labels"]))
+
+    def row_logits(self, outputs: Any, batch: Batch) -> list[torch.Tensor]:
+        """Logits of the target's tokens, shape (tokens, words) per row."""
+        mask = batch["labels"] != IGNORED
+        return [row[kept] for row, kept in zip(outputs.logits.float(), mask, strict=True)]
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Cross-entropy summed over the target tokens, smoothed as transformers' LabelSmoother does it."""

@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from job.settings import Generation
-from job.tasks.language_modeling import decoded
+from job.tasks.language_modeling import decoded, forget_lengths
 from job.tasks.types import Scored
 
 
 def configure(generation: Any, wanted: Generation, most: int) -> None:
-    """Write into transformers' GenerationConfig; what the settings leave open stays as the model has it.
+    """Write into transformers' GenerationConfig; what the settings leave open stays as the model has it,
+    except for how long its texts were.
 
     Args:
         generation: the model's, which is saved with it.
         wanted: the settings.
         most: tokens to generate at most.
     """
-    generation.max_new_tokens = most
+    forget_lengths(generation)
     generation.max_length = None
+    generation.max_new_tokens, generation.min_new_tokens = most, wanted.min_new_tokens
     generation.do_sample, generation.num_beams = False, wanted.num_beams
     if wanted.num_beams == 1:  # transformers does not save what only beams have
         generation.length_penalty = generation.early_stopping = None

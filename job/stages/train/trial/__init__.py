@@ -1,0 +1,97 @@
+"""One batch tried before training: what in config, tokenizer and weights does not fit together is found
+in seconds, on a CPU, before a GPU is asked for or an hour of training is lost.
+
+A model of more than WHOLE parameters is tried by its first layers (`job.models.layers`), and one of
+which even these have more than MOST is not run: its files and its tokenizer are compared only. Never
+are two models in memory at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+from job import models
+from job.errors import JobError, SettingsError, is_out_of_memory, one_line
+from job.models import Place
+from job.stages.train.context import StartingPoint
+from job.stages.train.trial.passes import check_passes
+from job.stages.train.trial.sample import Sample
+from job.stages.train.trial.tokenizer import check_tokenizer
+from job.telemetry import event
+
+__all__ = ["Sample", "Trial", "try_out"]
+
+WHOLE = 50_000_000
+MOST = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial that found nothing wrong has tried."""
+
+    rows: int
+    seconds: float
+    whole: bool
+    """Whether the model ran with all of its layers."""
+    ran: bool = True
+    """Whether it was small enough to run at all."""
+
+
+def try_out(start: StartingPoint, sample: Sample, scratch: Path) -> Trial:
+    """Try the model with a few rows: padded against single ones, forward, backward, a step, saved,
+    loaded, and text through the saved tokenizer.
+
+    Raises:
+        SettingsError: something gives two answers where there must be one; with both.
+        DataError: the model's files are damaged.
+    """
+    began = time.monotonic()
+    scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix="trial-", dir=scratch))
+    try:
+        with _refused(start.place):
+            check_tokenizer(start, sample, folder / "tokenizer")
+            tried = _affordable(start, folder / "layers")
+            if tried is not None:
+                check_passes(tried, sample, folder / "model")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    seconds = round(time.monotonic() - began, 2)
+    trial = Trial(len(sample.rows), seconds, tried is start, ran=tried is not None)
+    event("trial batch passed", rows=trial.rows, seconds=seconds, whole=trial.whole, ran=trial.ran)
+    return trial
+
+
+def _affordable(start: StartingPoint, folder: Path) -> StartingPoint | None:
+    """The model, or its first layers where it is large; None where those are too large as well."""
+    if _parameters(start, start.place) <= WHOLE:
+        return start
+    place = models.first_layers(start.place, start.settings.model, folder)
+    return replace(start, place=place) if _parameters(start, place) <= MOST else None
+
+
+def _parameters(start: StartingPoint, place: Place) -> int:
+    config = models.load_config(place, start.settings.model)
+    return models.parameter_count(config, start.task)
+
+
+@contextmanager
+def _refused(place: Place) -> Iterator[None]:
+    """What a model fails with in a trial, it would fail with in training."""
+    try:
+        yield
+    except JobError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise SettingsError(
+            f"the model in {place.name} fails with a first batch ({type(error).__name__}: {one_line(error)})",
+            hint="its config, its weights and its tokenizer do not fit together, or not this task",
+        ) from error
