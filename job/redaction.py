@@ -20,14 +20,11 @@ KEYED = ("s3", "hf", "file")
 BEGIN = rf"(?:[a-z][a-z0-9+.-]*://|(?:{'|'.join(SCHEMES)}):/)"
 """How a URI begins, also where one slash was forgotten; in any case."""
 
-SECRET_WORDS = (
-    *("secret", "token", "password", "passwd", "pwd", "passphrase", "credential", "credentials"),
-    *("signature", "sig", "key", "apikey", "accesskey", "accesskeyid", "awsaccesskeyid", "auth"),
-    *("authorization", "jwt", "bearer"),
-)
-"""A name with one of them in it is that of a secret: a variable's, a query parameter's."""
-SECRET_NAME = rf"(?i)(?:^|[^a-z0-9])(?:{'|'.join(SECRET_WORDS)})(?:$|[^a-z0-9])"
-"""In the words of RE2 as well, which the chart's templates have."""
+NAME_ENDINGS = r"secrets?|token|passw(?:or)?d|passphrase|credentials?|signature|(?:api|access|private)_?key(?:_?id)?"
+"""What ends a word in the name of a variable or of a query's parameter that holds a secret."""
+NAME_WORDS = "sig|key|pwd|auth|authorization|jwt|bearer"
+"""What is a whole word in such a name. Both are in the words of RE2 as well, which the chart has."""
+SECRET_NAME = rf"(?i)(?:{NAME_ENDINGS}|(?:^|[^a-z0-9])(?:{NAME_WORDS}))(?:$|[^a-z0-9])"
 PLACE_NAME = r"(?i)^(?:old)?pwd$|_(?:file|path|dir|url|uri)$"
 """A variable of such a name says where something is."""
 REMEMBERED = 8
