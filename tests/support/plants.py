@@ -50,7 +50,9 @@ def weights(change: Callable[[dict[str, Any]], None]) -> Edit:
 
 def _largest(tensors: Mapping[str, Any]) -> str:
     """A matrix of the body: the last of those that are largest but for the embeddings."""
-    matrices = sorted((t.numel(), n) for n, t in tensors.items() if t.dim() == 2 and "emb" not in n)
+    matrices: list[tuple[int, str]] = sorted(
+        (t.numel(), n) for n, t in tensors.items() if t.dim() == 2 and "emb" not in n
+    )
     return next(
         n
         for _, n in reversed(matrices)

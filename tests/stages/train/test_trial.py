@@ -18,7 +18,7 @@ from job.data.artifacts import ROW
 from job.errors import DataError, SettingsError
 from job.models.base import find_base
 from job.settings import load
-from job.stages.train import Sample, StartingPoint, trial
+from job.stages.train import Sample, StartingPoint, model, trial
 from job.stages.train.trial import passes
 from job.stages.train.trial.tokenizer import check_tokenizer
 from tests.support.architectures import ARCHITECTURES, wordpiece
@@ -100,10 +100,9 @@ def test_a_large_model_is_tried_by_its_first_layers(
     folder, bert = tmp_path / "model", ARCHITECTURES["bert"]
     shutil.copytree(build("bert"), folder)
     ran: list[int] = []
-    begun = passes.begun
 
     def counted(start: StartingPoint) -> tuple[Any, frozenset[str]]:
-        made = begun(start)
+        made = model.begun(start)
         ran.append(len(made[0].bert.encoder.layer))
         return made
 
