@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from job.data.artifacts import ROW
 from job.errors import DataError, SettingsError
 from job.models.base import find_base
 from job.settings import load
-from job.stages.train import Sample, StartingPoint, trial
-from job.stages.train.model import begun
+from job.stages.train import Sample, StartingPoint, model, trial
 from job.stages.train.trial import passes
 from job.stages.train.trial.tokenizer import check_tokenizer
 from tests.support.architectures import ARCHITECTURES, wordpiece
@@ -104,7 +102,7 @@ def test_a_large_model_is_tried_by_its_first_layers(
     ran: list[int] = []
 
     def counted(start: StartingPoint) -> tuple[Any, frozenset[str]]:
-        made = begun(start)
+        made = model.begun(start)
         ran.append(len(made[0].bert.encoder.layer))
         return made
 
@@ -154,17 +152,6 @@ def test_a_tokenizer_that_the_models_type_would_make_another(tmp_path: Path) -> 
         SettingsError, match=r"saved and loaded as Qwen2Tokenizer: .* before and .*"
     ):
         check_tokenizer(start, Sample(table, Padding(0), 16, {}), tmp_path / "saved")
-
-
-@pytest.mark.parametrize("task", ["text-classification", "fill-mask"])
-def test_special_tokens_in_texts_are_no_disagreement(
-    task: str, build: Build, tmp_path: Path
-) -> None:
-    """How they are read is saved with a classifier's tokenizer, and not where masks must be obeyed."""
-    bert = ARCHITECTURES["bert"]
-    texts = [f"{text} [SEP] {text} [MASK]" for text in bert.rows["text"]]
-    strange = replace(bert, rows={**bert.rows, "text": texts})
-    assert tried(build("bert"), strange, tmp_path, TASK=task).ran
 
 
 def test_rows_are_few_and_of_different_lengths() -> None:
