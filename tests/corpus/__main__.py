@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -59,7 +59,7 @@ def read(case: Case, folder: Path) -> Outcome:
     """One input in a child with limits on its time and its memory."""
     content, said = folder / "content", folder / "said"
     content.mkdir()
-    case.write(content)
+    _apart(lambda: case.write(content))
     start = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -78,6 +78,20 @@ def read(case: Case, folder: Path) -> Outcome:
         usage.ru_maxrss / (1 << 20),
         said.read_text(errors="replace"),
     )
+
+
+def _apart(work: Callable[[], None]) -> None:
+    """Do it in another process: a child is as large as its parent has become."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise RuntimeError("the input could not be made")
 
 
 def _child(case: Case, content: Path, said: Path) -> int:
