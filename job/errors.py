@@ -35,7 +35,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.redaction import mask
+from job.redaction import redact
 
 PERMANENT = (65, 66, 77, 78, 80, 81, 82)
 """Exit codes after which starting again would end the same way."""
@@ -44,16 +44,16 @@ PERMANENT = (65, 66, 77, 78, 80, 81, 82)
 class JobError(Exception):
     """A run's end that is explained: `exit_code` for the Job, `hint` for the reader.
 
-    What a library says is quoted as it is, so URIs are masked here.
+    What a library says is quoted as it is, so what is secret is hidden here.
     """
 
     exit_code = 70
     hint = "this is a bug; please report it with the log"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(mask(message))
+        super().__init__(redact(message))
         if hint is not None:
-            self.hint = mask(hint)
+            self.hint = redact(hint)
 
     @property
     def message(self) -> str:

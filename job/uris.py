@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
@@ -10,8 +11,18 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from job.environment import OURS
 from job.errors import SettingsError
-from job.redaction import BEGIN, KEYED, SCHEMES, hide_user_info, mask
+from job.redaction import (
+    BEGIN,
+    KEYED,
+    SCHEMES,
+    hide_user_info,
+    is_secret,
+    mask,
+    remember,
+    remember_hidden,
+)
 
 _BEGIN = re.compile(BEGIN, re.IGNORECASE)
 _ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
@@ -34,7 +45,10 @@ class Uri:
 
     def __init__(self, text: str) -> None:
         object.__setattr__(self, "secret", text)
-        object.__setattr__(self, "_shown", mask(_without_query(_without_user_info(text))))
+        shown = mask(_without_query(_without_user_info(text)))
+        object.__setattr__(self, "_shown", shown)
+        if shown != text:
+            remember_hidden(text, shown)
 
     @classmethod
     def of(cls, value: Uri | str) -> Uri:
@@ -199,6 +213,20 @@ class Uri:
             text,
             serialization=core_schema.to_string_ser_schema(when_used="always"),
         )
+
+
+def remember_environment(environment: Mapping[str, str]) -> None:
+    """Hide from now on what is secret in variables: by their names, or as user info or query of a URI.
+
+    Our own are left out: a name of theirs may be that of a column, and settings know their secrets.
+    """
+    for name, value in environment.items():
+        if name.startswith(OURS):
+            continue
+        if is_secret(name):
+            remember(value.strip())
+        elif _BEGIN.match(value):
+            Uri(value)
 
 
 def _scheme(begin: re.Match[str]) -> str:

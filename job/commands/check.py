@@ -14,6 +14,7 @@ from typing import Any
 from job import models, prepare, tasks, telemetry
 from job.batching.sampler import steps_per_epoch
 from job.commands import TRAINING
+from job.commands.printing import answer
 from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs
 from job.errors import DataError
@@ -40,7 +41,7 @@ def run(arguments: list[str]) -> int:
     settings = load(os.environ, arguments, rules=TRAINING).settings
     telemetry.set_up(settings.log)
     for line in plan(settings):
-        print(line)
+        answer(line)
     return 0
 
 
@@ -55,11 +56,16 @@ def plan(settings: Settings) -> Iterator[str]:
         yield from _store(store, settings)
         inputs = resolve_inputs(settings.data)
         yield from _inputs(inputs)
-        task, base = tasks.create(settings), find_base(settings, scratch)
-        rules = Readable(task, base.tokenizer)
-        rows = prepare.rows(settings, rules, inputs, scratch, limit=ROWS)
+        task = tasks.create(settings)
+        rows = prepare.rows(settings, task, inputs, scratch, limit=ROWS)
         yield from _rows(rows, task)
         yield from _held_out(settings, rows)
+        # the model's files are read last, since that imports torch
+        base = find_base(settings, scratch)
+        if not _all_readable(rows, task, base):
+            rules, again = Readable(task, base.tokenizer), scratch / "readable"
+            rows = prepare.rows(settings, rules, inputs, again, limit=ROWS)
+            yield from _rows(rows, task)
         yield from _model(settings, base, task, rows, store, scratch)
 
 
@@ -101,6 +107,15 @@ def _held_out(settings: Settings, rows: CleanRows) -> Iterator[str]:
         name = f"{split}_fraction"
         if split not in rows.rows and getattr(settings.data, name):
             yield f"warning    {split}: none of the first {ROWS} rows is held out; if they are nearly all, raise FINETUNE_DATA__{name.upper()}"
+
+
+def _all_readable(rows: CleanRows, task: Task, base: Base) -> bool:
+    """Whether the tokenizer, which was not known when the rows were cleaned, can read them all."""
+    return not any(
+        any(task.unreadable(batch.to_pydict(), base.tokenizer))
+        for path in rows.tables.values()
+        for batch in stream(path)
+    )
 
 
 def _model(

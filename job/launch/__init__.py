@@ -6,6 +6,8 @@ what is under way, and follows that.
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 from job import pipeline
@@ -19,8 +21,7 @@ from job.errors import (
 )
 from job.launch import manifest
 from job.launch.decision import Decision, Launched, Record, decide
-from job.launch.follow import Workload, report_of
-from job.monitors.report import Report
+from job.launch.follow import Workload
 from job.runs import identity
 from job.runs.attempt import probed
 from job.runs.record import Run, State, runs_of, state_of
@@ -116,8 +117,7 @@ class Launcher:
     def _take_over(self, workload: Object) -> Result:
         """Follow what another launcher has created."""
         run_id = manifest.run_id(workload)
-        shown = report_of(self.store, self.settings.name, run_id)
-        return self._result_of(self._follow(workload, run_id, shown), run_id)
+        return self._result_of(self._follow(workload, run_id), run_id)
 
     def _decide(self) -> tuple[Decision, str]:
         """What to do, and the identity of what would be trained now."""
@@ -140,8 +140,10 @@ class Launcher:
         workload = self.cluster.get(Resource.of(self.body), name)
         if workload is not None and manifest.run_id(workload) == last.run_id:
             completion = completion_of(workload)
-            failed = completion is not None and not completion.succeeded
-            self.record.amend(last.run_id, failure=completion.message if failed else "")
+            if completion is not None:
+                followed = self._workload(workload)
+                with suppress(RunFailed):  # it is in the record then
+                    self._ended(last.run_id, lambda: followed.settle(workload, completion))
         return self.record.last
 
     def _skip(self, decision: Decision) -> Result:
@@ -170,13 +172,23 @@ class Launcher:
                 self._add_event("RunFailed", f"preparing failed: {error}")
             raise
 
-    def _follow(self, workload: Object, run_id: str, shown: Report | None = None) -> State | None:
+    def _follow(self, body: Object, run_id: str) -> State | None:
         """Wait for the end of a workload, and record a failure."""
-        settings = self.settings
+        poll_seconds = self.settings.launch.poll_seconds
+        workload = self._workload(body)
+        return self._ended(run_id, lambda: workload.follow(self.stop, poll_seconds))
+
+    def _workload(self, body: Object) -> Workload:
+        return Workload(self.cluster, body, self.store, self.settings.name, self._add_event)
+
+    def _ended(self, run_id: str, how: Callable[[], State | None]) -> State | None:
+        """How a run has ended; a failure is recorded.
+
+        Raises:
+            RunFailed: it has failed.
+        """
         try:
-            return Workload(self.cluster, workload, shown).follow(
-                self.store, settings.name, run_id, self.stop, settings.launch.poll_seconds
-            )
+            return how()
         except RunFailed as error:
             if not error.deleted:
                 self.record.amend(run_id, failure=error.message)
@@ -190,4 +202,4 @@ class Launcher:
         """An Event about the CronJob; that it cannot be written is no reason to fail."""
         if self.owner is not None:
             with suppress(ClusterError):
-                self.cluster.add_event(self.owner, reason, message)
+                self.cluster.add_event(self.owner, reason, message, key=uuid.uuid4().hex)

@@ -6,8 +6,8 @@ Nothing else in the job uses transformers' Auto classes.
 from job.models.adapters import modules_of, save_adapter, without_adapters
 from job.models.compatibility import check_fits
 from job.models.config import label_names, load_config, max_length_of
+from job.models.layers import first_layers
 from job.models.locate import Place, find, from_config
-from job.models.shallow import shallow
 from job.models.tokenizer import load_tokenizer, tokenizer_sha256, vocabulary_of
 from job.models.weights import check_weights, load, load_base, pad_as, parameter_count, save
 
@@ -16,6 +16,7 @@ __all__ = [
     "check_fits",
     "check_weights",
     "find",
+    "first_layers",
     "from_config",
     "label_names",
     "load",
@@ -28,7 +29,6 @@ __all__ = [
     "parameter_count",
     "save",
     "save_adapter",
-    "shallow",
     "tokenizer_sha256",
     "vocabulary_of",
     "without_adapters",

@@ -190,11 +190,9 @@ def _check_labels(place: Place) -> None:
         problem = f"id2label numbers its labels {sorted(by_id)[:20]}, not from 0 on"
     elif count != len(by_id):
         problem = f"num_labels is {count}, and id2label has {len(by_id)} labels"
-    elif wrong := [name for number, name in by_id.items() if by_name.get(name, number) != number]:
-        number = by_name[wrong[0]]
-        problem = (
-            f"id2label gives {number} the name {by_id.get(number)!r}, and label2id {wrong[0]!r}"
-        )
+    elif wrong := [(i, name) for i, name in by_id.items() if by_name.get(name, i) != i]:
+        number, name = wrong[0]
+        problem = f"id2label names {number} {name!r}, and label2id gives {name!r} the number {by_name[name]}"
     else:
         return
     raise SettingsError(f"{place.name}: {CONFIG} contradicts itself: {problem}", hint="correct it")

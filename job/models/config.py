@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from job.errors import DataError, SettingsError
@@ -25,9 +27,33 @@ def load_config(place: Place, settings: Model) -> PreTrainedConfig:
         raise DataError(f"{place.name} holds no config.json", hint=COMPLETE)
 
     with readable("config", place):
-        return transformers().AutoConfig.from_pretrained(
+        _check_sizes(json.loads((place.folder / "config.json").read_text()))
+        config = transformers().AutoConfig.from_pretrained(
             place.folder, trust_remote_code=settings.trust_remote_code, local_files_only=True
         )
+        if config.get_text_config().vocab_size < 1:
+            raise ValueError("vocab_size is below 1")
+    return config
+
+
+MOST = {"num_labels": 10**6, "layers": 10**4}
+"""What no model has more of; transformers would make a list, or modules, of as many as are written there."""
+
+
+def _check_sizes(fields: Mapping[str, Any]) -> None:
+    """Refuse sizes that would take all memory before anything is compared.
+
+    Raises:
+        ValueError: a field is beyond what any model has.
+    """
+    for name, value in fields.items():
+        most = next((most for part, most in MOST.items() if part in name), None)
+        if most is not None and isinstance(value, (int, float)) and value > most:
+            raise ValueError(f"{name} is {value}, and at most {most} are believed")
+
+
+SHORTEST = 2
+"""Tokens that a row must be allowed to have."""
 
 
 def label_names(config: Any) -> tuple[str, ...]:
@@ -46,9 +72,15 @@ def max_length_of(
     """How many tokens a row may have: the setting, or else the model's own limit, but at most `most`.
 
     Raises:
-        SettingsError: the setting is above what the model takes.
+        SettingsError: the setting is above what the model takes, or the tokenizer takes nothing.
     """
-    limit = min(positions_of(config) or 10**9, tokenizer.model_max_length)
+    own = tokenizer.model_max_length
+    if not isinstance(own, (int, float)) or own < SHORTEST:
+        raise SettingsError(
+            f"the tokenizer's model_max_length is {own!r}, which leaves no room for a text",
+            hint="correct it in tokenizer_config.json",
+        )
+    limit = min(positions_of(config) or 10**9, int(own))
     if wanted is not None and wanted > limit:
         raise SettingsError(
             f"{setting}={wanted} is above the {limit} tokens that the model takes",

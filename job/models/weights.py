@@ -177,7 +177,7 @@ def _output_layer(place: Place, model: PreTrainedModel) -> str:
     weight = getattr(layer, "weight", None)
     if weight is None or weight is embeddings:
         return ""
-    name = next(name for name, parameter in model.named_parameters() if parameter is weight)
+    name: str = next(name for name, parameter in model.named_parameters() if parameter is weight)
     if model.config.get_text_config().tie_word_embeddings and not torch.equal(weight, embeddings):
         raise SettingsError(
             f"the model in {place.name} contradicts its own config: tie_word_embeddings is true, and its "

@@ -15,8 +15,8 @@ import numpy as np
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.data.artifacts import FILE, LINE
-from job.tasks.row_rules import Columns
+from job.data.artifacts import FILE, LINE, Split
+from job.tasks.row_rules import Columns, Source, source_of
 from job.tasks.tokens import tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
@@ -46,8 +46,8 @@ class Task(ABC):
 
     targets: ClassVar[tuple[str, ...]] = ()
     """Roles that training and scoring need and prediction does without."""
-    known: ClassVar[tuple[str, ...]] = ()
-    """Columns of `written` that come from the targets, not from the model."""
+    predicted: ClassVar[tuple[str, ...]] = ("prediction",)
+    """Columns of `written` that come from the model, not from the targets."""
 
     columns: Mapping[str, str]
     """See RowRules."""
@@ -69,6 +69,10 @@ class Task(ABC):
         """See RowRules."""
         return ()
 
+    def source_of(self, split: Split) -> Source:
+        """See RowRules."""
+        return source_of(split)
+
     @abstractmethod
     def problems(self, rows: Columns) -> list[str | None]:
         """See RowRules."""
@@ -76,6 +80,10 @@ class Task(ABC):
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """See RowRules."""
         return [[] for _ in next(iter(rows.values()))]
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """See RowRules."""
+        return []
 
     def texts_of(self, rows: Columns) -> list[str]:
         """What is written in each row for the tokenizer to read; by default the text roles, joined."""
@@ -87,10 +95,10 @@ class Task(ABC):
 
         A row of no tokens has no answer. Most tokenizers put a token of their own around any text.
         """
-        texts = self.texts_of(rows)
-        reasons: list[str | None] = [None] * len(texts)
+        reasons: list[str | None] = [None] * len(next(iter(rows.values())))
         if tokenizer.num_special_tokens_to_add():
             return reasons
+        texts = self.texts_of(rows)
         doubtful = [i for i, text in enumerate(texts) if not any(map(str.isalnum, text))]
         lengths = tokenize(tokenizer, [texts[i].strip() for i in doubtful], None, None).lengths
         for i, length in zip(doubtful, lengths.to_pylist(), strict=True):

@@ -10,9 +10,13 @@ def json_value(text: str) -> Any:
     """The value.
 
     Raises:
-        ValueError: it is not JSON, or nested more deeply than anything that is meant to be read.
+        ValueError: it is not JSON, nested more deeply than anything that is meant to be read, or holds
+            half of a character, which is no text.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    return value

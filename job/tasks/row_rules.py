@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from job.data.artifacts import Split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -14,6 +16,20 @@ Columns = Mapping[str, Sequence[str | None]]
 
 KEPT = "keep "
 """Begins the name of a column that is only carried along and has no role; no role begins with it."""
+
+
+class Source(NamedTuple):
+    """How messages speak of the rows that were given for a split."""
+
+    rows: str
+    """Such as `train rows`."""
+    setting: str
+    """The setting that names their files."""
+
+
+def source_of(split: Split) -> Source:
+    """The rows of a data set."""
+    return Source(f"{split} rows", f"FINETUNE_DATA__{split.upper()}")
 
 
 class RowRules(Protocol):
@@ -34,12 +50,21 @@ class RowRules(Protocol):
         """Text roles that are left as they are, because something counts their characters or words."""
         ...
 
+    def source_of(self, split: Split) -> Source:
+        """What messages call the rows that were given for a split."""
+        ...
+
     def problems(self, rows: Columns) -> list[str | None]:
         """Why each row cannot be used (`no label`), or None."""
         ...
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The labels of each row, for counting; empty lists where a task has none."""
+        ...
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """How each row's label is written (ONE, LIST or TWO of `labels`), where the task goes by that
+        and all must be alike; else nothing."""
         ...
 
 
@@ -73,9 +98,17 @@ class Readable:
         """The rules' own."""
         return self.rules.verbatim_roles
 
+    def source_of(self, split: Split) -> Source:
+        """The rules' own."""
+        return self.rules.source_of(split)
+
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The rules' own."""
         return self.rules.labels_of(rows)
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """The rules' own."""
+        return self.rules.kinds_of(rows)
 
     def problems(self, rows: Columns) -> list[str | None]:
         """The rules' own, or why the tokenizer cannot read the row."""

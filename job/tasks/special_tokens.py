@@ -96,29 +96,29 @@ class SpecialTokens:
 
     def marked(self, value: Any) -> Any:
         """A user's JSON value with every special token in its texts marked as being text."""
-        from transformers.utils.chat_template_utils import mark_control_tokens
-
         if not self._tokenizer.split_special_tokens:
             return value
-        return mark_control_tokens(_each_text(value, self.readable), self._pattern)
+        return _each_text(value, lambda texts: [self._mark(text) for text in self.readable(texts)])
+
+    def _mark(self, text: str) -> str:
+        return self._pattern.sub(rf"{BEGIN}\g<0>{END}", text.replace(BEGIN, "").replace(END, ""))
 
     def ids_of(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, nothing added: special tokens are obeyed, those that are marked are text."""
-        from transformers.utils.chat_template_utils import encode_marked_chat
-
         with obeyed(self._tokenizer):
             backend = backend_of(self._tokenizer)
             backend.no_truncation()
             backend.no_padding()
             ids = [e.ids for e in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
             for number, text in enumerate(texts):
-                if _MARKS.search(text):
-                    ids[number] = encode_marked_chat(self._tokenizer, text)
+                if BEGIN in text or END in text:
+                    how = {"add_special_tokens": False, "sanitize_control_tokens": True}
+                    ids[number] = self._tokenizer(text, **how)["input_ids"]
         return ids
 
 
-_MARKS = re.compile("[\U000f0000\U000f0001]")
-"""What transformers marks with."""
+BEGIN, END = "\U000f0000", "\U000f0001"
+"""What transformers marks with, and takes for marks where it sanitizes."""
 
 
 def _any_of(names: Iterable[str]) -> re.Pattern[str]:

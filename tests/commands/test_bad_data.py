@@ -73,7 +73,7 @@ def test_a_label_column_that_is_not_there(model: Path, tmp_path: Path) -> None:
             65,
             (
                 "2 of 62 train rows (3.2%)",
-                "rows.csv:62: 3 columns in place of 2",
+                "rows.csv:62: 3 columns where 2 are expected",
                 "rows.csv:63",
                 "MAX_BAD_FRACTION above 0.01",
             ),
@@ -269,7 +269,7 @@ def test_weights_that_are_not_those_of_the_config(model: Path, data: Path, tmp_p
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
     refused(
-        65, str(copy), "contradicts its own config", "another shape", "download it again",
+        78, str(copy), "contradicts its own config", "another shape", "(48)", "download it again",
         env=given(tmp_path, copy, data), folder=tmp_path,
     )  # fmt: skip
     assert not (tmp_path / "out/m/models").exists()

@@ -10,9 +10,10 @@ import pytest
 
 from job.cluster import Cluster, Object
 from job.commands import find
-from job.errors import ClusterError, Conflict, Stopped
+from job.errors import ClusterError, Conflict, DataError, Stopped
 from job.launch import Launcher
 from job.launch.decision import Decision, Launched, Record
+from job.runs.record import Run
 from job.runtime.stop import StopSignal
 from job.settings import Settings, load
 from job.store import open_store
@@ -179,3 +180,29 @@ def test_of_two_that_decide_at_once_one_gives_way(release: Release) -> None:
     with pytest.raises(Conflict, match="another launcher has begun a run"):
         Slow(release.settings, StopSignal(30), Cluster(), store, BODY).launch()
     assert len(release.runs()) == 1
+
+
+@pytest.mark.parametrize("kind", ["Complete", "Failed"])
+def test_the_end_that_no_launcher_has_seen_is_shown_by_the_next(
+    release: Release, kind: str
+) -> None:
+    release.launch()  # and is killed while it follows
+    (run,) = release.runs()
+    release.api.one("jobs")["status"] = {"conditions": [{"type": kind, "status": "True"}]}
+    record = Run.open(open_store(release.settings.output), "model", run, release.settings)
+    if kind == "Complete":
+        record.finish("done", {"model": "s3://x"})
+    else:
+        record.failed(DataError("the rows are wrong"))
+    store = open_store(release.settings.output)
+    launcher = Launcher(release.settings, StopSignal(30), Cluster(), store, BODY)
+    decision, _ = launcher._decide()
+    annotations = release.api.one("jobs")["metadata"]["annotations"]
+    if kind == "Complete":
+        assert decision.skip
+        assert annotations["finetune/status"] == "done"
+        assert annotations["finetune/model"] == "s3://x"
+    else:
+        assert decision.run_id == f"{run}-1"
+        assert annotations["finetune/status"].startswith("failed: the rows are wrong")
+        assert "the rows are wrong" in release.record().failure

@@ -59,7 +59,10 @@ class Api:
     forbidden: set[str] = field(default_factory=set)
     """Of these, those that are answered with 403."""
     failures: int = 0
-    """So many requests from now are answered with 500."""
+    """So many requests from now are answered with `failure`."""
+    failure: int = 500
+    failing: set[str] = field(default_factory=set)
+    """Of what it is asked, that which is answered with `failure`."""
     anonymous: bool = False
     """Whether it takes anybody: Helm and kubectl send no token without TLS."""
     admission: Callable[[str, Body], str | None] = admit
@@ -136,7 +139,7 @@ def api_server() -> Iterator[Api]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     api.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield api
@@ -153,9 +156,9 @@ def _answer(api: Api, method: str, url: str, headers: Any, data: bytes) -> tuple
     depth = 5 if path[0] == "api" else 6
     where, name = "/" + "/".join(path[:depth]), "/".join(path[depth:])
     api.asked.append(f"{method} {path[depth - 1]}")
-    if api.failures:
-        api.failures -= 1
-        return _status(500, "InternalError", "the server has a bad moment")
+    if api.failures or api.asked[-1] in api.failing:
+        api.failures = max(0, api.failures - 1)
+        return _status(api.failure, "InternalError", "the server has a bad moment")
     if not api.anonymous and headers.get("Authorization") != f"Bearer {api.token}":
         return _status(401, "Unauthorized", "Unauthorized")
     if api.asked[-1] in api.forbidden:

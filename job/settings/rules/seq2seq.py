@@ -24,6 +24,12 @@ def mistakes(settings: Settings) -> Iterator[str]:
             "FINETUNE_EVALUATE__GENERATION__LENGTH_PENALTY ranks the hypotheses of several beams; "
             "raise FINETUNE_EVALUATE__GENERATION__NUM_BEAMS, or unset it"
         )
+    fewest, most = generation.min_new_tokens, generation.max_new_tokens
+    if fewest and most and fewest > most:
+        yield (
+            f"FINETUNE_EVALUATE__GENERATION__MIN_NEW_TOKENS={fewest} is above MAX_NEW_TOKENS={most}; "
+            "lower it"
+        )
 
 
 def _unused(settings: Settings) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -25,6 +24,7 @@ from job.stages.fetch.chunks import (
     as_text,
     check_names,
 )
+from job.stages.fetch.class_names import Feature, features_with_names, named
 
 
 def pickle_refused(name: str) -> SettingsError:
@@ -168,7 +168,7 @@ def _chunks(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, name: str, data: Data
 ) -> Iterator[Chunk]:
     check_names(schema.names, name)
-    classes = _class_names(schema)
+    classes = features_with_names(schema)
     first = 1
     for whole in batches:
         arrays = [_checked(values) for values in whole.columns]
@@ -252,25 +252,11 @@ def _refuse_long(parts: list[pa.Array], first: int, name: str, data: Data) -> No
             raise too_long(name, first + row, size, data.max_row_bytes)
 
 
-def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """The names of classes that `datasets` stores as numbers, from the schema's metadata."""
-    try:
-        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        return {
-            column: list(feature["names"])
-            for column, feature in info.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _strings(values: pa.Array, classes: list[str] | None) -> Strings:
-    """A column as nullable strings; NaN is null."""
+def _strings(values: pa.Array, classes: Feature | None) -> Strings:
+    """A column as nullable strings; NaN is null, and `classes` names what numbers stand for."""
     kind = values.type
-    if classes is not None and pa.types.is_integer(kind):
-        numbers = values.to_pylist()
-        return [classes[n] if n is not None and 0 <= n < len(classes) else None for n in numbers]
+    if classes is not None:
+        return [as_text(named(value, classes)) for value in values.to_pylist()]
     if pa.types.is_floating(kind):
         values = pc.if_else(pc.is_nan(values), None, values)
     try:

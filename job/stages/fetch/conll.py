@@ -80,7 +80,7 @@ class _Layout:
         if len(cells) < 2:
             return "a token without a tag"
         if len(cells) != self.width:
-            return f"{len(cells)} columns in place of {self.width}"
+            return f"{len(cells)} columns where {self.width} are expected"
         if not cells[self.tokens] or not cells[self.tags]:
             return "an empty token or tag"
         if cells[self.tags] == UNSPECIFIED and not self.tags_given:

@@ -271,5 +271,5 @@ def _fault(row: Row, width: int) -> str | None:
     if row is None:
         return UNQUOTED
     if len(row) != width:
-        return f"{len(row)} columns in place of {width}"
+        return f"{len(row)} columns where {width} are expected"
     return NUL if any("\0" in cell for cell in row) else None

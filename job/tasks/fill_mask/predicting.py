@@ -33,6 +33,7 @@ class Filling(FillMask):
     """Fills in the tokenizer's mask token wherever a text has it."""
 
     mask: str = "[MASK]"
+    predicted = ("prediction", "candidates")
     verbatim_roles = ("text",)  # cleaning could change the mask
 
     @classmethod

@@ -56,7 +56,8 @@ class QuestionAnswering(Task):
     longest = 384
     text_roles = ("context", "question")
     verbatim_roles = ("context",)
-    targets = known = ("answers",)
+    targets = ("answers",)
+    predicted = ("prediction", "score")
     compared = ("prediction", "score")
     default_metric = "f1"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from job.tasks.json_text import json_value
 from job.tasks.types import Ints
 
 
@@ -21,7 +21,7 @@ class Answer(NamedTuple):
 def parsed(text: str | None) -> list[Answer] | None:
     """The answers in {"text": […], "answer_start": […]}, in characters; None if the text is not such JSON."""
     try:
-        answers = json.loads(text or "")
+        answers = json_value(text or "")
     except ValueError:
         return None
     texts, starts = (
@@ -40,9 +40,9 @@ def misshapen(text: str) -> str:
     """What keeps a text from being answers, where `parsed` says that it is none."""
     wanted = 'answers are not {"text": […], "answer_start": […]}'
     try:
-        answers = json.loads(text)
+        answers = json_value(text)
         texts, starts = answers["text"], answers["answer_start"]
-    except (ValueError, RecursionError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return f"{wanted}: {text[:40]}"
     if not isinstance(texts, list) or not isinstance(starts, list):
         return f"{wanted}: {text[:40]}"

@@ -52,7 +52,6 @@ class Seq2Seq(Task):
     peft_type = "SEQ_2_SEQ_LM"
     text_roles = ("source", "target")
     targets = ("target",)
-    known = ("reference", "loss")
     compared = ("loss", "prediction")
 
     @classmethod

@@ -19,7 +19,9 @@ from job.tasks.base import Task
 from job.tasks.labels import (
     as_list,
     classes,
+    fault_of,
     is_number,
+    kind_of,
     of_model,
     ordered,
     refuse_unknown,
@@ -58,7 +60,8 @@ class TextClassification(Task):
     name = "text-classification"
     auto_class = "AutoModelForSequenceClassification"
     peft_type = "SEQ_CLS"
-    targets = known = ("label",)
+    targets = ("label",)
+    predicted = ("prediction", "score", "probabilities")
 
     @classmethod
     def create(cls, settings: _Settings) -> Self:
@@ -92,18 +95,28 @@ class TextClassification(Task):
     # -- rows ------------------------------------------------------------------------------------
 
     def problems(self, rows: Columns) -> list[str | None]:
-        """A row needs its texts and a label; for regression the label must be a finite number."""
-        problems: list[str | None] = [None] * len(rows["label"])
-        for i, label in enumerate(rows["label"]):
-            if label is None or not label.strip():
-                problems[i] = "no label"
-            elif self.problem_type == REGRESSION and not is_number(label):
-                problems[i] = f"the label {label[:40]!r} is not a number"
+        """A row needs its texts and a label that can be read: for regression a finite number."""
+        problems = [self._fault_of(label) for label in rows["label"]]
         for role in self.text_roles:
             for i, text in enumerate(rows[role]):
                 if text is None:
                     problems[i] = f"no {role}"
         return problems
+
+    def _fault_of(self, label: str | None) -> str | None:
+        if label is None or not label.strip():
+            return "no label"
+        if self.problem_type == REGRESSION:
+            return None if is_number(label) else f"the label {label[:40]!r} is not a number"
+        if self.problem_type == SINGLE:
+            return None
+        return fault_of(label.strip(), lists=self.problem_type == MULTI or None)
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """Whether labels are single classes or lists, which decides what is learned unless it is set."""
+        return [
+            kind_of(label or "") if self.problem_type == "auto" else "" for label in rows["label"]
+        ]
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The classes of each row; none for regression."""

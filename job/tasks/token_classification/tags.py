@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from job.tasks.labels import listed
+
 OUTSIDE = "O"
 UNNAMED = "_"
 """The type of entities that have none."""
@@ -23,6 +25,11 @@ class Entity(NamedTuple):
     type: str
     start: int
     end: int
+
+
+def read_tags(text: str | None) -> list[str]:
+    """The tags in a JSON list; white space around one is never meant."""
+    return [tag.strip() for tag in listed(text) or []]
 
 
 def is_tag(tag: str, scheme: str) -> bool:

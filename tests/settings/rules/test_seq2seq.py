@@ -18,6 +18,13 @@ from tests.support.settings import loaded, refused
         ),
         ({"DATA__TRAIN_TARGET": "a.en", "DATA__FORMAT": "csv"}, "FINETUNE_DATA__FORMAT=csv"),
         ({"EVALUATE__GENERATION__LENGTH_PENALTY": "2"}, "NUM_BEAMS"),
+        (
+            {
+                "EVALUATE__GENERATION__MIN_NEW_TOKENS": "9",
+                "EVALUATE__GENERATION__MAX_NEW_TOKENS": "8",
+            },
+            "MIN_NEW_TOKENS=9 is above MAX_NEW_TOKENS=8",
+        ),
         ({"EVALUATE__METRIC": "rougeL"}, "use one of loss, bleu, chrf"),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_tab_separates_where_there_is_one() -> None:
     ("text", "line", "reason"),
     [
         ("a O\nb\nc O\n\nd O\n", 2, "a token without a tag"),
-        ("a O\nb X O\n\nd O\n", 2, "3 columns in place of 2"),
+        ("a O\nb X O\n\nd O\n", 2, "3 columns where 2 are expected"),
         ("a O\n\tO\n\nd O\n", 2, "a token without a tag"),
         ("a O\nb\0 O\n\nd O\n", 2, "holds a NUL byte"),
     ],

@@ -104,8 +104,8 @@ def test_ragged_rows_are_put_aside_with_their_line(tmp_path: Path) -> None:
         ("g", "", 5),
     ]
     assert [(bad["line"], bad["reason"], bad["row"]) for bad in bad_of(raw)] == [
-        (3, "1 columns in place of 2", "c"),
-        (4, "3 columns in place of 2", "d,e,f"),
+        (3, "1 columns where 2 are expected", "c"),
+        (4, "3 columns where 2 are expected", "d,e,f"),
     ]
     assert (raw.read, raw.bad) == ({"train": 4}, {"train": 2})
 

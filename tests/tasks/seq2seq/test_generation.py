@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSeq2SeqLM
+from transformers import AutoModelForSeq2SeqLM, BartConfig, GenerationConfig
 
 from job.batching.padding import Padding
 from job.data.arrow import MappedTable
@@ -42,3 +42,21 @@ def test_a_batch_generates_what_each_row_does_alone(
     assert written["reference"] == ROWS["target"]
     weights = task.row_weights(table, np.arange(3), 0)
     assert float((written["loss"] * weights).sum()) == pytest.approx(loss, rel=1e-5)
+
+
+def test_how_long_the_bases_texts_were_is_forgotten() -> None:
+    """As a base for summaries of articles has it."""
+    base: dict[str, Any] = {
+        "min_length": 56,
+        "max_length": 142,
+        "min_new_tokens": 9,
+        "max_time": 1.0,
+    }
+    base |= {"exponential_decay_length_penalty": (9, 2.0)}
+    generation = GenerationConfig(**base, no_repeat_ngram_size=3, eos_token_id=2)
+    made().configure_generation(generation, BartConfig(max_position_embeddings=64))
+    assert {name: getattr(generation, name) for name in base} == dict.fromkeys(base)
+    assert (generation.no_repeat_ngram_size, generation.max_new_tokens) == (3, 64)
+    wanted = replace(made(), generation=Generation(min_new_tokens=5))
+    wanted.configure_generation(generation, BartConfig())
+    assert generation.min_new_tokens == 5

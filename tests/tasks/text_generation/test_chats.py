@@ -47,6 +47,7 @@ def test_a_chat_must_end_with_the_answer_to_be_learned_and_without_it_to_be_answ
     "chat",
     [
         *(None, "not a list", "3", "{}", '["a"]', '[{"role": 1, "content": "a"}]', "[" * 100_000),
+        r'[{"role": "user", "content": "half \ud83d"}]',
         "[{'role': 'user', 'content': 'as Python prints it'}]",
     ],
 )

@@ -1,7 +1,7 @@
 """One batch tried before training: what in config, tokenizer and weights does not fit together is found
 in seconds, on a CPU, before a GPU is asked for or an hour of training is lost.
 
-A model of more than WHOLE parameters is tried by its first layers (`job.models.shallow`), and one of
+A model of more than WHOLE parameters is tried by its first layers (`job.models.layers`), and one of
 which even these have more than MOST is not run: its files and its tokenizer are compared only. Never
 are two models in memory at once.
 """
@@ -57,7 +57,7 @@ def try_out(start: StartingPoint, sample: Sample, scratch: Path) -> Trial:
     try:
         with _refused(start.place):
             check_tokenizer(start, sample, folder / "tokenizer")
-            tried = _affordable(start, folder / "shallow")
+            tried = _affordable(start, folder / "layers")
             if tried is not None:
                 check_passes(tried, sample, folder / "model")
     finally:
@@ -72,7 +72,7 @@ def _affordable(start: StartingPoint, folder: Path) -> StartingPoint | None:
     """The model, or its first layers where it is large; None where those are too large as well."""
     if _parameters(start, start.place) <= WHOLE:
         return start
-    place = models.shallow(start.place, start.settings.model, folder)
+    place = models.first_layers(start.place, start.settings.model, folder)
     return replace(start, place=place) if _parameters(start, place) <= MOST else None
 
 

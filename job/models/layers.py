@@ -16,7 +16,7 @@ DEPTHS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_decoder_
 """The fields of a config that say how many there are."""
 
 
-def shallow(place: Place, settings: Model, folder: Path) -> Place:
+def first_layers(place: Place, settings: Model, folder: Path) -> Place:
     """The model of a place with its first layers alone, as a folder of links to its files.
 
     The model of adapters stays whole, since they name its layers.
