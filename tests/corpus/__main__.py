@@ -39,7 +39,7 @@ class Outcome:
         """Why it may not end so."""
         if self.code < 0:
             return f"signal {-self.code}"
-        if self.code not in EXPLAINED:
+        if self.code not in EXPLAINED or (self.case.name.endswith("/whole") and self.code):
             return f"exit {self.code}"
         if "Traceback" in self.said:
             return "a traceback"
@@ -118,7 +118,8 @@ def _set_variables(case: Case, content: Path) -> None:
     for name in [name for name in os.environ if name.startswith("FINETUNE_")]:
         del os.environ[name]
     own = {"DATA__TRAIN": "{folder}"} if case.command == "rows" else {}
-    for name, value in {**own, **case.settings}.items():
+    whole = {"DATA__VALIDATION_FRACTION": "0", "DATA__TEST_FRACTION": "0"} if own else {}
+    for name, value in {**own, **whole, **case.settings}.items():
         os.environ[f"FINETUNE_{name}"] = value.replace("{folder}", str(content))
 
 
