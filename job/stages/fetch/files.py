@@ -211,7 +211,8 @@ class _Copy:
         """The bytes that are on this disk, in the file or in what is to become it."""
         size = 0
         with suppress(FileNotFoundError):  # not begun, or just renamed
-            size = sum(path.stat().st_size for path in self._path.parent.iterdir())
+            for path in self._path.parent.rglob("*"):
+                size += path.lstat().st_blocks * 512  # a file may have its size from the start
         return size
 
     def discard(self) -> None:
