@@ -46,7 +46,7 @@ def cases() -> Cases:
         "calls a program": b"cos\nsystem\n(S'exit 70'\ntR.",
         "an object": pickle.dumps({"a": 1}),
         "cut": pickle.dumps(ROWS)[:-9],
-        "deep": pickle.dumps([{"text": _nested(800), "label": "a"}]),
+        "deep": pickle.dumps([{"text": _nested(300), "label": "a"}]),
     }.items():
         allowed = "false" if kind == "calls a program" else "true"
         yield Case(f"pickle/{kind}", file("a.pkl", data), {"DATA__ALLOW_PICKLE": allowed})
@@ -63,28 +63,45 @@ def _lies(stream: bytes) -> Cases:
 
 
 def _small_until_read() -> Cases:
-    often = pa.DictionaryArray.from_arrays(pa.array([0] * 5_000, pa.int32()), ["x" * LONG])
-    yield Case("arrow/one value named often", file("a.arrow", _arrow(_labelled(often))))
-    named = io.BytesIO()
-    parquet.write_table(_labelled(often), named, compression="zstd", store_schema=False)
-    yield Case("parquet/one value named often", file("a.parquet", named.getvalue()))
-    runs = pa.RunEndEncodedArray.from_arrays(pa.array([5_000], pa.int32()), pa.array(["x" * LONG]))
-    yield Case("arrow/one value that runs", file("a.arrow", _arrow(_labelled(runs))))
-    view = struct.pack("<i4sii", LONG, b"xxxx", 0, 0)
-    buffers = [None, pa.py_buffer(view * 5_000), pa.py_buffer(b"x" * LONG)]
-    views = pa.Array.from_buffers(pa.string_view(), 5_000, buffers)
-    yield Case("arrow/one value seen often", file("a.arrow", _arrow(_labelled(views))))
+    yield Case("arrow/one value named often", file("a.arrow", lambda: _arrow(_named_often())))
+    packed = {"compression": "zstd", "store_schema": False}
+    yield Case(
+        "parquet/one value named often",
+        file("a.parquet", lambda: _parquet(_named_often(), **packed)),
+    )
+    yield Case("arrow/one value that runs", file("a.arrow", lambda: _arrow(_running())))
+    yield Case("arrow/one value seen often", file("a.arrow", lambda: _arrow(_seen_often())))
     nulls = pa.Array.from_buffers(pa.null(), (1 << 31) - 2, [None])
     yield Case("arrow/rows of nothing", file("a.arrow", _arrow(pa.table({"text": nulls}))))
-    zeros = pa.table({"text": pa.array([bytes(LONG)] * 300, pa.large_binary())})
-    yield Case("arrow/zeros", file("a.arrow", _arrow(zeros, compression="zstd")))
-    cell = io.BytesIO()
-    parquet.write_table(
-        _labelled(pa.array(["x" * (200 << 20)])), cell, compression="zstd", use_dictionary=False
-    )
-    yield Case("parquet/one large cell", file("a.parquet", cell.getvalue()))
+    yield Case("arrow/zeros", file("a.arrow", lambda: _arrow(_zeros(), compression="zstd")))
+    yield Case("parquet/one large cell", file("a.parquet", _large_cell))
     wide = pa.table({f"c{i}": ["a"] for i in range(12_000)})
     yield Case("arrow/many columns", file("a.arrow", _arrow(wide)))
+
+
+def _named_often() -> pa.Table:
+    often = pa.DictionaryArray.from_arrays(pa.array([0] * 5_000, pa.int32()), ["x" * LONG])
+    return _labelled(often)
+
+
+def _running() -> pa.Table:
+    value = pa.array(["x" * LONG])
+    return _labelled(pa.RunEndEncodedArray.from_arrays(pa.array([5_000], pa.int32()), value))
+
+
+def _seen_often() -> pa.Table:
+    view = struct.pack("<i4sii", LONG, b"xxxx", 0, 0)
+    buffers = [None, pa.py_buffer(view * 5_000), pa.py_buffer(b"x" * LONG)]
+    return _labelled(pa.Array.from_buffers(pa.string_view(), 5_000, buffers))
+
+
+def _zeros() -> pa.Table:
+    return pa.table({"text": pa.array([bytes(LONG)] * 300, pa.large_binary())})
+
+
+def _large_cell() -> bytes:
+    table = _labelled(pa.array(["x" * (300 << 20)]))
+    return _parquet(table, compression="zstd", use_dictionary=False)
 
 
 def _strange_types() -> Cases:
@@ -124,9 +141,9 @@ def _nested(depth: int) -> Any:
     return value
 
 
-def _parquet(table: pa.Table) -> bytes:
+def _parquet(table: pa.Table, **options: Any) -> bytes:
     sink = io.BytesIO()
-    parquet.write_table(table, sink)
+    parquet.write_table(table, sink, **options)
     return sink.getvalue()
 
 

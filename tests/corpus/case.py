@@ -24,11 +24,16 @@ class Case:
 Cases = Iterator[Case]
 
 
-def file(name: str, content: bytes | str) -> Callable[[Path], None]:
-    """Writes one file; text as UTF-8, in which lone surrogates stand for bytes."""
+Content = bytes | str | Callable[[], bytes]
+"""Of a file, or what makes it where it is large; in text, lone surrogates stand for bytes."""
+
+
+def file(name: str, content: Content) -> Callable[[Path], None]:
+    """Writes one file."""
 
     def write(folder: Path) -> None:
-        data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
+        data = content if isinstance(content, bytes | str) else content()
+        data = data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
         (folder / name).write_bytes(data)
 
     return write

@@ -11,11 +11,12 @@ import socket
 import struct
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import zstandard
 
-from tests.corpus.case import Case, Cases, damaged, file
+from tests.corpus.case import Case, Cases, Content, damaged, file
 from tests.corpus.texts import WHOLE
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -32,7 +33,7 @@ def cases() -> Cases:
     content = WHOLE["csv"].encode()
     for suffix, pack in PACK.items():
         packed = pack(content)
-        kinds = {
+        kinds: dict[str, Content] = {
             "whole": packed,
             "empty": b"",
             "of nothing": pack(b""),
@@ -44,7 +45,7 @@ def cases() -> Cases:
             "not packed": content,
             "damaged": damaged(packed, 1),
             "damaged otherwise": damaged(packed, 2),
-            "much of nothing": pack(bytes(300 << 20)),
+            "much of nothing": partial(_much, pack),
         }
         for kind, data in kinds.items():
             yield Case(f"{suffix}/{kind}", file(f"a.csv.{suffix}", data))
@@ -75,6 +76,10 @@ def cases() -> Cases:
     }.items():
         settings = {"DATA__TRAIN": uri, "DATA__FORMAT": "csv"}
         yield Case(f"uri/{kind}", file("a.csv", content), settings)
+
+
+def _much(pack: Callable[[bytes], bytes]) -> bytes:
+    return pack(bytes(300 << 20))
 
 
 def _zip(members: dict[str, bytes]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.corpus.case import Case, Cases, damaged, file
+from tests.corpus.case import Case, Cases, Content, damaged, file
 
 ROWS = [{"text": f"the text of row {i}, “quoted”", "label": "ab"[i % 2]} for i in range(200)]
 LINES = [json.dumps(row, ensure_ascii=False) for row in ROWS]
@@ -36,7 +36,9 @@ WHOLE = {
     "txt": "".join(f"{row['text']}\n" for row in ROWS),
     "jsonl": "\n".join(LINES),
     "json": json.dumps(ROWS, indent=1),
-    "conll": "".join(f"the O\ntext B-{r['label']}\nof I-{r['label']}\n\n" for r in ROWS),
+    "conll": "".join(
+        f"row{i} O\ntext B-{r['label']}\nof I-{r['label']}\n\n" for i, r in enumerate(ROWS)
+    ),
     "squad": json.dumps(SQUAD),
 }
 """A file of each format with which nothing is wrong."""
@@ -54,7 +56,7 @@ def cases() -> Cases:
     for suffix, whole in WHOLE.items():
         content = whole.encode()
         half = len(content) // 2
-        kinds: dict[str, bytes] = {
+        kinds: dict[str, Content] = {
             "whole": content,
             "empty": b"",
             "blank lines": b"\n" * 100_000,
@@ -69,7 +71,7 @@ def cases() -> Cases:
             "noise": bytes(range(256)) * 200,
             "damaged": damaged(content, 1),
             "damaged otherwise": damaged(content, 2),
-            "one long line": b"x" * (20 << 20),
+            "one long line": lambda: b"x" * (20 << 20),
             "another's": WHOLE["csv" if suffix != "csv" else "jsonl"].encode(),
         }
         for kind, data in kinds.items():
@@ -150,7 +152,7 @@ def _conll() -> Cases:
         "comments alone": "# a\n" * 20_000,
         "ragged": "a O\nb\nc d e f O\n\n" * 50,
         "tags that are none": "a Q\nb Z\n\n" * 50,
-        "bare letters": "a B\nb I\nc O\n\n" * 50,
+        "bare letters": "".join(f"a{i} B\nb I\nc O\n\n" for i in range(200)),
     }.items():
         yield Case(f"conll/{kind}", file("a.conll", content), SETTINGS["conll"])
     beyond = {**SETTINGS["conll"], "DATA__COLUMNS__TAGS": "9"}

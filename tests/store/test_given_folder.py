@@ -69,7 +69,7 @@ def test_what_is_no_plain_file_is_refused_by_name(folder: Path, kind: str, words
         with pytest.raises(JobError, match=words) as caught:
             resolve_inputs(Data.model_validate({"train": source}))
         assert caught.value.exit_code == 65
-    if kind != "latin-1":
+    if kind not in ("latin-1", "folder"):
         with pytest.raises(JobError, match=words) as caught:
             resolve_inputs(Data.model_validate({"train": f"{folder}/b.csv"}))
         assert caught.value.exit_code == 65
