@@ -9,15 +9,28 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job.commands.printing import answer
+from job.errors import Torn
 from job.launch.queue import Waiting
-from job.runs.record import State, states
+from job.runs.listing import states
+from job.runs.record import State
 from job.settings import load
 
 
 def run(arguments: list[str]) -> int:
-    """Print a state a line, as JSON; `status` says in words how the run stands."""
+    """Print a state a line, as JSON; `status` says in words how the run stands.
+
+    Raises:
+        Torn: a state is damaged; all that can be read have been printed.
+    """
+    damaged: list[Torn] = []
     for state in states(load(os.environ, arguments).settings):
-        answer(json.dumps({**state, "status": standing(state)}))
+        if (error := state.pop("damaged", None)) is not None:
+            damaged.append(error)
+            answer(json.dumps({**state, "status": str(error)}))
+        else:
+            answer(json.dumps({**state, "status": standing(state)}))
+    if damaged:
+        raise damaged[0]
     return 0
 
 

@@ -103,6 +103,24 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Frozen:
+    """What inputs.json holds: all that later attempts, or other pods, must read just so."""
+
+    files: tuple[Input, ...]
+    """Their URIs carry no secrets."""
+    model: Mapping[str, str]
+
+    @property
+    def inputs(self) -> Inputs:
+        """The files, as a run's inputs."""
+        return Inputs(self.files)
+
+    def json(self) -> bytes:
+        """As the store holds it."""
+        return canonical_json(asdict(self))
+
+
+@dataclass(frozen=True)
 class RawRows:
     """Fetched rows: Arrow streams, one or more a file, since a file's columns may grow as it is read.
 
@@ -155,13 +173,3 @@ class Dataset:
     def rows(self, split: Split) -> Path:
         """The cleaned rows of a held-out split, as text."""
         return self.folder / f"{split}.rows.arrow"
-
-
-def inputs_to_json(inputs: Inputs, model: Mapping[str, str]) -> dict[str, Any]:
-    """What inputs.json holds; URIs in it carry no secrets, since Input's do not."""
-    return {"files": [asdict(i) for i in inputs.files], "model": dict(model)}
-
-
-def inputs_from_json(value: Mapping[str, Any]) -> Inputs:
-    """The inputs that an earlier attempt froze."""
-    return Inputs(tuple(Input(**item) for item in value["files"]))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
-from typing import Any
 
 from job.errors import Absent, Conflict
 from job.runs.record import State
 from job.settings import Launch
 from job.store import Store, layout
-from job.store.records import damaged, parsed
+from job.store.records import read_record
 
 
 @dataclass(frozen=True)
@@ -31,22 +30,6 @@ class Launched:
     """The name of an object that some launcher has asked for, and none has seen yet: its request may be
     answered late. Only this name may be asked for until then, since an API server takes it once."""
     nonce: str = ""
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any], where: str) -> Launched:
-        """What the store holds; fields that only another release knows are left out.
-
-        Args:
-            where: its URI, for the error.
-
-        Raises:
-            Torn: it is not the record of a launch.
-        """
-        known = {item.name for item in fields(cls)}
-        try:
-            return cls(**{name: item for name, item in value.items() if name in known})
-        except TypeError as error:
-            raise damaged(where, error) from None
 
 
 class Record:
@@ -65,8 +48,7 @@ class Record:
 
     def _read(self) -> None:
         with suppress(Absent):
-            data, self._tag = self._store.read(self._key)
-            self.last = Launched.of(parsed(data, self._where), self._where)
+            self.last, self._tag = read_record(self._store, self._key, Launched)
 
     def write(self, launched: Launched) -> None:
         """Replace what it holds.

@@ -159,7 +159,7 @@ class Workload:
             report = Report.read(self._store.get(f"{self._run}/{key}"))
         except Absent:
             pass
-        except (StoreError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except StoreError as error:
             warn("progress could not be read", reason=str(error)[:300])
         if self._waiting is None:
             return report

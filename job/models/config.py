@@ -28,9 +28,12 @@ def load_config(place: Place, settings: Model) -> PreTrainedConfig:
 
     with readable("config", place):
         _check_sizes(json.loads((place.folder / "config.json").read_text()))
-        return transformers().AutoConfig.from_pretrained(
+        config = transformers().AutoConfig.from_pretrained(
             place.folder, trust_remote_code=settings.trust_remote_code, local_files_only=True
         )
+        if config.get_text_config().vocab_size < 1:
+            raise ValueError("vocab_size is below 1")
+    return config
 
 
 MOST = {"num_labels": 10**6, "layers": 10**4}
@@ -49,6 +52,10 @@ def _check_sizes(fields: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} is {value}, and at most {most} are believed")
 
 
+SHORTEST = 2
+"""Tokens that a row must be allowed to have."""
+
+
 def label_names(config: Any) -> tuple[str, ...]:
     """The model's own labels in order; empty where they are transformers' LABEL_0, LABEL_1 …"""
     names = tuple(str(config.id2label[i]) for i in sorted(config.id2label or ()))
@@ -65,9 +72,15 @@ def max_length_of(
     """How many tokens a row may have: the setting, or else the model's own limit, but at most `most`.
 
     Raises:
-        SettingsError: the setting is above what the model takes.
+        SettingsError: the setting is above what the model takes, or the tokenizer takes nothing.
     """
-    limit = min(positions_of(config) or 10**9, tokenizer.model_max_length)
+    own = tokenizer.model_max_length
+    if not isinstance(own, (int, float)) or own < SHORTEST:
+        raise SettingsError(
+            f"the tokenizer's model_max_length is {own!r}, which leaves no room for a text",
+            hint="correct it in tokenizer_config.json",
+        )
+    limit = min(positions_of(config) or 10**9, int(own))
     if wanted is not None and wanted > limit:
         raise SettingsError(
             f"{setting}={wanted} is above the {limit} tokens that the model takes",

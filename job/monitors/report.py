@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from job.store.records import parsed, record_of
 
 KEPT_MILESTONES = 20
 """Of many between two reports the last ones are kept."""
@@ -36,15 +38,9 @@ class Report:
         """What the store holds; fields that only another release knows are left out.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is not a report.
+            Torn: it is not a report.
         """
-        value = json.loads(data)
-        known = {item.name for item in fields(Milestone)}
-        milestones = tuple(
-            Milestone(**{name: part for name, part in item.items() if name in known})
-            for item in value["milestones"]
-        )
-        return cls(value["attempt"], value["figures"], milestones)
+        return record_of(cls, parsed(data, "progress.json"), "progress.json")
 
     def json(self) -> bytes:
         """As the store holds it."""

@@ -27,7 +27,9 @@ def fenced(run: Run) -> Iterator[None]:
     def watch() -> None:
         while not released.wait(LOOK_SECONDS):
             with suppress(JobError):  # whoever needs the store notices
-                if (other := run.overtaken_by()) and not released.is_set():
+                other = run.overtaken_by()
+                # one wrong read ends nothing
+                if other and run.overtaken_by() and not released.is_set():
                     log.error(
                         f"{other} of run {run.state.run_id} has begun since this one; {Conflict.hint}"
                     )

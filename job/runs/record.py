@@ -11,17 +11,20 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
-from job.data.artifacts import canonical_json
-from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError
+from job.data.artifacts import Frozen
+from job.errors import Absent, JobError, NoProgress, Torn
+from job.registry import versions
+from job.runs.settings_record import check_settings
 from job.settings import Settings, recorded
-from job.settings.names import sections
-from job.store import Store, layout, open_store
-from job.store.records import damaged, parsed, read_json
+from job.store import Store, layout
+from job.store.records import read_json, read_record, record_of, write_on
+from job.telemetry import warn
 
-STAGES = ("start", "encode", "train", "evaluate", "end")
+Stage = Literal["start", "encode", "train", "evaluate", "end"]
+STAGES: tuple[Stage, ...] = ("start", "encode", "train", "evaluate", "end")
 PUSH = "push_to_hub"
 
 
@@ -30,7 +33,7 @@ class State:
     """What state.json holds."""
 
     run_id: str
-    stage: str = "start"
+    stage: Stage = "start"
     """The furthest of STAGES that any attempt has committed."""
     step: int = 0
     """The last committed training step."""
@@ -69,11 +72,7 @@ class State:
         Raises:
             Torn: it is not a run's state.
         """
-        known = {item.name for item in fields(cls)}
-        try:
-            return cls(**{name: item for name, item in value.items() if name in known})
-        except TypeError as error:
-            raise damaged(where, error) from None
+        return record_of(cls, value, where)
 
     @property
     def begun(self) -> int:
@@ -106,18 +105,22 @@ class Run:
 
         Raises:
             SettingsError: the id belongs to a run with other settings.
+            Torn: its state or its settings are damaged, and not by a write that was cut short.
         """
         prefix = layout.run(name, run_id)
-        _same_settings(store, f"{prefix}/{layout.SETTINGS}", recorded(settings), run_id)
+        check_settings(store, f"{prefix}/{layout.SETTINGS}", recorded(settings), run_id)
+        key = f"{prefix}/{layout.STATE}"
         try:
-            data, tag = store.read(f"{prefix}/{layout.STATE}")
-            where = f"{store.uri}/{prefix}/{layout.STATE}"
-            return cls(store, prefix, settings, State.of(parsed(data, where), where), tag)
+            state, tag = read_record(store, key, State)
+            return cls(store, prefix, settings, state, tag)
         except Absent:
-            state = State(run_id, began=time.time(), single_writer=settings.store.single_writer)
-            run = cls(store, prefix, settings, state, "")
-            run._write(first=True)
-            return run
+            tag = ""
+        except Torn as error:
+            tag = _tag_if_cut_short(store, key, run_id, error)
+        state = replace(_begun(store, name, run_id), single_writer=settings.store.single_writer)
+        run = cls(store, prefix, settings, state, tag)
+        run._write(first=not tag)
+        return run
 
     @classmethod
     def follow(cls, store: Store, name: str, run_id: str, settings: Settings, attempt: int) -> Run:
@@ -131,8 +134,7 @@ class Run:
 
     def overtaken_by(self) -> str | None:
         """What another process has begun since this one did; None where nothing was."""
-        key = self.key(layout.STATE)
-        stored = State.of(read_json(self.store, key), f"{self.store.uri}/{key}")
+        stored, _ = read_record(self.store, self.key(layout.STATE), State)
         if stored.begun == self.state.begun:
             return None
         trains = stored.attempt > self.state.attempt
@@ -156,7 +158,7 @@ class Run:
         begun = {count: getattr(self.state, count) + 1, "stalled": self.state.stalled + 1}
         self._write(**begun, failure={}, stopped=0.0)
 
-    def progressed(self, stage: str, step: int = 0) -> None:
+    def progressed(self, stage: Stage, step: int = 0) -> None:
         """Record a committed artifact or step. Only what goes beyond all earlier attempts is progress
         and resets the count of stalled attempts: finding a data set again, or training the same steps
         again, is not."""
@@ -211,19 +213,30 @@ class Run:
 
     def fitting(self, tokens: int) -> int:
         """The smallest limit that was recorded, if it is below `tokens`."""
-        first = next(iter(self.store.list(layout.token_limits(self.prefix))), None)
-        return tokens if first is None else min(tokens, layout.tokens_of(first.key))
+        listed = self.store.list(layout.token_limits(self.prefix))
+        limits = (layout.tokens_of(item.key) for item in listed)
+        return min([tokens, *(limit for limit in limits if limit is not None)])
 
-    def stored(self, name: str) -> dict[str, Any] | None:
-        """What an earlier attempt froze under `name`; None where there is nothing yet."""
+    def frozen(self) -> Frozen | None:
+        """What the first attempt found to read; None where there is nothing yet."""
         try:
-            return read_json(self.store, self.key(name))
+            return read_record(self.store, self.key(layout.INPUTS), Frozen)[0]
         except Absent:
             return None
 
-    def freeze(self, name: str, value: Mapping[str, Any]) -> None:
-        """Store what all later attempts will read."""
-        self.store.put(self.key(name), canonical_json(dict(value)), if_absent=True)
+    def freeze(self, value: Frozen, damaged: Torn | None = None) -> None:
+        """Store what all later attempts will read.
+
+        Args:
+            damaged: what is wrong with what was stored before.
+
+        Raises:
+            Torn: the same; unless it is the beginning of this value, which is written to its end.
+        """
+        if damaged is not None:
+            write_on(self.store, self.key(layout.INPUTS), value.json(), damaged)
+        else:
+            self.store.put(self.key(layout.INPUTS), value.json(), if_absent=True)
 
     def _write(self, *, first: bool = False, **changes: Any) -> None:
         """Store the state with these changes; a checkpoint is recorded by a thread of its own."""
@@ -238,67 +251,33 @@ class Run:
             self.state = state
 
 
-def states(settings: Settings) -> list[dict[str, Any]]:
-    """The state of the run that the settings name, or of every run of this model; with `waiting` where
-    its launcher saw that it waits in a queue, which may be before there is any state.
+def _tag_if_cut_short(store: Store, key: str, run_id: str, error: Torn) -> str:
+    """The tag of a state that is the beginning of one: the store cut it short, and whoever wrote it was
+    killed before it noticed. What it said can be found out again.
 
     Raises:
-        InputMissing: there is none.
+        Torn: it is anything else, which somebody should look at.
     """
-    if not settings.output:
-        raise SettingsError(
-            "FINETUNE_OUTPUT is not set", hint="name the s3://bucket/prefix or folder of the run"
-        )
-    store = open_store(settings.output, single_writer=settings.store.single_writer)
-    whole, run_id = layout.runs(settings.name), settings.run_id
-    prefix = f"{layout.run(settings.name, run_id) if run_id else whole}/"
-    found: dict[str, dict[str, Any]] = {}
-    for item in store.list(prefix):
-        name, run = item.key.rpartition("/")[2], layout.run_id_of(settings.name, item.key)
-        if item.key == f"{layout.run(settings.name, run)}/{name}":
-            if name == layout.STATE:
-                found.setdefault(run, {}).update(read_json(store, item.key))
-            elif name == layout.WAITING:
-                found.setdefault(run, {"run_id": run})["waiting"] = read_json(store, item.key)
-    if not found:
-        raise InputMissing(
-            f"{store.uri}/{prefix}: no run there",
-            hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID; a run that waits in a queue "
-            "has not written anything yet: `kubectl get workloads` (Kueue) or podgroups (Volcano) says why",
-        )
-    return list(found.values())
+    data, tag = store.read(key)
+    begins = json.dumps({"run_id": run_id}, indent=1).removesuffix("\n}").encode()
+    if data.startswith(begins) and not data.rstrip().endswith(b"}"):
+        warn("the run's state was cut short by the store", reason=error.message)
+        return tag
+    raise error
 
 
-def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:
-    try:
-        before = read_json(store, key)
-    except Absent:
-        store.put(key, canonical_json(wanted), if_absent=True)
-        return
-    changed = [
-        f"{path}: {old!r} there, {new!r} here"
-        for path, old, new in _differences(before, wanted, recorded(Settings.model_construct()))
-    ]
-    if changed:
-        raise SettingsError(
-            f"the run {run_id} was started with other settings ({'; '.join(changed[:5])})",
-            hint="set them back, or give this run another FINETUNE_RUN_ID",
-        )
-
-
-def _differences(
-    old: Any, new: Any, default: Any, path: tuple[str, ...] = ()
-) -> list[tuple[str, Any, Any]]:
-    """What differs, by path. A setting that `old` lacks was at its default then, and one that only `old`
-    knows is another release's; a key of the user's own in a mapping is a part of its value."""
-    if isinstance(old, dict) and isinstance(new, dict) and (not path or path in sections()):
-        known = {**default, **old} if isinstance(default, dict) else old
-        found = []
-        for key in sorted(known.keys() & new.keys()):
-            below = default.get(key) if isinstance(default, dict) else None
-            found += _differences(known[key], new[key], below, (*path, key))
-        return found
-    return [] if old == new else [(".".join(path), old, new)]
+def _begun(store: Store, model: str, run_id: str) -> State:
+    """The state of a run that has none: at its beginning, or, where the state was lost, as far as what
+    stands in the store shows. An attempt's number is never given twice: keys and versions bear it."""
+    prefix = layout.run(model, run_id)
+    keys = [item.key for item in store.list(f"{prefix}/")]
+    attempts = [layout.attempt_of(key) or 0 for key in keys]
+    attempts += [version.attempt for version in versions.of_run(store, model, run_id)]
+    steps = [step for key in keys if (step := layout.step_of(key)) is not None]
+    state = State(run_id, attempt=max(attempts, default=0), began=time.time())
+    if state.attempt:
+        warn("the run's state was lost; it goes on from what the store holds", run_id=run_id)
+    return replace(state, stage="train", step=max(steps)) if steps else state
 
 
 def runs_of(store: Store, model: str, base: str) -> set[str]:

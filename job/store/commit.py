@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from job.data.artifacts import file_sha256
 from job.errors import Absent, Conflict, Garbled, SettingsError, StoreError, Torn
-from job.store.base import Reader, Store
+from job.store.base import Object, Reader, Store
 from job.store.keys import below, check_key, safe_path
 from job.store.local import os_errors
 from job.store.manifest import MANIFEST, File, Manifest, encoded, load
@@ -27,6 +27,7 @@ __all__ = [
     "Manifest",
     "commit",
     "fetch",
+    "lay_out",
     "load",
     "own_number",
     "seal",
@@ -191,6 +192,21 @@ def verify(store: Reader, prefix: str, *, deep: bool = False) -> Manifest:
     return manifest
 
 
+def lay_out(store: Store, prefix: str, manifest: Manifest) -> None:
+    """Copy the artifact's files to `prefix/<name>`, for readers that know no manifests: always from what
+    is committed, so that several who do it leave the same.
+
+    Raises:
+        Torn: a file is missing or differs from the manifest, or the store does not keep what it is given.
+        Garbled: a file arrives damaged again and again.
+    """
+    elsewhere = {name: file for name, file in manifest.files.items() if file.key != name}
+    with tempfile.TemporaryDirectory() as folder:
+        fetch(store, prefix, Path(folder), elsewhere, manifest=manifest)
+        for name in elsewhere:
+            _keep(store, Path(folder, name), below(prefix, name))
+
+
 def withdraw(store: Store, prefix: str) -> None:
     """Remove an artifact: its manifest first, then all that lies below `prefix`.
 
@@ -213,15 +229,24 @@ def _upload(
         raise StoreError(f"{MANIFEST} is the manifest's own name")
     with os_errors(str(path)):
         file = File(key, path.stat().st_size, file_sha256(path))
-    for time in range(1, UPLOADS + 1):
-        store.upload(path, below(prefix, key))
+    return name, replace(file, identity=_keep(store, path, below(prefix, key)).identity)
+
+
+def _keep(store: Store, path: Path, key: str) -> Object:
+    """Upload a file until the store holds it.
+
+    Raises:
+        Torn: it holds something else each time.
+    """
+    message = ""
+    for _ in range(UPLOADS):
+        store.upload(path, key)
         try:
-            stored = store.confirm(path, below(prefix, key))
-            break
-        except Torn:
-            if time == UPLOADS:
-                raise
-    return name, replace(file, identity=stored.identity)
+            return store.confirm(path, key)
+        except Torn as error:
+            message = error.message
+    hint = "the store does not keep what it is given; check what lies between this pod and it"
+    raise Torn(message, hint=hint)
 
 
 def _is_as_uploaded(store: Reader, prefix: str, file: File) -> bool:

@@ -95,10 +95,10 @@ class Task(ABC):
 
         A row of no tokens has no answer. Most tokenizers put a token of their own around any text.
         """
-        texts = self.texts_of(rows)
-        reasons: list[str | None] = [None] * len(texts)
+        reasons: list[str | None] = [None] * len(next(iter(rows.values())))
         if tokenizer.num_special_tokens_to_add():
             return reasons
+        texts = self.texts_of(rows)
         doubtful = [i for i, text in enumerate(texts) if not any(map(str.isalnum, text))]
         lengths = tokenize(tokenizer, [texts[i].strip() for i in doubtful], None, None).lengths
         for i, length in zip(doubtful, lengths.to_pylist(), strict=True):

@@ -55,12 +55,12 @@ def listed(text: str | None) -> list[str] | None:
 
 
 def words_of(text: str | None) -> list[str] | None:
-    """The values of a JSON list, or else what white space separates; None for what looks like a list
-    and is none."""
+    """The values of a JSON list, or else what white space separates; None for a list that is not one of
+    words, or not as JSON has it."""
     if text is None:
         return None
-    words = listed(text)
-    return words if words is not None or _looks_like_list(text.strip()) else text.split()
+    is_list = _values(text.strip()) is not None or _looks_like_list(text.strip())
+    return listed(text) if is_list else text.split()
 
 
 def classes(label: str | None) -> list[str]:

@@ -124,6 +124,7 @@ def test_a_null_is_not_a_word_and_an_empty_list_has_none() -> None:
     assert words_of("two words") == ["two", "words"]
     assert words_of("[Note] see below") == ["[Note]", "see", "below"]
     assert words_of("['EU' 'rejects']") is None
+    assert words_of('["EU", null]') is None
     assert as_list("[") is None
 
 

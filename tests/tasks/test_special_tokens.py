@@ -11,11 +11,14 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from job.models import Place
 from job.settings import Columns, Data, Encode
+from job.stages.publish.verify import as_read
 from job.tasks import TASKS, predicting
 from job.tasks.base import Task
 from job.tasks.fill_mask import FillMask
 from job.tasks.special_tokens import SpecialTokens, obeyed, read_as_text
+from job.tasks.text_classification import TextClassification
 from job.tasks.text_generation.chats import Layout
 from job.tasks.tokens import tokenize
 from tests.support.samples import settings_of, tiny_bert
@@ -158,3 +161,15 @@ def test_texts_are_cut_where_the_tokenizer_cuts(bert: Any) -> None:
         bert.truncation_side = side
         (ids,) = tokenize(bert, ["a b c d"], None, 4).input_ids.to_pylist()
         assert ids == bert("a b c d", truncation=True, max_length=4)["input_ids"]
+
+
+def test_a_fresh_process_is_given_texts_as_they_were_read(tmp_path: Path) -> None:
+    """A tokenizer that cannot take `</s>` as text, used as a pipeline does, would obey it."""
+    tokenizer = unigram()
+    read_as_text(tokenizer)
+    tokenizer.save_pretrained(tmp_path)
+    rows = [{"row": 0, "text": "a </s> b", "label": "</s>"}]
+    (row,) = as_read(rows, TextClassification({"text": "text"}), Place("m", tmp_path, ""))
+    assert row == {"row": 0, "text": "a </S> b", "label": "</s>"}
+    (scored,) = tokenize(tokenizer, ["a </s> b"], None, None).input_ids.to_pylist()
+    assert AutoTokenizer.from_pretrained(tmp_path)(row["text"])["input_ids"] == scored

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from job.data.artifacts import FILE, LINE
-from job.errors import DataError
+from job.errors import DataError, SettingsError
 from job.settings import Clean, Data
 from job.stages.clean.derive import Derived, bounded_memory
 from job.tasks.row_rules import KEPT, RowRules
@@ -37,8 +37,10 @@ class Selector:
     def __init__(self, clean: Clean, data: Data, rules: RowRules) -> None:
         """
         Raises:
-            SettingsError: a template of `derive` has an error in its syntax.
+            SettingsError: a template of `derive` has an error in its syntax, or a column is given a name
+                that is the job's own.
         """
+        _refuse_own({"RENAME": clean.rename.values(), "DERIVE": clean.derive})
         self._rename = clean.rename
         self._roles = dict(rules.columns)
         self._longest = data.max_row_bytes
@@ -145,6 +147,16 @@ class Selector:
 def source_columns(schema: pa.Schema) -> list[str]:
     """The names of a part's columns that come from its file."""
     return [name for name in schema.names if name not in (FILE, LINE)]
+
+
+def _refuse_own(given: Mapping[str, Iterable[str]]) -> None:
+    """The job writes columns of its own beside those of the rows."""
+    for setting, names in given.items():
+        if taken := {FILE, LINE} & set(names):
+            raise SettingsError(
+                f"FINETUNE_CLEAN__{setting} makes a column {min(taken)}, a name that is taken by the job",
+                hint="give it another name",
+            )
 
 
 def _require(column: str, names: Sequence[str], file: str, setting: str, what: str = "") -> None:

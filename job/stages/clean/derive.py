@@ -45,15 +45,18 @@ class Derived:
         environment = Environment(longest)
         try:
             tree = environment.parse(source)
+            names = frozenset(meta.find_undeclared_variables(tree))
+            for loop in tree.find_all(nodes.For):
+                counted = nodes.Filter(loop.iter, COUNTED, [], [], None, None, lineno=loop.lineno)
+                loop.iter = counted
+            template = environment.from_string(tree)
         except TemplateSyntaxError as error:
             raise SettingsError(
-                f"FINETUNE_CLEAN__DERIVE: the template of {name!r} cannot be read: {error}",
+                f"FINETUNE_CLEAN__DERIVE: the template of {name!r} cannot be read: "
+                f"{error.message} (line {error.lineno})",
                 hint='write it as in {"text": "{{title}} {{body}}"}',
             ) from None
-        names = frozenset(meta.find_undeclared_variables(tree))
-        for loop in tree.find_all(nodes.For):
-            loop.iter = nodes.Filter(loop.iter, COUNTED, [], [], None, None, lineno=loop.lineno)
-        return cls(name, names, environment.from_string(tree), environment)
+        return cls(name, names, template, environment)
 
     def value(self, row: Mapping[str, str | None]) -> str:
         """The column's value in a row.

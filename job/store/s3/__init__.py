@@ -20,6 +20,8 @@ from job.store.s3.errors import BrokenBodyError, ChangedError
 from job.store.s3.write import Write
 
 _DELETE_AT_ONCE = 1000
+_LISTINGS = 4
+"""How many pairs of listings are compared; others may be writing all the while."""
 
 
 class S3Store(Bucket):
@@ -30,21 +32,16 @@ class S3Store(Bucket):
     """
 
     def list(self, prefix: str = "") -> Iterator[Object]:
-        """Every object whose key begins with `prefix`, in the keys' byte order."""
-        pages = self.client.get_paginator("list_objects_v2")
+        """Every object whose key begins with `prefix`, in the keys' byte order.
 
-        def work() -> list[dict[str, Any]]:
-            listed: list[dict[str, Any]] = []
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix):
-                listed += contents(page, self._root + prefix)
-            return listed
-
-        listed = self._call(prefix, work)
-        # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
-        for item in sorted(listed, key=lambda item: item["Key"].encode()):
-            if not item["Key"].endswith("/"):  # the folder marks that consoles leave behind
-                key = item["Key"][len(self._root) :]
-                yield described(key, item["Size"], item["ETag"])
+        No checksum protects a listing, and a name that is missing from one could not be noticed: it is
+        believed when it has come twice, or when it changes each time that it is asked for.
+        """
+        for _ in range(_LISTINGS):
+            listed = self._call(prefix, partial(self._listed, prefix))
+            if listed == self._call(prefix, partial(self._listed, prefix)):
+                break
+        yield from listed
 
     def stat(self, key: str) -> Object:
         """The object's size in bytes, identity and tag."""
@@ -150,6 +147,23 @@ class S3Store(Bucket):
             return len(mine)
 
         return self._call(prefix, work)
+
+    def _listed(self, prefix: str) -> Sequence[Object]:
+        pages = self.client.get_paginator("list_objects_v2")
+        found: list[Object] = []
+        try:
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix):
+                for item in contents(page, self._root + prefix):
+                    if not item["Key"].endswith("/"):  # the folder marks that consoles leave behind
+                        key = item["Key"][len(self._root) :]
+                        found.append(described(key, item["Size"], item["ETag"]))
+        except (
+            ValueError,
+            KeyError,
+        ) as error:  # a number or a time that is none, a name that is not there
+            raise BrokenBodyError(f"the listing cannot be read ({error})") from error
+        # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
+        return sorted(found, key=lambda item: item.key.encode())
 
     def _delete(self, names: Sequence[str]) -> None:
         from botocore.exceptions import ClientError

@@ -62,8 +62,7 @@ class Write:
             return tag
         if current is not None and self._data.startswith(current):
             raise self._cut_short(tag)
-        done = "removed" if current is None else "written"
-        raise Conflict(f"{self._bucket.uri}/{self._key} was {done} by somebody else") from None
+        raise self._conflict(current)
 
     def _kept(self, answer: Any) -> str:
         """The tag of what the store says that it has written: that is believed only when it describes
@@ -78,6 +77,8 @@ class Write:
             raise CutShortError(f"the store acknowledged {self._key} and has not written it")
         if standing == etag or (current is not None and self._data.startswith(current)):
             raise self._cut_short(standing)
+        if self._condition:
+            raise self._conflict(current)
         return etag  # somebody has written since
 
     def _is_described(self) -> bool:
@@ -104,6 +105,10 @@ class Write:
             if status == 404 and code != "NoSuchBucket":
                 return None, ""
             raise
+
+    def _conflict(self, current: bytes | None) -> Conflict:
+        done = "removed" if current is None else "written"
+        return Conflict(f"{self._bucket.uri}/{self._key} was {done} by somebody else")
 
     def _cut_short(self, tag: str) -> CutShortError:
         """The error for a write that left something else; what it left is replaced by the next try."""

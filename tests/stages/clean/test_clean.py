@@ -118,10 +118,26 @@ def test_every_setting_that_names_a_missing_column(
         run(tmp_path, settings, train=path, **data)
 
 
-def test_a_template_with_an_error_is_the_settings_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("{{text", "unexpected end of template"), ("{{ text|nope }}", "No filter named 'nope'")],
+)
+def test_a_template_with_an_error_is_the_settings_fault(
+    template: str, said: str, tmp_path: Path
+) -> None:
     path = jsonl(tmp_path / "a.jsonl", *labelled("a"))
-    with pytest.raises(SettingsError, match="FINETUNE_CLEAN__DERIVE"):
-        run(tmp_path, {"derive": {"text": "{{text"}}, train=path)
+    with pytest.raises(
+        SettingsError, match=rf"FINETUNE_CLEAN__DERIVE: .*'text'.*: {said}.* \(line 1\)"
+    ):
+        run(tmp_path, {"derive": {"text": template}}, train=path)
+
+
+@pytest.mark.parametrize("name", ["__file", "__line"])
+def test_no_column_can_take_the_name_of_one_of_the_jobs(name: str, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", *labelled("a"))
+    for setting in ({"rename": {"text": name}}, {"derive": {name: "{{ text }}"}}):
+        with pytest.raises(SettingsError, match=f"makes a column {name}, a name that is taken"):
+            run(tmp_path, setting, train=path)
 
 
 def test_a_template_that_fails_on_a_value_costs_that_row(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,10 @@ from job.data.artifacts import ROW
 from job.errors import DataError, SettingsError
 from job.models.base import find_base
 from job.settings import load
-from job.stages.train import Sample, StartingPoint, trial
-from job.stages.train.model import begun
+from job.stages.train import Sample, StartingPoint, model, trial
 from job.stages.train.trial import passes
 from job.stages.train.trial.tokenizer import check_tokenizer
-from tests.support.architectures import ARCHITECTURES, wordpiece
+from tests.support.architectures import ARCHITECTURES, Architecture, wordpiece
 from tests.support.plants import PLANTS, edited, weights
 from tests.support.trial import tried
 
@@ -103,7 +103,7 @@ def test_a_large_model_is_tried_by_its_first_layers(
     ran: list[int] = []
 
     def counted(start: StartingPoint) -> tuple[Any, frozenset[str]]:
-        made = begun(start)
+        made = model.begun(start)
         ran.append(len(made[0].bert.encoder.layer))
         return made
 
@@ -153,6 +153,17 @@ def test_a_tokenizer_that_the_models_type_would_make_another(tmp_path: Path) -> 
         SettingsError, match=r"saved and loaded as Qwen2Tokenizer: .* before and .*"
     ):
         check_tokenizer(start, Sample(table, Padding(0), 16, {}), tmp_path / "saved")
+
+
+@pytest.mark.parametrize("task", ["text-classification", "fill-mask"])
+def test_special_tokens_in_texts_are_no_disagreement(
+    task: str, build: Build, tmp_path: Path
+) -> None:
+    """How they are read is saved with a classifier's tokenizer, and not where masks must be obeyed."""
+    bert = ARCHITECTURES["bert"]
+    texts = [f"{text} [SEP] {text} [MASK]" for text in bert.rows["text"]]
+    strange = SimpleNamespace(task=task, settings={}, rows={**bert.rows, "text": texts})
+    assert tried(build("bert"), cast("Architecture", strange), tmp_path).ran
 
 
 def test_rows_are_few_and_of_different_lengths() -> None:
