@@ -160,7 +160,7 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
 
 def _body(model: PreTrainedModel) -> str:
     """What the names of all parameters but a head's begin with; nothing for a T5, which has no head."""
-    prefix = model.base_model_prefix
+    prefix: str = model.base_model_prefix
     return f"{prefix}." if hasattr(model, prefix) else ""
 
 
@@ -177,8 +177,14 @@ def _output_layer(place: Place, model: PreTrainedModel) -> str:
     weight = getattr(layer, "weight", None)
     if weight is None or weight is embeddings:
         return ""
-    name: str = next(name for name, parameter in model.named_parameters() if parameter is weight)
-    if model.config.get_text_config().tie_word_embeddings and not torch.equal(weight, embeddings):
+    name: str = next(n for n, parameter in model.named_parameters() if parameter is weight)
+    config = model.config.get_text_config()
+    # a T5's config says so whatever its file says
+    said = (
+        config.tie_word_embeddings
+        and not type(config)(tie_word_embeddings=False).tie_word_embeddings
+    )
+    if said and weight.shape == embeddings.shape and not torch.equal(weight, embeddings):
         raise SettingsError(
             f"the model in {place.name} contradicts its own config: tie_word_embeddings is true, and its "
             f"weights hold {name} beside other embeddings",

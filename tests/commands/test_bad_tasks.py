@@ -123,3 +123,19 @@ def test_a_vocabulary_smaller_than_its_alphabet(tmp_path: Path) -> None:
     env = given(tmp_path, "", data, TOKENIZER__KIND="unigram", TOKENIZER__VOCAB_SIZE=20)
     words = ("FINETUNE_TOKENIZER__VOCAB_SIZE=20 is smaller than the alphabet", "raise it")
     refused(78, *words, command="tokenizer", env=env, folder=tmp_path)
+
+
+@pytest.mark.parametrize("command", ["check", "prepare"])
+def test_config_and_tokenizer_that_disagree(command: str, model: Path, tmp_path: Path) -> None:
+    """Found by the trial batch, before a GPU is asked for."""
+    folder = Path(shutil.copytree(model, tmp_path / "bert"))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "padding_side": "left"}))
+    data = write_csv(tmp_path / "rows.csv", ROWS)
+    words = (
+        "padding changes what the model in",
+        "alone and",
+        "beside longer rows",
+        "pads on the left",
+    )
+    refused(78, *words, command=command, env=given(tmp_path, folder, data), folder=tmp_path)

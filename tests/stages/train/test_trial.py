@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +19,10 @@ from job.data.artifacts import ROW
 from job.errors import DataError, SettingsError
 from job.models.base import find_base
 from job.settings import load
-from job.stages.train import Sample, StartingPoint, trial
-from job.stages.train.model import begun
+from job.stages.train import Sample, StartingPoint, model, trial
 from job.stages.train.trial import passes
 from job.stages.train.trial.tokenizer import check_tokenizer
-from tests.support.architectures import ARCHITECTURES, wordpiece
+from tests.support.architectures import ARCHITECTURES, Architecture, wordpiece
 from tests.support.plants import PLANTS, edited, weights
 from tests.support.trial import tried
 
@@ -104,7 +103,7 @@ def test_a_large_model_is_tried_by_its_first_layers(
     ran: list[int] = []
 
     def counted(start: StartingPoint) -> tuple[Any, frozenset[str]]:
-        made = begun(start)
+        made = model.begun(start)
         ran.append(len(made[0].bert.encoder.layer))
         return made
 
@@ -163,8 +162,8 @@ def test_special_tokens_in_texts_are_no_disagreement(
     """How they are read is saved with a classifier's tokenizer, and not where masks must be obeyed."""
     bert = ARCHITECTURES["bert"]
     texts = [f"{text} [SEP] {text} [MASK]" for text in bert.rows["text"]]
-    strange = replace(bert, rows={**bert.rows, "text": texts})
-    assert tried(build("bert"), strange, tmp_path, TASK=task).ran
+    strange = SimpleNamespace(task=task, settings={}, rows={**bert.rows, "text": texts})
+    assert tried(build("bert"), cast("Architecture", strange), tmp_path).ran
 
 
 def test_rows_are_few_and_of_different_lengths() -> None:
