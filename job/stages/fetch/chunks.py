@@ -13,6 +13,7 @@ import pyarrow as pa
 from job.data.artifacts import FILE, LINE
 from job.data.quarantine import BadRow
 from job.errors import DataError
+from job.stages.fetch.json_values import is_deep
 
 CHUNK_ROWS = 5_000
 """Rows that are in memory at once, unless they are so long that CHUNK_CHARS comes first."""
@@ -43,6 +44,9 @@ class Rows:
     """Objects that are collected to a chunk; their names become its columns, in order of appearance."""
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self._rows: list[Mapping[str, Any]] = []
         self._lines: list[int] = []
         self._bad: list[BadRow] = []
@@ -80,7 +84,7 @@ class Rows:
             self._sort_out()
             return self.chunk()
         chunk = Chunk(columns, self._lines, self._bad)
-        self.__init__()  # type: ignore[misc]
+        self._clear()
         return chunk
 
     def _sort_out(self) -> None:
@@ -88,11 +92,12 @@ class Rows:
         rows = list(zip(self._lines, self._rows, strict=True))
         self._rows, self._lines = [], []
         for line, row in rows:
+            if is_deep(row):
+                self.refuse(line, TOO_DEEP, ", ".join(row))
+                continue
             try:
                 for value in row.values():
                     as_text(value)
-            except RecursionError:
-                self.refuse(line, TOO_DEEP, ", ".join(row))
             except ValueError as error:
                 self.refuse(line, str(error), ", ".join(row))
             else:

@@ -52,10 +52,10 @@ DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
     """Whether a value has more than so many levels."""
-    if not isinstance(value, (dict, list)):
+    if not isinstance(value, (dict, list, tuple)):
         return False
     for item in value.values() if isinstance(value, dict) else value:
-        if isinstance(item, (dict, list)) and (levels <= 1 or is_deep(item, levels - 1)):
+        if isinstance(item, (dict, list, tuple)) and (levels <= 1 or is_deep(item, levels - 1)):
             return True
     return False
 
