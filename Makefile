@@ -85,9 +85,11 @@ bench-recovery: install
 bench-tasks: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.tasks $(ONLY)
 
-# runs killed at random moments and compared with whole ones: `make soak KILLS=1000 SEED=3`
+# runs killed at random moments and compared with whole ones: `make soak KILLS=1000 SEED=3`; with a store
+# that lies: `make soak LIES=1 MINUTES=60`
 soak: install
-	$(BIN)/python -m tests.faults.soak --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.faults.soak --kills $(or $(KILLS),$(if $(MINUTES),1000000,200)) --seed $(or $(SEED),1) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(LIES),--lies)
 
 # hashes of what a small run of each task leaves, for a diff between two commits
 pinned: install

@@ -15,6 +15,12 @@ HEAD = """\
 # `make manifests` made this from helm/finetune/examples/{name}.yaml.
 #   kubectl apply --namespace {namespace} -f k8s/manifests/{name}.yaml
 """
+PEERS = "finetune-peers"
+"""The Secret of runs with several pods, which the chart would make."""
+CREATE = """\
+# Once in the namespace, for the pods of a run to know each other by:
+#   kubectl create secret generic {peers} --namespace {namespace} --from-literal=token=$(openssl rand -hex 32)
+"""
 
 
 def examples() -> list[str]:
@@ -29,8 +35,12 @@ def text(binary: str, name: str) -> str:
         ValueError: helm refuses the example.
     """
     values = EXAMPLES / f"{name}.yaml"
+    secret = ("--set", f"peers.existingSecret={PEERS}")
+    rendered = cli.template(binary, name, NAMESPACE, values, "--skip-tests", *secret)
     head = HEAD.format(name=name, namespace=NAMESPACE)
-    return head + cli.template(binary, name, NAMESPACE, values, "--skip-tests")
+    if PEERS in rendered:
+        head += CREATE.format(peers=PEERS, namespace=NAMESPACE)
+    return head + rendered
 
 
 def write(binary: str) -> None:

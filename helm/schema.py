@@ -14,6 +14,7 @@ import yaml
 
 from helm.cli import CHART
 from job.errors import PERMANENT
+from job.redaction import NAME_ENDINGS, NAME_WORDS
 from job.settings import Settings
 from job.settings.tree import INCIDENTAL
 
@@ -27,7 +28,7 @@ DRAFT_07 = {
     *("minLength", "maxLength", "description", "propertyNames", "uniqueItems"),
 }
 """The keywords of draft-07 that the schema may use; Helm 3 ignores later ones without a word."""
-DROPPED = {"title", "default", "format", "$defs"}
+DROPPED = {"title", "default", "format", "writeOnly", "$defs"}
 """Annotations, which check nothing."""
 
 FACTS = """\
@@ -36,6 +37,9 @@ FACTS = """\
 # job/settings: what does not decide what is learned, and so is not part of a run's id
 incidental:
 {incidental}
+# job/redaction.py: in the name of what is secret, the end of a word, and a whole one
+secretEndings: {endings!r}
+secretWords: {words!r}
 # job/errors.py: exit codes after which starting again would end the same way, ascending as the API wants them
 permanentCodes:
 {permanent}
@@ -47,7 +51,10 @@ def generated() -> dict[Path, str]:
     return {
         CHART / "values.schema.json": json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
         CHART / "files" / "job.yaml": FACTS.format(
-            incidental=_items(INCIDENTAL), permanent=_items(sorted(PERMANENT))
+            incidental=_items(INCIDENTAL),
+            endings=NAME_ENDINGS,
+            words=NAME_WORDS,
+            permanent=_items(sorted(PERMANENT)),
         ),
     }
 

@@ -6,6 +6,8 @@ import os
 import sys
 
 from job import commands, supervisor
+from job.commands.printing import answer, complain
+from job.environment import line_ends
 from job.errors import JobError
 
 
@@ -13,13 +15,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code of the design's table."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name == "help" or {"-h", "--help"} & {name, *rest}:
-        print(commands.usage(), end="")
+        answer(commands.usage().rstrip())
         return 0
     if name == "worker" and len(rest) > 1:
         from job.commands.worker import work
 
         work(rest[0], rest[1], rest[2:])
     try:
+        _leave_out_line_ends()
         command = commands.find(name)
         if not command.supervised:
             return int(command.resolve()(rest))
@@ -43,12 +46,29 @@ def _supervised(command: commands.Command, rest: list[str]) -> int:
             command.name, rest, runtime, distributed=command.distributed
         )
     except JobError as error:
-        print(f"finetune: {error}", file=sys.stderr)
+        complain(f"finetune: {error}")
         outcome = {"error": type(error).__name__, "message": str(error)}
-        return supervisor.record_outcome(error.exit_code, outcome, log)[0]
+        code, outcome = supervisor.record_outcome(error.exit_code, outcome, log)
+    if code:
+        from job.monitors.failure import show_failure
+
+        show_failure(outcome)
     for line in outcome.get("lines", []):
-        print(line)
+        answer(line)
     return code
+
+
+def _leave_out_line_ends() -> None:
+    """Take the line end from what `echo` has put into a Secret, for the libraries too, and say so."""
+    if changed := line_ends(os.environ):
+        os.environ.update(changed)
+        verb = (
+            "ends in a line end, which is" if len(changed) == 1 else "end in a line end, which are"
+        )
+        complain(
+            f"finetune: {', '.join(sorted(changed))} {verb} left out; make Secrets without it, by printf "
+            "instead of echo"
+        )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
     │   ├── Unreachable           75  no answer
     │   ├── BadName               65  a key that does not stay in its folder
     │   ├── Conflict              75  somebody else wrote first
+    │   ├── Garbled               75  other bytes arrive than the store holds
     │   └── Torn                  75  an artifact's files are not what its manifest says
     ├── ClusterError          75  the cluster's API server answered with an error, or not at all
     │   └── ClusterForbidden  77  the service account may not do that
@@ -34,7 +35,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.redaction import mask
+from job.redaction import redact
 
 PERMANENT = (65, 66, 77, 78, 80, 81, 82)
 """Exit codes after which starting again would end the same way."""
@@ -43,16 +44,16 @@ PERMANENT = (65, 66, 77, 78, 80, 81, 82)
 class JobError(Exception):
     """A run's end that is explained: `exit_code` for the Job, `hint` for the reader.
 
-    What a library says is quoted as it is, so URIs are masked here.
+    What a library says is quoted as it is, so what is secret is hidden here.
     """
 
     exit_code = 70
     hint = "this is a bug; please report it with the log"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(mask(message))
+        super().__init__(redact(message))
         if hint is not None:
-            self.hint = mask(hint)
+            self.hint = redact(hint)
 
     @property
     def message(self) -> str:
@@ -138,6 +139,15 @@ class Torn(StoreError):
     """An artifact whose manifest is unreadable, or whose files are missing or differ from it."""
 
     hint = "it was cut short or has changed since; remove it, and it is created again when it is needed"
+
+
+class Garbled(StoreError):
+    """A file of an artifact arrives damaged, though the store describes it as it was when it was whole.
+
+    Unlike Torn it says nothing about the artifact, so nothing is made in its place.
+    """
+
+    hint = "check what lies between this pod and the store; the run resumes when started again"
 
 
 class ClusterError(JobError):

@@ -14,6 +14,7 @@ from job.distributed.membership import Membership
 from job.distributed.world import World
 from job.errors import (
     Absent,
+    InputMissing,
     JobError,
     PeerLost,
     Stopped,
@@ -21,12 +22,14 @@ from job.errors import (
     StoreUnreachable,
     Torn,
     Unreachable,
+    before_recording,
 )
 from job.monitors import reporting
+from job.monitors.failure import failed
 from job.registry import versions
 from job.registry.versions import Version
 from job.runs import results
-from job.runs.attempt import Attempt, begin, find_run, follow
+from job.runs.attempt import Attempt, announce, begin, find_run, follow
 from job.runs.fence import fenced
 from job.runs.record import PUSH, Run
 from job.runs.results import Result
@@ -68,7 +71,7 @@ def prepare_only(settings: Settings, stop: StopSignal) -> Result:
     Raises:
         JobError: as `run`.
     """
-    return _attempted(settings, stop, _prepare)
+    return _attempted(settings, stop, _prepare, preparing=True)
 
 
 def outcome(settings: Settings, stop: StopSignal) -> Result:
@@ -76,7 +79,13 @@ def outcome(settings: Settings, stop: StopSignal) -> Result:
     return Result({"finished": find_run(settings)[0].finished})
 
 
-def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], Result]) -> Result:
+def _attempted(
+    settings: Settings,
+    stop: StopSignal,
+    work: Callable[[Attempt], Result],
+    *,
+    preparing: bool = False,
+) -> Result:
     """An attempt at the run: begun, reported, fenced, and its end recorded."""
     world = World(settings.runtime, Membership.of(os.environ))
     with scratch_folder(settings.runtime) as scratch:
@@ -87,12 +96,18 @@ def _attempted(settings: Settings, stop: StopSignal, work: Callable[[Attempt], R
             event("the run is finished already", run_id=record.state.run_id)
             _make_up(settings, record, scratch)
             return Result(record.state.result)
-        number = record.state.attempt + 1
-        with reporting(settings, record.store, record.prefix, number, stop):
+        progress = record.key(layout.PREPARATION if preparing else layout.PROGRESS)
+        with reporting(settings, record.store, progress, record.state.begun + 1, stop):
             try:
-                attempt = begin(settings, record, inputs, scratch, stop, world)
+                with before_recording():
+                    bound = settings.runtime.max_stalled_attempts
+                    record.begin_attempt(bound, preparing=preparing)
+                announce(record, str(settings.output))
                 with fenced(record):
-                    return work(attempt)
+                    if published := _published_before(settings, record, scratch):
+                        event("published already", version=published.version.name)
+                        return _finished(settings, record, published)
+                    return work(begin(settings, record, inputs, scratch, stop, world))
             except JobError as error:
                 with suppress(StoreError):  # how it ended is what matters
                     _record_end(record, world, error)
@@ -103,14 +118,17 @@ def _make_up(settings: Settings, record: Run, scratch: Path) -> None:
     """What the attempt that finished the run could not do after that: the push to the Hub.
 
     Raises:
-        Torn: the version that is to be pushed is damaged.
+        InputMissing: the version that is to be pushed is gone or damaged.
     """
     repo = settings.publish.hub_repo
     if PUSH not in record.state.outstanding or not repo:
         return
     published = _published_before(settings, record, scratch)
     if published is None:
-        raise Torn("no whole version is left to push to the Hub", hint="start a new run")
+        raise InputMissing(
+            f"run {record.state.run_id}: no whole version is left to push to {repo}",
+            hint="unset FINETUNE_PUBLISH__HUB_REPO, or train again under another FINETUNE_RUN_ID",
+        )
     push_to_hub(repo, published.folder)
     record.settled(PUSH)
 
@@ -120,11 +138,15 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
     if isinstance(error, (Unreachable, StoreUnreachable)):
         return
     if isinstance(error, Stopped):
+        state = record.state
+        figures(status=f"stopped {state.position}", step=state.step, eta_seconds=None)
+        milestone("Stopped", f"stopped {state.position}")
         record.stopped()
     elif isinstance(error, PeerLost):
         if not world.formed:
             record.uncounted()
     else:
+        figures(status=failed(error), eta_seconds=None)
         milestone("RunFailed", "failed", error=str(error), exit_code=error.exit_code)
         record.failed(error)
 
@@ -137,24 +159,27 @@ def _prepare(attempt: Attempt) -> Result:
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
     attempt.run.uncounted()
+    figures(status="done")
     return Result({"dataset": str(store.uri / key)})
 
 
 def _train_and_publish(attempt: Attempt) -> Result:
     """The stages in their order."""
-    if published := _published_before(attempt.settings, attempt.run, attempt.scratch):
-        event("published already", version=published.version.name)
-        return _finished(attempt, published)
     task, dataset = prepare.dataset(attempt)
     attempt.world.rendezvous.publish("dataset", dataset.fingerprint)
     attempt.world.rendezvous.publish_to_node("dataset", str(dataset.folder))
     trained = train(_train_context(attempt, task, dataset))
     scores = _evaluated(attempt, task, dataset, trained)
-    return _finished(attempt, _published(attempt, task, dataset, trained, scores))
+    published = _published(attempt, task, dataset, trained, scores)
+    return _finished(attempt.settings, attempt.run, published)
 
 
 def _published_before(settings: Settings, record: Run, scratch: Path) -> PublishedVersion | None:
-    """The version that an earlier attempt at the run has published, read back whole, if there is one."""
+    """The version that an earlier attempt at the run has published, read back whole, if there is one.
+
+    Raises:
+        Garbled: one is whole in the store, and arrives damaged.
+    """
     for version in versions.of_run(record.store, settings.name, record.state.run_id):
         try:
             return read_back(record.store, version, scratch)
@@ -205,6 +230,7 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:
     """The scores of the model as it will be published, loaded back from its files."""
     tokenizer, limits = attempt.base.tokenizer, attempt.limits
+    event("loading the model as it will be published, to score it")
     inference = Inference.load(attempt.settings, trained.place, task, tokenizer, limits)
     scores = evaluate(inference, dataset, attempt.scratch)
     attempt.run.progressed("evaluate")
@@ -227,14 +253,14 @@ def _published(
     return publish(release, task, dataset, record.store, attempt.scratch)
 
 
-def _finished(attempt: Attempt, published: PublishedVersion) -> Result:
+def _finished(settings: Settings, record: Run, published: PublishedVersion) -> Result:
     """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
     scores = json.loads((published.folder / layout.SCORES).read_text())
-    result = Result(results.summary(attempt.run.store, published.version.key, scores))
-    figures(**result.facts)
-    repo = attempt.settings.publish.hub_repo
-    attempt.run.finish("done", result.facts, outstanding=[PUSH] if repo else [])
+    result = Result(results.summary(record.store, published.version.key, scores))
+    figures(status="done", eta_seconds=None, **result.facts)
+    repo = settings.publish.hub_repo
+    record.finish("done", result.facts, outstanding=[PUSH] if repo else [])
     if repo:
         push_to_hub(repo, published.folder)
-        attempt.run.settled(PUSH)
+        record.settled(PUSH)
     return result

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from job.redaction import mask, mask_all
+from job.redaction import redact, redact_all
 from job.settings.tree import Log
 
 log = logging.getLogger("finetune")
@@ -30,7 +30,7 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(mask_all(line), ensure_ascii=False)
+        return json.dumps(redact_all(line), ensure_ascii=False)
 
 
 class _Text(logging.Formatter):
@@ -43,7 +43,7 @@ class _Text(logging.Formatter):
             line = f"{record.levelname.lower()}: {line}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return mask(line)
+        return redact(line)
 
 
 def _short(value: Any) -> str:
@@ -111,7 +111,7 @@ def watched(by: Watcher) -> Iterator[None]:
 def milestone(reason: str, message: str, **fields: Any) -> None:
     """Log what happened and tell the watchers: started, resumed, checkpointed, published, failed."""
     event(message, **fields)
-    shown = mask(message + "".join(f", {k} {_short(v)}" for k, v in fields.items()))
+    shown = redact(message + "".join(f", {k} {_short(v)}" for k, v in fields.items()))
     for watcher in _watchers:
         watcher.reached(reason, shown)
 
@@ -157,7 +157,7 @@ class _Bar:
         self.bar, self.task = bar, task
 
     def advance(self, amount: int = 1, **fields: Any) -> None:
-        text = mask(" ".join(f"{k}={_short(v)}" for k, v in fields.items()))
+        text = redact(" ".join(f"{k}={_short(v)}" for k, v in fields.items()))
         self.bar.update(self.task, advance=amount, **({"fields": text} if text else {}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
@@ -10,11 +11,23 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from job.environment import OURS
 from job.errors import SettingsError
-from job.redaction import BEGIN, KEYED, SCHEMES, hide_user_info, mask
+from job.redaction import (
+    BEGIN,
+    KEYED,
+    SCHEMES,
+    hide_user_info,
+    is_secret,
+    mask,
+    remember,
+    remember_hidden,
+)
 
 _BEGIN = re.compile(BEGIN, re.IGNORECASE)
 _ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
+_FILE = "file://"
+_DOUBTFUL = re.compile(r"[#?]|%[0-9A-Fa-f]{2}")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -32,7 +45,10 @@ class Uri:
 
     def __init__(self, text: str) -> None:
         object.__setattr__(self, "secret", text)
-        object.__setattr__(self, "_shown", mask(_without_query(_without_user_info(text))))
+        shown = mask(_without_query(_without_user_info(text)))
+        object.__setattr__(self, "_shown", shown)
+        if shown != text:
+            remember_hidden(text, shown)
 
     @classmethod
     def of(cls, value: Uri | str) -> Uri:
@@ -64,12 +80,22 @@ class Uri:
 
         Raises:
             SettingsError: it is not, the job does not read its scheme, or it is an s3:// URI without
-                a bucket.
+                a bucket, or a file:// URI that reads in two ways.
         """
         scheme = self.scheme
+        try:
+            self.secret.encode()
+        except UnicodeEncodeError:
+            raise SettingsError(
+                f"{self!a}: not UTF-8", hint="rename what it names, and write it in UTF-8"
+            ) from None
+        if "\0" in self.secret:
+            raise SettingsError(f"{self!a}: it holds a NUL", hint="remove it")
         if scheme == "s3":
             self.bucket_and_key()
-        elif scheme != "file":
+        elif scheme == "file":
+            _ = self.path
+        else:
             try:
                 urlsplit(self.secret)
             except ValueError:  # which may quote what is secret
@@ -78,7 +104,7 @@ class Uri:
                 ) from None
 
     def bucket_and_key(self) -> tuple[str, str]:
-        """`s3://bucket/some/prefix` as (`bucket`, `some/prefix`).
+        """`s3://bucket/some/prefix` as (`bucket`, `some/prefix`), every slash of the key kept.
 
         Raises:
             SettingsError: it names no bucket.
@@ -93,13 +119,29 @@ class Uri:
                 hint="write s3://bucket/prefix; credentials belong in AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY",
             )
-        return bucket, key.strip("/")
+        return bucket, key
 
     @property
     def path(self) -> Path:
-        """The local path that a `file://` URI or a plain path names."""
+        """The local path that a `file://` URI or a plain path names.
+
+        Raises:
+            SettingsError: it is a URI of another server's files, or one that reads in two ways.
+        """
         text = self.secret
-        return Path(urlsplit(text).path if text.startswith("file://") else text).expanduser()
+        if text[: len(_FILE)].lower() == _FILE:
+            text = text[len(_FILE) :].removeprefix("localhost")
+            if not text.startswith("/"):
+                raise SettingsError(
+                    f"{self}: what follows two slashes is a server, not a folder",
+                    hint=f"write file:///{text} for an absolute path, or ./{text}",
+                )
+            if _DOUBTFUL.search(text):
+                raise SettingsError(
+                    f"{self}: #, ? and % mean something else in a URI than in a path",
+                    hint="write the path as it is, without file://",
+                )
+        return Path(text).expanduser()
 
     @property
     def is_hub_id(self) -> bool:
@@ -127,8 +169,13 @@ class Uri:
 
     @property
     def folder(self) -> Uri:
-        """All that lies below it: the same with one slash at its end."""
-        return Uri(self.secret.rstrip("/") + "/")
+        """All that lies below it: the same with a slash at its end."""
+        return self if self.secret.endswith("/") else Uri(f"{self.secret}/")
+
+    def of_key(self, key: str) -> Uri:
+        """The URI of an object whose key below it is `key`; every slash of the key counts."""
+        place = self.secret
+        return Uri(f"/{key}" if place == "/" else f"{place}/{key}")
 
     def __truediv__(self, key: str) -> Uri:
         """The URI of `key` below it; an empty key is the URI itself."""
@@ -166,6 +213,20 @@ class Uri:
             text,
             serialization=core_schema.to_string_ser_schema(when_used="always"),
         )
+
+
+def remember_environment(environment: Mapping[str, str]) -> None:
+    """Hide from now on what is secret in variables: by their names, or as user info or query of a URI.
+
+    Our own are left out: a name of theirs may be that of a column, and settings know their secrets.
+    """
+    for name, value in environment.items():
+        if name.startswith(OURS):
+            continue
+        if is_secret(name):
+            remember(value.strip())
+        elif _BEGIN.match(value):
+            Uri(value)
 
 
 def _scheme(begin: re.Match[str]) -> str:

@@ -55,8 +55,12 @@ def test_an_event_is_about_the_object(cluster: Cluster, api: Api) -> None:
     assert (good["type"], bad["type"], len(bad["message"])) == ("Normal", "Warning", 1024)
 
 
-def test_a_server_with_a_bad_moment_is_asked_again(cluster: Cluster, api: Api) -> None:
-    api.failures = 2
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_a_server_with_a_bad_moment_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, api: Api, status: int
+) -> None:
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    api.failures, api.failure = 2, status
     assert cluster.get(JOBS, "a") is None
     assert len(api.asked) == 3
 

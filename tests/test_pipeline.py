@@ -114,6 +114,13 @@ def test_rows_in_a_bucket_become_a_published_classifier(
 
     state = state_of(store)
     assert (state["outcome"], state["attempt"]) == ("done", 1)
+    for said in (
+        "to score it",
+        "uploading the version",
+        "reading the version back",
+        "in a fresh process",
+    ):
+        assert said in done.stderr, "what takes long is named when it begins"
     dataset = "/".join(next(o.key for o in store.list("m/datasets/")).split("/")[:3])
     quarantine = load(store, dataset)
     lines = store.get(f"{dataset}/{quarantine.files['quarantine.jsonl'].key}").decode().splitlines()

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from job.errors import JobError, SettingsError, StoreError
 from job.redaction import mask
-from job.settings import Model, Settings, load, recorded, relevant
+from job.settings import Data, Model, Settings, load, recorded, relevant
 from job.settings.sections.data import Source
 from job.settings.show import effective
-from job.store import open_store
+from job.store import open_reader, open_store
 from job.telemetry import _Json, _Text
 from job.uris import Uri
 
@@ -79,8 +79,10 @@ def test_what_may_stand_in_a_record() -> None:
 
 
 def test_what_a_uri_names(tmp_path: Path) -> None:
-    assert Uri("s3://bucket/a/b/").bucket_and_key() == ("bucket", "a/b")
-    assert Uri(f"file://{tmp_path}/a").path == Uri(f"{tmp_path}/a").path == tmp_path / "a"
+    assert Uri("s3://bucket/a/b/").bucket_and_key() == ("bucket", "a/b/")
+    assert Uri("s3://bucket//a//b").bucket_and_key() == ("bucket", "/a//b")
+    for begin in ("file://", "FILE://", "file://localhost", ""):
+        assert Uri(f"{begin}{tmp_path}/a").path == tmp_path / "a"
     assert Uri("org/model").is_hub_id
     assert not Uri(str(tmp_path)).is_hub_id
     assert not Uri("s3://bucket/model").is_hub_id
@@ -89,8 +91,37 @@ def test_what_a_uri_names(tmp_path: Path) -> None:
     signed = Uri("https://user:pw@host/")
     assert (signed / "/a").secret == "https://user:pw@host/a"
     assert signed / "" is signed
-    assert Uri("s3://b/model//").folder == Uri("s3://b/model").folder == Uri("s3://b/model/")
+    assert Uri("s3://b/model").folder == Uri("s3://b/model/").folder == Uri("s3://b/model/")
+    assert Uri("s3://b/model//").folder == Uri("s3://b/model//"), "keys of their own"
+    assert Uri("s3://b/d/").of_key("/a.csv") == Uri("s3://b/d///a.csv")
+    assert Uri("/").of_key("a") == Uri("/a")
     assert not Uri("")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("file://out", "write file:///out for an absolute path, or ./out"),
+        ("file://attack-out/run", "is a server, not a folder"),
+        ("FILE://C:/a", "is a server"),
+        ("file:///a#b/c", "without file://"),
+        ("file:///x?y/z", "without file://"),
+        ("file:///a%20b", "without file://"),
+        ("data/caf\udce9.csv", "not UTF-8"),
+        ("s3://b/caf\udce9.csv", "not UTF-8"),
+        ("data/a\0.csv", "NUL"),
+    ],
+)
+def test_what_reads_in_two_ways_is_refused(text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as caught:
+        Uri(text).check()
+    assert caught.value.exit_code == 78
+    with pytest.raises(ValueError, match=words):
+        Data.model_validate({"train": text})
+    if text.lower().startswith("file://"):
+        for opened in (open_store, open_reader):
+            with pytest.raises(SettingsError, match=words):
+                opened(text)
 
 
 def test_a_uri_is_a_value() -> None:

@@ -6,15 +6,15 @@ and the manifest, which is written last and carries what is needed to choose amo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job.errors import Absent, Torn
+from job.errors import Absent, Garbled, Torn
 from job.store import Store, layout
 from job.store.commit import fetch, verify, withdraw
+from job.store.records import parsed, record_of
 from job.telemetry import warn
 
 if TYPE_CHECKING:
@@ -77,9 +77,13 @@ class Restored:
 
         Args:
             meta: the manifest's.
+
+        Raises:
+            Torn: trainer_state.json is not what this release, or an earlier one, writes.
         """
-        state = json.loads((folder / "trainer_state.json").read_text())
-        return cls(TrainerState(**state), meta, folder)
+        file = folder / "trainer_state.json"
+        state = record_of(TrainerState, parsed(file.read_bytes(), str(file)), str(file))
+        return cls(state, meta, folder)
 
 
 def restore(store: Store, prefix: str, step: int, folder: Path) -> Restored:
@@ -88,6 +92,7 @@ def restore(store: Store, prefix: str, step: int, folder: Path) -> Restored:
     Raises:
         Absent: it has no manifest.
         Torn: its files are missing or are not what the manifest says.
+        Garbled: they arrive damaged again and again.
     """
     folder = folder / f"step-{step:08d}"
     return Restored.opened(folder, fetch(store, layout.checkpoint(prefix, step), folder).meta)
@@ -96,27 +101,37 @@ def restore(store: Store, prefix: str, step: int, folder: Path) -> Restored:
 def newest(store: Store, prefix: str, folder: Path) -> Restored | None:
     """The newest verified checkpoint, fetched below `folder`; None if there is none.
 
-    Torn ones are named in the log and passed over. Nothing is deleted: a read may have gone wrong,
+    Others are named in the log and passed over. Nothing is deleted: a read may have gone wrong,
     and a step that is reached again is committed in a torn one's place (`job.store.commit.settle`).
+
+    Raises:
+        Garbled: none can be read, though one is whole in the store: not to begin at step 0.
     """
+    unread: Garbled | None = None
     for step in reversed(steps(store, prefix)):
         try:
             return restore(store, prefix, step, folder)
-        except (Torn, Absent) as error:
+        except (Torn, Absent, Garbled) as error:
             warn("checkpoint passed over", step=step, reason=str(error))
+            if isinstance(error, Garbled):
+                unread = unread or error
+    if unread is not None:
+        raise unread
     return None
 
 
 def prune(store: Store, prefix: str, *, keep: int, best_step: int | None) -> None:
-    """Remove all but the newest `keep` whole checkpoints and the best one, oldest first.
+    """Remove all but the newest `keep` whole checkpoints and the best one, oldest first, and what was
+    never committed of steps before them.
 
-    Whole is what has all its files, in their size. While fewer than `keep` are, nothing is removed.
+    Whole is what has all its files, as they were uploaded. While fewer than `keep` are, nothing is
+    removed.
     """
-    listed = steps(store, prefix)
-    whole = [step for step in listed if _is_whole(store, prefix, step)]
+    whole = [step for step in steps(store, prefix) if _is_whole(store, prefix, step)]
     if len(whole) < keep:
         return
-    for step in listed:
+    begun = {layout.step_below(prefix, item.key) for item in store.list(f"{prefix}/")} - {None}
+    for step in sorted(filter(None, begun)):
         if step < whole[-keep] and step != best_step:
             withdraw(store, layout.checkpoint(prefix, step))
 
@@ -124,7 +139,7 @@ def prune(store: Store, prefix: str, *, keep: int, best_step: int | None) -> Non
 def _is_whole(store: Store, prefix: str, step: int) -> bool:
     try:
         verify(store, layout.checkpoint(prefix, step))
-    except (Torn, Absent) as error:
+    except (Torn, Absent, Garbled) as error:
         warn("this checkpoint is damaged and does not count", step=step, reason=str(error))
         return False
     return True

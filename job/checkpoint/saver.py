@@ -26,6 +26,8 @@ class Checkpoint:
     """What belongs to a checkpoint besides the tensors."""
 
     state: TrainerState
+    dataset: str
+    """The fingerprint of the rows that it was trained on."""
     facts: Mapping[str, Any]
     """What a resume compares: world size, threads, micro-batch limit."""
     before: Callable[[], None]
@@ -60,7 +62,7 @@ class Saver:
         """
         self.wait()
         began = time.monotonic()
-        self._staging.copy(tensors, self._world.group)
+        self._staging.copy(tensors, self._world)
         stall = time.monotonic() - began
 
         def work() -> None:
@@ -111,7 +113,8 @@ class Saver:
             checkpoint.before()
             files["trainer_state.json"] = self._scratch / "trainer_state.json"
             files["trainer_state.json"].write_text(json.dumps(asdict(checkpoint.state), indent=1))
-        meta = {"step": step, "best_step": checkpoint.state.best_step, **checkpoint.facts}
+        best = checkpoint.state.best_step
+        meta = {"step": step, "best_step": best, "dataset": checkpoint.dataset, **checkpoint.facts}
         manifest = upload(self._store, prefix, files, attempt=self._attempt, meta=meta)
         path.unlink()
         if not world.first:

@@ -1,4 +1,4 @@
-"""Tensors copied into host memory fast, as torch.distributed.checkpoint plans them, and read back.
+"""Tensors copied into host memory fast, in the pieces that torch.distributed.checkpoint plans, and read back.
 
 Each rank writes one safetensors file with its part of every tensor; the offsets are in the file's
 header, where torch's own reader of sharded safetensors looks for them. So a checkpoint of any world
@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
-from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex
-from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
+from torch.distributed.checkpoint.planner import WriteItem
 from torch.distributed.checkpoint.state_dict_loader import load as load_planned
-from torch.distributed.checkpoint.state_dict_saver import save as save_planned
-from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
-from torch.futures import Future
 
-if TYPE_CHECKING:
-    from torch.distributed import ProcessGroup
+from job.distributed.world import World
 
+Key = tuple[str, tuple[int, ...]]
+"""A tensor's name, and where in the tensor a piece of it begins."""
 OFFSETS = "DCP_SHARDING_INFO"
 """The header's entry that HuggingFaceStorageReader reads."""
 
 
-class Staging(StorageWriter):
+class Staging:
     """Copies this rank's part of the tensors into host buffers, which are kept for the next time.
 
     The copy is all that training waits for; `write` makes a file of it afterwards.
@@ -40,18 +37,36 @@ class Staging(StorageWriter):
         self._buffers: dict[str, torch.Tensor] = {}
         self._offsets: dict[str, list[int]] = {}
 
-    def copy(self, tensors: Mapping[str, torch.Tensor], group: ProcessGroup | None) -> None:
-        """Copy the tensors as they are now; a collective over the group.
+    def copy(self, tensors: Mapping[str, torch.Tensor], world: World) -> None:
+        """Copy the tensors as they are now; a collective of all ranks.
 
         Args:
             tensors: by name, the same names on every rank; ones that are not sharded are the same on
                 every rank too.
-            group: None in a world of one.
         """
-        with _in_one_process():
-            save_planned(
-                dict(tensors), storage_writer=self, process_group=group, no_dist=group is None
+        planner = DefaultSavePlanner()
+        planner.set_up_planner(dict(tensors), is_coordinator=world.first)
+        held = [_Piece(item) for item in planner.create_local_plan().items]
+        # told in JSON: torch's own save would have every rank unpickle the others' plans
+        shares = divided(world.gather([piece.facts for piece in held]))
+        self._offsets = {}
+        for piece in held:
+            if piece.key not in shares[world.rank]:
+                continue
+            data = planner.resolve_data(piece.item)
+            assert isinstance(data, torch.Tensor)
+            self._stage(piece, data.detach())
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    def _stage(self, piece: _Piece, data: torch.Tensor) -> None:
+        buffer = self._buffers.get(piece.name)
+        if buffer is None or buffer.shape != data.shape or buffer.dtype != data.dtype:
+            buffer = self._buffers[piece.name] = torch.empty_like(
+                data, device="cpu", memory_format=torch.contiguous_format
             )
+        _copy(data, buffer)
+        self._offsets[piece.name] = piece.offsets
 
     def write(self, path: Path) -> None:
         """Write what was copied as a safetensors file."""
@@ -61,54 +76,43 @@ class Staging(StorageWriter):
         metadata = {"format": "pt", OFFSETS: json.dumps(header)}
         save_file({name: self._buffers[name] for name in self._offsets}, path, metadata)
 
-    # -- what torch calls ------------------------------------------------------------------------
 
-    def reset(self, checkpoint_id: Any = None) -> None:
-        """Forget which tensors were copied, and keep their memory."""
-        self._offsets = {}
+class _Piece:
+    """A tensor, or this rank's shard of one, as torch plans to write it."""
 
-    def set_up_storage_writer(self, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
-        """There is nothing to set up."""
+    def __init__(self, item: WriteItem) -> None:
+        assert item.tensor_data is not None
+        self.item, self.name = item, item.index.fqn
+        self.offsets = list(item.tensor_data.chunk.offsets)
+        self.key: Key = (self.name, tuple(self.offsets))
 
-    def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
-        """The plan as it is."""
-        return plan
+    @property
+    def facts(self) -> tuple[str, list[int], int]:
+        """Name, offsets and bytes."""
+        return self.name, self.offsets, self.item.tensor_storage_size() or 0
 
-    def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
-        """The plans as they are."""
-        return plans
 
-    def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
-        """Copy this rank's part."""
-        results = []
-        for item in plan.items:
-            name = item.index.fqn
-            data = planner.resolve_data(item)
-            assert isinstance(data, torch.Tensor)
-            data = data.detach()
-            buffer = self._buffers.get(name)
-            if buffer is None or buffer.shape != data.shape or buffer.dtype != data.dtype:
-                buffer = self._buffers[name] = torch.empty_like(
-                    data, device="cpu", memory_format=torch.contiguous_format
-                )
-            _copy(data, buffer)
-            assert item.tensor_data is not None
-            self._offsets[name] = list(item.tensor_data.chunk.offsets)
-            index = MetadataIndex(name, item.tensor_data.chunk.offsets)
-            results.append(WriteResult(index, buffer.nbytes, None))
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        done: Future[list[WriteResult]] = Future()
-        done.set_result(results)
-        return done
+def divided(held: Sequence[Sequence[tuple[str, Sequence[int], int]]]) -> list[set[Key]]:
+    """Which pieces each rank writes: of those that several hold, each is for the rank that has the
+    least to write so far.
 
-    def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
-        """Nothing is left to do: the manifest is written when all files are in the store."""
-
-    @classmethod
-    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
-        """Any is valid, since none is used."""
-        return True
+    Args:
+        held: by rank, the name, offsets and bytes of each piece that it holds.
+    """
+    holders: dict[Key, list[int]] = {}
+    sizes: dict[Key, int] = {}
+    for rank, pieces in enumerate(held):
+        for name, offsets, size in pieces:
+            key = (name, tuple(offsets))
+            holders.setdefault(key, []).append(rank)
+            sizes[key] = size
+    shares: list[set[Key]] = [set() for _ in held]
+    loads = [0] * len(held)
+    for key, ranks in holders.items():
+        rank = min(ranks, key=lambda rank: loads[rank])
+        shares[rank].add(key)
+        loads[rank] += sizes[key]
+    return shares
 
 
 def _copy(data: torch.Tensor, buffer: torch.Tensor) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from job import models, prepare, tasks, telemetry
 from job.batching.sampler import steps_per_epoch
 from job.commands import TRAINING
+from job.commands.printing import answer
 from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs
 from job.errors import DataError
@@ -27,6 +28,7 @@ from job.stages.fetch import resolve_inputs
 from job.store import Store, open_store
 from job.store.probe import probe_conditional_writes
 from job.tasks.base import Task
+from job.tasks.row_rules import Readable
 from job.tasks.tokens import tokenize
 
 ROWS = 2000
@@ -39,7 +41,7 @@ def run(arguments: list[str]) -> int:
     settings = load(os.environ, arguments, rules=TRAINING).settings
     telemetry.set_up(settings.log)
     for line in plan(settings):
-        print(line)
+        answer(line)
     return 0
 
 
@@ -59,7 +61,12 @@ def plan(settings: Settings) -> Iterator[str]:
         yield from _rows(rows, task)
         yield from _held_out(settings, rows)
         # the model's files are read last, since that imports torch
-        yield from _model(settings, find_base(settings, scratch), task, rows, store, scratch)
+        base = find_base(settings, scratch)
+        if not _all_readable(rows, task, base):
+            rules, again = Readable(task, base.tokenizer), scratch / "readable"
+            rows = prepare.rows(settings, rules, inputs, again, limit=ROWS)
+            yield from _rows(rows, task)
+        yield from _model(settings, base, task, rows, store, scratch)
 
 
 def _store(store: Store, settings: Settings) -> Iterator[str]:
@@ -100,6 +107,15 @@ def _held_out(settings: Settings, rows: CleanRows) -> Iterator[str]:
         name = f"{split}_fraction"
         if split not in rows.rows and getattr(settings.data, name):
             yield f"warning    {split}: none of the first {ROWS} rows is held out; if they are nearly all, raise FINETUNE_DATA__{name.upper()}"
+
+
+def _all_readable(rows: CleanRows, task: Task, base: Base) -> bool:
+    """Whether the tokenizer, which was not known when the rows were cleaned, can read them all."""
+    return not any(
+        any(task.unreadable(batch.to_pydict(), base.tokenizer))
+        for path in rows.tables.values()
+        for batch in stream(path)
+    )
 
 
 def _model(
@@ -148,11 +164,7 @@ def _tokens(
     settings: Settings, task: Task, tokenizer: Any, max_length: int, rows: CleanRows
 ) -> Iterator[str]:
     first = next(stream(rows.tables["train"])).slice(0, ROWS).to_pydict()
-    texts = [
-        " ".join(filter(None, row))
-        for row in zip(*(first[role] for role in task.text_roles), strict=True)
-    ]
-    lengths = sorted(tokenize(tokenizer, texts, None, None).lengths.to_pylist())
+    lengths = sorted(tokenize(tokenizer, task.texts_of(first), None, None).lengths.to_pylist())
     cut = sum(1 for length in lengths if length > max_length)
     middle, most = lengths[len(lengths) // 2], lengths[-1]
     yield f"tokens     a row: median {middle}, most {most}; {cut} of {len(lengths)} are longer than {max_length} and are cut"

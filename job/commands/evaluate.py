@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from job import prepare
 from job.data.artifacts import CleanRows
-from job.errors import Absent
 from job.models.trained import TrainedModel, find_trained
 from job.runs import identity
 from job.runs.attempt import probed
-from job.runs.results import Result, headline
+from job.runs.results import Result, existing, headline
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
 from job.scoring.inference import Inference
@@ -22,7 +20,8 @@ from job.stages.encode import Encoder, held_out
 from job.stages.evaluate import evaluate
 from job.stages.fetch import resolve_inputs
 from job.store import layout
-from job.store.commit import commit, load, own_number
+from job.store.commit import commit, own_number
+from job.tasks.row_rules import Readable
 from job.telemetry import event
 
 
@@ -39,11 +38,11 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         settings, model = trained.settings, trained.base.place.name
         key = layout.evaluation(settings.name, identity.evaluation(settings, inputs, trained.base))
         facts = {"model": model, "scores": str(store.uri / key)}
-        with suppress(Absent):
-            results = load(store, key).meta["results"]
+        if (before := existing(store, key)) is not None:
             event("scored already", place=facts["scores"])
-            return Result({**facts, **headline(results)})
-        rows = prepare.rows(settings, trained.task, inputs, scratch)
+            return Result({**facts, **headline(before.meta["results"])})
+        rules = Readable(trained.task, trained.base.tokenizer)
+        rows = prepare.rows(settings, rules, inputs, scratch)
         results, files = _scored(trained, rows, scratch)
         meta = {"task": settings.task, "model": model, "results": results}
         manifest = commit(store, key, files, attempt=own_number(), meta=meta, exists_ok=True)

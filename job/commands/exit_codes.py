@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 
+from job.commands.printing import complain
 from job.distributed.lost_peer import is_lost_peer
 from job.errors import (
     DiskFull,
@@ -17,7 +17,6 @@ from job.errors import (
     is_out_of_memory,
     one_line,
 )
-from job.redaction import mask
 
 
 def known(error: BaseException) -> JobError | None:
@@ -44,9 +43,9 @@ def explained(error: Exception) -> int:
     """Say on stderr what a command without a worker ended with; returns the exit code."""
     named = known(error)
     if named is None:
-        print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
+        complain("".join(traceback.format_exception(error)))
         named = bug(error)
     if isinstance(named, Unreachable):
         named = StoreUnreachable.of(named)  # these commands record no attempt
-    print(f"finetune: {named}", file=sys.stderr)
+    complain(f"finetune: {named}")
     return named.exit_code

@@ -19,12 +19,10 @@ from job.data.artifacts import (
     FILE,
     LINE,
     CleanRows,
+    Frozen,
     Inputs,
-    canonical_json,
-    inputs_from_json,
-    inputs_to_json,
 )
-from job.errors import Absent, Conflict, SettingsError
+from job.errors import Conflict, SettingsError
 from job.models.trained import TrainedModel, find_trained
 from job.runs import identity
 from job.runs.attempt import probed
@@ -34,10 +32,10 @@ from job.runtime.stop import StopSignal
 from job.scoring.inference import Inference
 from job.settings import Settings
 from job.stages.fetch import resolve_inputs
-from job.stages.predict import Predictor, PredictRules, Shards
+from job.stages.predict import ORIGIN, Predictor, PredictRules, Shards, refuse_taken
 from job.store import Store, layout
-from job.store.records import read_json
-from job.tasks.row_rules import KEPT
+from job.store.records import read_record
+from job.tasks.row_rules import KEPT, Readable
 from job.telemetry import progress
 
 
@@ -47,20 +45,25 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     The files lie under `{name}/predictions/{run id, or fingerprint}/`.
 
     Raises:
-        SettingsError: the run id belongs to other rows, settings or another model.
+        SettingsError: the run id belongs to other rows, settings or another model; or a column to be
+            kept has a name that is taken.
     """
+    refuse_taken(tasks.predicting(tasks.create(settings)), settings.predict.keep)
     with scratch_folder(settings.runtime) as scratch:
         store = probed(settings)
         trained = find_trained(settings, scratch)
         base, settings = trained.base, _every_row(trained.settings)
         task = tasks.predicting(trained.task).learned(base.config, {}, base.tokenizer)
         key, inputs = _frozen(store, trained, resolve_inputs(settings.data))
-        rows = prepare.rows(settings, PredictRules(task, settings.predict.keep), inputs, scratch)
+        rules = Readable(PredictRules(task, settings.predict.keep), base.tokenizer)
+        rows = prepare.rows(settings, rules, inputs, scratch)
         with suppress(Conflict):  # another pod's is the same
             store.put(f"{key}/{layout.QUARANTINE}", rows.quarantine.read_bytes(), if_absent=True)
         shards = Shards(store, key, settings.predict, rows.rows["test"])
         missing = shards.missing()
-        _write(shards, missing, replace(trained, task=task), rows)
+        model = replace(trained, task=task)
+        _write(shards, missing, model, rows)
+        _write(shards, shards.torn(), model, rows, again=True)
         complete = shards.finish({"model": base.place.name, "task": task.name})
         count = len(shards.names)
         return Result(
@@ -73,8 +76,15 @@ def run(settings: Settings, stop: StopSignal) -> Result:
         )
 
 
-def _write(shards: Shards, missing: list[int], trained: TrainedModel, rows: CleanRows) -> None:
-    """Predict for the rows of each file that is missing, and write it."""
+def _write(
+    shards: Shards,
+    missing: list[int],
+    trained: TrainedModel,
+    rows: CleanRows,
+    *,
+    again: bool = False,
+) -> None:
+    """Predict for the rows of each file that is missing, and write it, `again` where it is torn."""
     if not missing:
         return  # the model need not be loaded
     settings, base = trained.settings, trained.base
@@ -86,7 +96,8 @@ def _write(shards: Shards, missing: list[int], trained: TrainedModel, rows: Clea
     with progress(settings.log, "predict", sum(shards.rows(n) for n in missing)) as bar:
         for number in missing:
             part = table.slice(number * shards.size, shards.size)
-            shards.write(number, _joined(predictor.predict(part), part, rows.files))
+            predicted = _joined(predictor.predict(part), part, rows.files)
+            shards.write(number, predicted, again=again)
             bar.advance(shards.rows(number), file=shards.names[number])
 
 
@@ -121,27 +132,23 @@ def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, I
     }
     name = settings.run_id or identity.predictions(settings, inputs, trained.base)
     key = layout.predictions(settings.name, name)
-    try:
-        frozen = read_json(store, f"{key}/{layout.INPUTS}")
-    except Absent:
-        with suppress(Conflict):
-            own = canonical_json(inputs_to_json(inputs, model))
-            store.put(f"{key}/{layout.INPUTS}", own, if_absent=True)
-        frozen = read_json(store, f"{key}/{layout.INPUTS}")
-    if frozen["model"] != model:
-        changed = [name for name, value in model.items() if frozen["model"][name] != value]
+    place = f"{key}/{layout.INPUTS}"
+    with suppress(Conflict):  # another pod's, or an earlier start's, is read below
+        store.put(place, Frozen(inputs.files, model).json(), if_absent=True)
+    frozen, _ = read_record(store, place, Frozen)
+    if frozen.model != model:
+        changed = [name for name, value in model.items() if frozen.model.get(name) != value]
         raise SettingsError(
             f"the predictions {name} were started with other settings ({', '.join(changed)})",
             hint="set them back, or give these predictions another FINETUNE_RUN_ID",
         )
-    return key, inputs_from_json(frozen)
+    return key, frozen.inputs
 
 
 def _joined(predictions: pa.Table, rows: MappedTable, names: tuple[str, ...]) -> pa.Table:
     """The predictions, after the columns that identify their rows: file, line, and those to keep."""
     files = [names[number] for number in rows.column(FILE).tolist()]
-    origin: dict[str, Any] = {"file": files, "line": pa.array(rows.column(LINE))}
+    columns: dict[str, Any] = dict(zip(ORIGIN, (files, pa.array(rows.column(LINE))), strict=True))
     kept = {name: rows.table[name] for name in rows.names if name.startswith(KEPT)}
-    origin |= {name.removeprefix(KEPT): column for name, column in kept.items()}
-    predicted = {name: predictions[name] for name in predictions.column_names}
-    return pa.table({**{k: v for k, v in origin.items() if k not in predicted}, **predicted})
+    columns |= {name.removeprefix(KEPT): column for name, column in kept.items()}
+    return pa.table(columns | {name: predictions[name] for name in predictions.column_names})

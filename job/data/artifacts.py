@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Literal
+
+from job.errors import DataError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -28,9 +34,43 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()[:16]
 
 
+def open_regular(path: Path) -> BufferedReader:
+    """A file, opened to be read; to open a pipe could take for ever, and a device may have no end.
+
+    Raises:
+        DataError: it is a pipe, a socket or a device.
+        OSError: as the operating system does.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            raise irregular(path) from None
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise irregular(path)
+
+
+def irregular(path: Path) -> DataError:
+    """Why something among the files is not read."""
+    return DataError(
+        f"{path}: a pipe, a socket or a device, not a file",
+        hint="remove it from the folder, or name the files that are wanted",
+    )
+
+
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex, read in pieces."""
-    with path.open("rb") as file:
+    """The SHA-256 of a file's bytes, in hex, read in pieces.
+
+    Raises:
+        DataError, OSError: as `open_regular`.
+    """
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -60,6 +100,24 @@ class Inputs:
             [i.split, i.uri, i.size, i.identity, i.weight, *(["target"] if i.target else [])]
             for i in self.files
         ]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What inputs.json holds: all that later attempts, or other pods, must read just so."""
+
+    files: tuple[Input, ...]
+    """Their URIs carry no secrets."""
+    model: Mapping[str, str]
+
+    @property
+    def inputs(self) -> Inputs:
+        """The files, as a run's inputs."""
+        return Inputs(self.files)
+
+    def json(self) -> bytes:
+        """As the store holds it."""
+        return canonical_json(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -115,13 +173,3 @@ class Dataset:
     def rows(self, split: Split) -> Path:
         """The cleaned rows of a held-out split, as text."""
         return self.folder / f"{split}.rows.arrow"
-
-
-def inputs_to_json(inputs: Inputs, model: Mapping[str, str]) -> dict[str, Any]:
-    """What inputs.json holds; URIs in it carry no secrets, since Input's do not."""
-    return {"files": [asdict(i) for i in inputs.files], "model": dict(model)}
-
-
-def inputs_from_json(value: Mapping[str, Any]) -> Inputs:
-    """The inputs that an earlier attempt froze."""
-    return Inputs(tuple(Input(**item) for item in value["files"]))

@@ -23,11 +23,14 @@ class BadRow:
     text: str
 
 
-def write_bad(file: TextIO, split: Split, name: str, rows: Iterable[BadRow]) -> None:
-    """Append rows of the data file `name` to a quarantine."""
+def write_bad(file: TextIO, split: Split, name: str, rows: Iterable[BadRow]) -> int:
+    """Append rows of the data file `name` to a quarantine, and return how many characters that took."""
+    written = 0
     for row in rows:
         entry = {"split": split, "file": name, "line": row.line, "reason": row.reason}
-        file.write(json.dumps({**entry, "row": _shown(row.text)}, ensure_ascii=False) + "\n")
+        entry["row"] = _shown(row.text)
+        written += file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    return written
 
 
 def read_bad(path: Path) -> Iterator[Mapping[str, Any]]:

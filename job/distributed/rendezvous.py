@@ -7,6 +7,7 @@ preparation takes.
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -65,13 +66,24 @@ class Rendezvous:
                     is_master=first,
                     wait_for_workers=False,
                     timeout=timedelta(seconds=5),
+                    master_listen_fd=self._loopback(host, port) if first else None,
                 )
-            except RuntimeError as error:  # the name is not known yet, or the port not open yet
+            except (
+                RuntimeError,
+                OSError,
+            ) as error:  # the name is not known yet, or the port not open yet
                 if first or time.monotonic() > deadline:
                     raise PeerLost(
                         f"{host}:{port} was not reached ({one_line(error, 200)})", rejoins=False
                     ) from error
                 time.sleep(RECONNECT_SECONDS)
+
+    def _loopback(self, host: str, port: int) -> int | None:
+        """A socket at which only this pod's own processes can be heard; None where there are other
+        pods, for which torch listens at every address."""
+        if self._membership.size > self._membership.processes:
+            return None
+        return socket.create_server((host, port), backlog=self._membership.size).detach()
 
     def publish(self, name: str, value: Any) -> None:
         """Leave a note for the other ranks: anything that JSON holds.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import timedelta
 from typing import Any
@@ -36,11 +37,6 @@ class World:
     def first(self) -> bool:
         """Whether this is rank 0, which prepares, decides, evaluates and publishes."""
         return self._membership.first
-
-    @property
-    def group(self) -> Any:
-        """The gloo group of all ranks; None in a world of one, or before `join`."""
-        return self._group
 
     # -- the group -------------------------------------------------------------------------------
 
@@ -144,18 +140,32 @@ class World:
         return min(int(value) for value in self.gather(number))
 
     def gather(self, value: Any) -> list[Any]:
-        """Every rank's value, in order of the ranks.
+        """Every rank's value, in order of the ranks; anything that JSON holds."""
+        if self._group is None:
+            return [value]
+        text = json.dumps(value, default=float)  # numpy's numbers too
+        return [json.loads(each) for each in self.gather_bytes(text.encode())]
 
-        Values are pickled between processes of one attempt; nothing from the store is.
+    def gather_bytes(self, value: bytes) -> list[bytes]:
+        """Every rank's bytes, in order of the ranks.
+
+        torch's own way to gather objects would unpickle what comes in at a port that does not ask who
+        is speaking, and whoever writes a pickle can run any program.
         """
         if self._group is None:
             return [value]
+        import torch
         import torch.distributed as dist
 
-        values: list[Any] = [None] * self.size
+        own = torch.frombuffer(bytearray(value or b" "), dtype=torch.uint8)[: len(value)]
         with naming_lost_peers("gathering"):
-            dist.all_gather_object(values, value, group=self._group)
-        return values
+            sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
+            dist.all_gather(sizes, torch.tensor([len(value)]), group=self._group)
+            longest = max(int(size) for size in sizes)
+            padded = torch.nn.functional.pad(own, (0, longest - len(value)))
+            values = [torch.empty_like(padded) for _ in sizes]
+            dist.all_gather(values, padded, group=self._group)
+        return [bytes(each[: int(size)].numpy()) for each, size in zip(values, sizes, strict=True)]
 
     def agreed(self, value: Any) -> Any:
         """The first rank's value."""

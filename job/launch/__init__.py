@@ -6,6 +6,8 @@ what is under way, and follows that.
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 from job import pipeline
@@ -19,8 +21,7 @@ from job.errors import (
 )
 from job.launch import manifest
 from job.launch.decision import Decision, Launched, Record, decide
-from job.launch.follow import Workload, report_of
-from job.monitors.report import Report
+from job.launch.follow import Workload
 from job.runs import identity
 from job.runs.attempt import probed
 from job.runs.record import Run, State, runs_of, state_of
@@ -31,7 +32,7 @@ from job.stages.fetch import resolve_inputs
 from job.store import Store
 from job.telemetry import event
 
-__all__ = ["launch"]
+__all__ = ["Launcher", "launch"]
 
 
 def launch(settings: Settings, stop: StopSignal) -> Result:
@@ -46,10 +47,10 @@ def launch(settings: Settings, stop: StopSignal) -> Result:
     cluster = Cluster()
     with before_recording():
         store = probed(settings)
-    return _Launcher(settings, stop, cluster, store, body).launch()
+    return Launcher(settings, stop, cluster, store, body).launch()
 
 
-class _Launcher:
+class Launcher:
     """One launcher, from its look at the cluster to the end of the run that it follows."""
 
     def __init__(
@@ -71,14 +72,34 @@ class _Launcher:
             return self._skip(decision)
         last = self.record.last
         if last is None or last.run_id != decision.run_id or last.failure:
-            self.record.write(Launched(decision.run_id, wanted))
-        self._prepare(decision.run_id, wanted)
+            pending = last.pending if last else ""
+            self.record.write(Launched(decision.run_id, wanted, pending=pending))
+        self._prepare(decision.run_id)
         self.stop.poll()
-        self.record.check()  # preparing may have taken hours
-        if workload := self._under_way():
+        if workload := self._under_way():  # preparing may have taken hours
             return self._take_over(workload)
-        created = self.cluster.create(manifest.named(self.body, decision.run_id, self.owner))
-        self._add_event("Launched", f"{created['metadata']['name']}: {decision.why}")
+        return self._train(decision, wanted)
+
+    def _train(self, decision: Decision, wanted: str) -> Result:
+        """Create the run's object and follow it; or another launcher's, where that came first.
+
+        Raises:
+            Conflict: another launcher has begun a run.
+        """
+        body = manifest.named(self.body, decision.run_id, self.owner)
+        if pending := self.record.last.pending if self.record.last else "":
+            late = self.cluster.get(Resource.of(body), pending)
+            if late is None:
+                body["metadata"]["name"] = pending
+            elif completion_of(late) is None:
+                return self._take_over(late)
+        name = body["metadata"]["name"]
+        self.record.write(Launched(decision.run_id, wanted, pending=name))
+        created = self.cluster.create(body)
+        self.record.amend(decision.run_id, pending="")
+        if manifest.run_id(created) != decision.run_id:
+            return self._take_over(created)
+        self._add_event("Launched", f"{name}: {decision.why}")
         return self._result_of(self._follow(created, decision.run_id), decision.run_id)
 
     def _under_way(self) -> Object | None:
@@ -95,9 +116,8 @@ class _Launcher:
 
     def _take_over(self, workload: Object) -> Result:
         """Follow what another launcher has created."""
-        run_id = str(workload["metadata"].get("annotations", {}).get(manifest.RUN_ID, ""))
-        shown = report_of(self.store, self.settings.name, run_id)
-        return self._result_of(self._follow(workload, run_id, shown), run_id)
+        run_id = manifest.run_id(workload)
+        return self._result_of(self._follow(workload, run_id), run_id)
 
     def _decide(self) -> tuple[Decision, str]:
         """What to do, and the identity of what would be trained now."""
@@ -116,11 +136,14 @@ class _Launcher:
         last = self.record.last
         if last is None or last.failure:
             return last
-        body = manifest.named(self.body, last.run_id, None)
-        workload = self.cluster.get(Resource.of(body), body["metadata"]["name"])
-        completion = completion_of(workload) if workload else None
-        if completion is not None and not completion.succeeded:
-            self.record.write(Launched(last.run_id, last.identity, failure=completion.message))
+        name = last.pending or manifest.named(self.body, last.run_id, None)["metadata"]["name"]
+        workload = self.cluster.get(Resource.of(self.body), name)
+        if workload is not None and manifest.run_id(workload) == last.run_id:
+            completion = completion_of(workload)
+            if completion is not None:
+                followed = self._workload(workload)
+                with suppress(RunFailed):  # it is in the record then
+                    self._ended(last.run_id, lambda: followed.settle(workload, completion))
         return self.record.last
 
     def _skip(self, decision: Decision) -> Result:
@@ -130,7 +153,7 @@ class _Launcher:
         self._add_event("Skipped", f"{decision.why}, {decision.run_id}")
         return Result({"skipped": decision.why, **run.state.result})
 
-    def _prepare(self, run_id: str, wanted: str) -> None:
+    def _prepare(self, run_id: str) -> None:
         """Encode the data set, so that no GPU waits for it; where no retry would help, the next
         launcher begins another run."""
         try:
@@ -145,21 +168,30 @@ class _Launcher:
             raise  # recorded already
         except JobError as error:
             if error.exit_code in PERMANENT:
-                self.record.write(Launched(run_id, wanted, failure=str(error)[:1000]))
+                self.record.amend(run_id, failure=str(error)[:1000])
                 self._add_event("RunFailed", f"preparing failed: {error}")
             raise
 
-    def _follow(self, workload: Object, run_id: str, shown: Report | None = None) -> State | None:
+    def _follow(self, body: Object, run_id: str) -> State | None:
         """Wait for the end of a workload, and record a failure."""
-        settings = self.settings
+        poll_seconds = self.settings.launch.poll_seconds
+        workload = self._workload(body)
+        return self._ended(run_id, lambda: workload.follow(self.stop, poll_seconds))
+
+    def _workload(self, body: Object) -> Workload:
+        return Workload(self.cluster, body, self.store, self.settings.name, self._add_event)
+
+    def _ended(self, run_id: str, how: Callable[[], State | None]) -> State | None:
+        """How a run has ended; a failure is recorded.
+
+        Raises:
+            RunFailed: it has failed.
+        """
         try:
-            return Workload(self.cluster, workload, shown).follow(
-                self.store, settings.name, run_id, self.stop, settings.launch.poll_seconds
-            )
+            return how()
         except RunFailed as error:
-            last = self.record.last
-            if last is not None and last.run_id == run_id and not error.deleted:
-                self.record.write(Launched(run_id, last.identity, failure=error.message))
+            if not error.deleted:
+                self.record.amend(run_id, failure=error.message)
             self._add_event("RunFailed", error.message)
             raise
 
@@ -170,4 +202,4 @@ class _Launcher:
         """An Event about the CronJob; that it cannot be written is no reason to fail."""
         if self.owner is not None:
             with suppress(ClusterError):
-                self.cluster.add_event(self.owner, reason, message)
+                self.cluster.add_event(self.owner, reason, message, key=uuid.uuid4().hex)

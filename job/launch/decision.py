@@ -6,13 +6,15 @@ import json
 import time
 import uuid
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 
-from job.errors import Absent, Conflict, Torn
+from job.errors import Absent, Conflict
 from job.runs.record import State
 from job.settings import Launch
 from job.store import Store, layout
+from job.store.records import read_record
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Launched:
     """Of the settings, the data and the image that it was launched for."""
     failure: str = ""
     """Why the object as which it was created has failed, if it has."""
+    pending: str = ""
+    """The name of an object that some launcher has asked for, and none has seen yet: its request may be
+    answered late. Only this name may be asked for until then, since an API server takes it once."""
     nonce: str = ""
 
 
@@ -36,42 +41,41 @@ class Record:
             Torn: what the store holds is not a record.
         """
         self._store, self._key = store, layout.launch(model, namespace, release)
-        self._model, self._namespace, self._release = model, namespace, release
+        self._where = f"{store.uri}/{self._key}"
         self._tag: str | None = None
         self.last: Launched | None = None
-        try:
-            data, self._tag = store.read(self._key)
-            self.last = Launched(**json.loads(data))
-        except Absent:
-            pass
-        except (ValueError, TypeError):
-            raise Torn(f"{store.uri}/{self._key} is not a record of a launch") from None
+        self._read()
 
-    def check(self) -> None:
-        """
-        Raises:
-            Conflict: another launcher has written since this one read or wrote.
-        """
-        current = Record(self._store, self._model, self._namespace, self._release).last
-        if current != self.last:
-            raise Conflict(
-                f"{self._store.uri}/{self._key}: another launcher has begun a run in the meantime",
-                hint="this one tries again, and follows that run",
-            )
+    def _read(self) -> None:
+        with suppress(Absent):
+            self.last, self._tag = read_record(self._store, self._key, Launched)
 
     def write(self, launched: Launched) -> None:
         """Replace what it holds.
 
         Raises:
-            Conflict: another launcher has written since.
+            Conflict: another launcher has written since this one read or wrote.
         """
         launched = replace(launched, nonce=uuid.uuid4().hex)
         data = json.dumps(asdict(launched), indent=1).encode()
-        if self._tag is None:
-            self._tag = self._store.put(self._key, data, if_absent=True)
-        else:
-            self._tag = self._store.put(self._key, data, if_tag=self._tag)
+        try:
+            if self._tag is None:
+                self._tag = self._store.put(self._key, data, if_absent=True)
+            else:
+                self._tag = self._store.put(self._key, data, if_tag=self._tag)
+        except Conflict:
+            raise Conflict(
+                f"{self._where}: another launcher has begun a run in the meantime",
+                hint="this one tries again, and follows that run",
+            ) from None
         self.last = launched
+
+    def amend(self, run_id: str, **changes: str) -> None:
+        """Change what it says of a run, as long as that is the last one launched."""
+        with suppress(Conflict):  # then another launcher goes on with it, and amends it
+            self._read()
+            if self.last is not None and self.last.run_id == run_id:
+                self.write(replace(self.last, **changes))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ IMAGE = "finetune/image"
 """The annotation that names the image; a TrainJob itself has none."""
 RUN_ID = "finetune/run-id"
 """The annotation that carries a run's id, on the object and in its pods' template."""
+SELECTED_BY = ("app.kubernetes.io/instance", "app.kubernetes.io/component")
+"""The chart's labels of a release and a role, on objects and on their pods."""
 PREFIX_LENGTH = 28
 """Characters of NAMESPACE-RELEASE in a run's id: names made of it grow to at most 63 characters."""
 
@@ -45,6 +47,22 @@ def image(body: Object) -> str:
     return str(body["metadata"].get("annotations", {}).get(IMAGE, ""))
 
 
+def run_id(body: Object) -> str:
+    """The run that an object was created for."""
+    return str(body["metadata"].get("annotations", {}).get(RUN_ID, ""))
+
+
+def prepares(body: Object) -> bool:
+    """Whether an object only prepares its run."""
+    return selector(body)["app.kubernetes.io/component"] == "prepare"
+
+
+def selector(body: Object) -> dict[str, str]:
+    """The labels that an object shares with its pods, and with those of its release's other runs."""
+    labels = body["metadata"].get("labels", {})
+    return {name: str(labels.get(name, "")) for name in SELECTED_BY}
+
+
 def base_id(namespace: str, release: str, identity: str) -> str:
     """NAMESPACE-RELEASE-FINGERPRINT, which a release's runs of the same identity share."""
     # names of Services begin with a letter, and some controllers make one of a run's name
@@ -65,7 +83,7 @@ def named(body: Object, run_id: str, owner: Object | None) -> Object:
     _fill(completed, run_id)
     spec = json.dumps(completed["spec"], sort_keys=True).encode()
     name = f"{run_id}-{hashlib.sha256(spec).hexdigest()[:5]}"
-    if completed["metadata"]["labels"].get("app.kubernetes.io/component") == "prepare":
+    if prepares(completed):
         name += "-prepare"
     completed["metadata"]["name"] = name
     if owner is not None:

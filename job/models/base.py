@@ -17,6 +17,7 @@ from job.models.locate import Place, find, from_config
 from job.models.tokenizer import load_tokenizer, vocabulary_of
 from job.models.weights import check_shapes, check_weights
 from job.settings import Settings
+from job.tasks.special_tokens import read_as_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
@@ -65,6 +66,9 @@ class Base:
         check_class(tokenizer_place, tokenizer)
         check_agreement(place, config, tokenizer, chosen=settings.model.tokenizer is not None)
         task.configure_tokenizer(tokenizer)
+        read_as_text(
+            tokenizer, as_text=not encode.obey_special_tokens, saved=task.reads_texts_alone
+        )
         length = max_length_of(config, tokenizer, encode.max_length, task.longest)
         if encode.max_target_length:
             setting = "FINETUNE_ENCODE__MAX_TARGET_LENGTH"

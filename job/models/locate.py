@@ -26,6 +26,9 @@ ADAPTER = "adapter_config.json"
 CODE = ("*.py",)
 """What is downloaded from the Hub as well where its code is trusted."""
 
+LOCAL = (*FILES, *CODE, "*.spm", "*.tiktoken", "additional_chat_templates/*.jinja")
+"""What may be read of a folder on this disk, where nothing is downloaded and everything can be found."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -108,10 +111,9 @@ def _from_folder(uri: Uri) -> Place:
             hint="FINETUNE_MODEL__NAME must name a folder in Hugging Face format",
         )
     digest = hashlib.sha256()
-    for path in sorted(
-        p for p in folder.iterdir() if p.is_file() and p.suffix in (".json", ".txt", ".safetensors")
-    ):
-        digest.update(path.name.encode() + bytes.fromhex(file_sha256(path)))
+    for path in sorted({p for pattern in LOCAL for p in folder.glob(pattern) if p.is_file()}):
+        name = path.relative_to(folder).as_posix()
+        digest.update(name.encode() + bytes.fromhex(file_sha256(path)))
     return Place(str(uri), folder, f"sha256:{digest.hexdigest()}")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
+from job.data.artifacts import canonical_json
 from job.errors import DataError, SettingsError
 from job.models.locate import Place
 from job.models.quiet_imports import transformers
@@ -59,9 +61,25 @@ def load_tokenizer(
     return tokenizer
 
 
+READ = (
+    *("special_tokens_map", "extra_special_tokens", "chat_template", "split_special_tokens"),
+    *("padding_side", "truncation_side", "model_max_length", "model_input_names"),
+    *("clean_up_tokenization_spaces", "src_lang", "tgt_lang"),
+)
+"""The attributes of a tokenizer, besides its backend, that decide how text becomes tokens or tokens text."""
+
+
 def tokenizer_sha256(tokenizer: PreTrainedTokenizerFast) -> str:
-    """What identifies how text becomes tokens, whatever file it was read from."""
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    """What identifies how text becomes tokens, and tokens text, whatever files it was read from.
+
+    How the backend cuts and pads is left out: each use of it sets that anew.
+    """
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    whole = {
+        name: value for name, value in backend.items() if name not in ("truncation", "padding")
+    }
+    read = {name: getattr(tokenizer, name, None) for name in READ}
+    return hashlib.sha256(canonical_json([whole, read])).hexdigest()
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:

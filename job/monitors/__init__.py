@@ -11,32 +11,37 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from job.cluster import Cluster, Resource
-from job.errors import JobError
+from job.errors import PERMANENT, JobError, Stopped
 from job.monitors.annotations import ClusterSink
 from job.monitors.kubeflow import KubeflowSink
 from job.monitors.report import Report, Sink
 from job.monitors.reporter import Reporter
 from job.runtime.stop import StopSignal
 from job.settings import Settings
-from job.store import Store, layout
+from job.store import Store
 from job.telemetry import log, watched
+
+END_SECONDS = 90.0
+"""For the last report of a run, or of an attempt that was stopped."""
+LOST_SECONDS = 5.0
+"""For that of an attempt after which another follows."""
 
 
 @contextmanager
 def reporting(
-    settings: Settings, store: Store, prefix: str, attempt: int, stop: StopSignal
+    settings: Settings, store: Store, key: str, attempt: int, stop: StopSignal
 ) -> Iterator[None]:
     """Report the progress of a run's attempt, within; the first process of a world does.
 
     Args:
-        prefix: the run's, in the store.
+        key: of the reports in the store.
 
     Raises:
         SettingsError: FINETUNE_PROGRESS__ANNOTATE names no object, or the port for Prometheus is taken.
     """
 
     def to_store(report: Report) -> None:
-        store.put(f"{prefix}/{layout.PROGRESS}", report.json())
+        store.put(key, report.json())
 
     sinks: list[Sink] = [to_store]
     if settings.progress.annotate:
@@ -49,7 +54,11 @@ def reporting(
         sinks.append(kubeflow)
     with ExitStack() as stack:
         reporter = Reporter(sinks, settings.progress.every_seconds, attempt, stop)
-        stack.callback(reporter.close)
+
+        def close(kind: object, error: BaseException | None, trace: object) -> None:
+            reporter.close(_patience(error))
+
+        stack.push(close)
         stack.enter_context(watched(reporter))
         if settings.metrics.port:
             from job.monitors.prometheus import Exporter
@@ -58,3 +67,9 @@ def reporting(
             stack.callback(exporter.close)
             stack.enter_context(watched(exporter))
         yield
+
+
+def _patience(error: BaseException | None) -> float:
+    """Seconds for the last report: many where no other attempt will soon show more."""
+    ends = error is None or getattr(error, "exit_code", 0) in (*PERMANENT, Stopped.exit_code)
+    return END_SECONDS if ends else LOST_SECONDS

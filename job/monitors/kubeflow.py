@@ -10,6 +10,9 @@ from typing import Any
 
 from job.monitors.report import Report
 
+TIMEOUT = 30
+"""Seconds for one request; the trainer may be slow."""
+
 
 @dataclass(frozen=True)
 class KubeflowSink:
@@ -44,7 +47,7 @@ class KubeflowSink:
             json={"trainerStatus": status_of(report.figures)},
             headers={"Authorization": f"Bearer {self.token.read_text().strip()}"},
             verify=self._trust(),
-            timeout=5,
+            timeout=TIMEOUT,
         ).raise_for_status()
 
     def _trust(self) -> Any:
@@ -58,7 +61,7 @@ def status_of(figures: Mapping[str, Any]) -> dict[str, Any]:
     status: dict[str, Any] = {"lastUpdatedTime": datetime.now(UTC).isoformat()}
     if figures.get("total_steps"):
         status["progressPercentage"] = int(100 * figures.get("step", 0) / figures["total_steps"])
-    if "eta_seconds" in figures:
+    if figures.get("eta_seconds") is not None:
         status["estimatedRemainingSeconds"] = int(figures["eta_seconds"])
     numbers = {k: v for k, v in figures.items() if isinstance(v, (int, float))}
     status["metrics"] = [{"name": name, "value": str(value)} for name, value in numbers.items()]

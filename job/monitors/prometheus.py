@@ -54,7 +54,7 @@ class Exporter:
         """Set the gauges to the latest figures."""
         for name, value in figures.items():
             if gauge := self._gauges.get(name):
-                gauge.set(value)
+                gauge.set(float("nan") if value is None else value)
             elif name.startswith("eval_"):
                 self._scores.labels(name.removeprefix("eval_")).set(value)
 

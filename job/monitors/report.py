@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from job.store.records import parsed, record_of
+
 KEPT_MILESTONES = 20
 """Of many between two reports the last ones are kept."""
 
@@ -19,6 +21,8 @@ class Milestone:
     reason: str
     """One word, such as Resumed."""
     message: str
+    at: float = 0.0
+    """When, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,12 @@ class Report:
 
     @classmethod
     def read(cls, data: bytes) -> Report:
-        """What the store holds.
+        """What the store holds; fields that only another release knows are left out.
 
         Raises:
-            ValueError, KeyError, TypeError: it is not a report.
+            Torn: it is not a report.
         """
-        value = json.loads(data)
-        milestones = tuple(Milestone(**item) for item in value["milestones"])
-        return cls(value["attempt"], value["figures"], milestones)
+        return record_of(cls, parsed(data, "progress.json"), "progress.json")
 
     def json(self) -> bytes:
         """As the store holds it."""

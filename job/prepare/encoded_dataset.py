@@ -14,6 +14,7 @@ from job.runs.attempt import Attempt
 from job.stages import encode
 from job.store import layout
 from job.tasks.base import Task
+from job.tasks.row_rules import Readable
 from job.telemetry import event
 
 
@@ -49,7 +50,8 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
 def _rows_or_quarantine(attempt: Attempt, task: Task) -> CleanRows:
     """The rows; where too many of them are bad, the quarantine is kept with the run to be looked at."""
     try:
-        return rows(attempt.settings, task, attempt.inputs, attempt.scratch)
+        rules = Readable(task, attempt.base.tokenizer)
+        return rows(attempt.settings, rules, attempt.inputs, attempt.scratch)
     except DataError as error:
         if error.kept is not None:
             with suppress(StoreError):  # what is wrong with the data is what matters

@@ -17,6 +17,11 @@ class Version:
     key: str
     """Its prefix below the store's root."""
 
+    @property
+    def attempt(self) -> int:
+        """The attempt that published it."""
+        return int(self.name.rpartition("-a")[2])
+
     @classmethod
     def of(cls, model: str, run_id: str, attempt: int) -> Version:
         """The version that an attempt publishes; two attempts never write the same one."""

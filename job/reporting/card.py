@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from job.settings.metrics import OF_CLASSES, SUPPORT, is_of_class
+from job.settings.metrics import OF_CLASSES, SUPPORT, is_of_class, of_class
+from job.settings.sections.base import Section
+from job.settings.sections.data import Clean, Encode
 
 TEMPLATES = Path(__file__).parent
 """Of `card.md.jinja`, and of a template that extends it for each task that needs other words."""
@@ -48,6 +51,8 @@ class CardFacts:
     metric: str
     versions: Mapping[str, str]
     """Of the packages that the model was made with."""
+    cut_side: str = "right"
+    """Where rows that are too long lose what is too much."""
     adapters_for: str | None = None
     """The Auto class of the base model, where the files are adapters alone."""
 
@@ -117,8 +122,29 @@ def _body(facts: CardFacts, results: Mapping[str, Any]) -> str:
         results=results,
         overall={split: scores for split, scores in overall.items() if scores},
         per_class=_per_class(results, facts.classes),
+        preparation=preparation(facts.settings),
         train=facts.settings["train"],
     )
+
+
+def preparation(settings: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What was done to the rows before the model read them: each setting with its value and meaning.
+
+    Of CLEAN everything that is in effect, of ENCODE everything that is not as it is by default.
+
+    Args:
+        settings: as they were recorded.
+    """
+    sections: tuple[tuple[str, type[Section]], ...] = (("clean", Clean), ("encode", Encode))
+    found = []
+    for section, model in sections:
+        for name, field in model.model_fields.items():
+            value = settings.get(section, {}).get(name)
+            default = field.get_default(call_default_factory=True) if model is Encode else None
+            if value and value != default:
+                said = (field.description or "").partition(";")[0].rstrip(".")
+                found.append((f"{section}.{name}", json.dumps(value, ensure_ascii=False), said))
+    return found
 
 
 _CLASS_METRICS = (*OF_CLASSES, SUPPORT)
@@ -137,9 +163,12 @@ def _overall(results: Mapping[str, Any], prefix: str) -> dict[str, float]:
 def _per_class(results: Mapping[str, Any], labels: tuple[str, ...]) -> list[dict[str, Any]]:
     """A row for each class, from the test scores or else the validation scores."""
     for prefix in ("test", "eval"):
-        if labels and f"{prefix}_f1_{labels[0]}" in results:
+        if labels and f"{prefix}_{of_class('f1', labels[0])}" in results:
             return [
-                {"label": label, **{m: results[f"{prefix}_{m}_{label}"] for m in _CLASS_METRICS}}
+                {
+                    "label": label,
+                    **{m: results[f"{prefix}_{of_class(m, label)}"] for m in _CLASS_METRICS},
+                }
                 for label in labels
             ]
     return []

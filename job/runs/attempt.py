@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from job import models
 from job.batching.limits import Limits
-from job.data.artifacts import Inputs, inputs_from_json, inputs_to_json
+from job.data.artifacts import Frozen, Inputs
 from job.distributed.world import World
-from job.errors import InputMissing, Torn, before_recording
+from job.errors import InputMissing, StoreError, Torn, before_recording
 from job.models.base import Base, find_base, shared_base
 from job.models.quiet_imports import transformers
 from job.runs import identity
@@ -21,7 +20,7 @@ from job.settings import Settings
 from job.stages.fetch import resolve_inputs
 from job.store import Store, layout, open_store
 from job.store.probe import probe_conditional_writes
-from job.telemetry import milestone
+from job.telemetry import event, figures, milestone
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ def probed(settings: Settings) -> Store:
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     if not settings.store.single_writer:
         probe_conditional_writes(store, layout.runs(settings.name))
+    _sweep(store, settings.name, superseded=False)
     return store
 
 
@@ -64,9 +64,33 @@ def find_run(settings: Settings) -> tuple[Run, Inputs | None]:
         store = probed(settings)
         if settings.run_id:
             return Run.open(store, settings.name, settings.run_id, settings), None
-        inputs = resolve_inputs(settings.data)
+        inputs = _named(settings)
         run_id = identity.run_id(settings, inputs)
         return Run.open(store, settings.name, run_id, settings), inputs
+
+
+def _named(settings: Settings) -> Inputs:
+    """The inputs that give a run its name.
+
+    Raises:
+        InputMissing: one is gone; a run that has read it may still be named.
+    """
+    try:
+        return resolve_inputs(settings.data)
+    except InputMissing as error:
+        hint = (
+            "a run that has read it already goes on without it, if FINETUNE_RUN_ID names that run"
+        )
+        raise InputMissing(error.message, hint=f"{error.hint}; {hint}") from error
+
+
+def announce(run: Run, output: str) -> None:
+    """Say that an attempt has begun. What earlier ones were killed over is swept up: none of them may
+    still write."""
+    figures(status="running")
+    state = run.state
+    milestone("Started", "run", run_id=state.run_id, attempt=state.attempt, output=output)
+    _sweep(run.store, run.prefix, superseded=True)
 
 
 def begin(
@@ -77,26 +101,22 @@ def begin(
     stop: StopSignal,
     world: World,
 ) -> Attempt:
-    """Record the attempt, then look at what could kill it: the inputs and the model.
+    """Look at what could kill the attempt that has been recorded: the inputs and the model.
 
     Raises:
-        StoreUnreachable: before the attempt was recorded.
         InputMissing: the model or the tokenizer is not the one that this run began with.
     """
-    with before_recording():
-        run.begin_attempt(settings.runtime.max_stalled_attempts)
-    state = run.state
-    milestone(
-        "Started",
-        "run",
-        run_id=state.run_id,
-        attempt=state.attempt,
-        output=str(settings.output),
-    )
     base, frozen = _frozen(settings, run, inputs, scratch)
-    world.rendezvous.publish("attempt", {"run_id": state.run_id, "attempt": state.attempt})
+    told = {"run_id": run.state.run_id, "attempt": run.state.attempt}
+    world.rendezvous.publish("attempt", told)
     base.share(world)
     return Attempt(settings, run, frozen, base, scratch, stop, world)
+
+
+def _sweep(store: Store, prefix: str, *, superseded: bool) -> None:
+    with suppress(StoreError):  # it is garbage, and not every store lets it be listed
+        if count := store.sweep(prefix, superseded=superseded):
+            event("removed what killed writers have left", below=prefix, count=count)
 
 
 def _frozen(
@@ -106,8 +126,13 @@ def _frozen(
 
     Raises:
         InputMissing: the model or the tokenizer is not the one that this run began with.
+        Torn: what was frozen is damaged, and is not the beginning of what would be frozen now.
     """
-    before = run.stored(layout.INPUTS)
+    before, damaged = None, None
+    try:
+        before = run.frozen()
+    except Torn as error:
+        damaged = error
     if before is None:
         inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing
     base = find_base(settings, scratch, _commit_of(before))
@@ -117,15 +142,15 @@ def _frozen(
         "tokenizer": models.tokenizer_sha256(base.tokenizer),
     }
     if before is None and inputs is not None:
-        before = inputs_to_json(inputs, model)
-        run.freeze(layout.INPUTS, before)
-    elif before is not None and before["model"] != model:
+        before = Frozen(inputs.files, model)
+        run.freeze(before, damaged)
+    elif before is not None and before.model != model:
         raise InputMissing(
             f"the model or the tokenizer of {model['name']} has changed since this run began",
             hint="put the old files back, or give this run another FINETUNE_RUN_ID",
         )
     assert before is not None
-    return base, inputs_from_json(before)
+    return base, before.inputs
 
 
 def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) -> Attempt:
@@ -138,14 +163,14 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     told = world.rendezvous.wait_for("attempt")
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     run = Run.follow(store, settings.name, told["run_id"], settings, told["attempt"])
-    before = run.stored(layout.INPUTS)
+    before = run.frozen()
     if before is None:
         raise Torn(f"{store.uri}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
     base = shared_base(settings, scratch, _commit_of(before), world)
-    return Attempt(settings, run, inputs_from_json(before), base, scratch, stop, world)
+    return Attempt(settings, run, before.inputs, base, scratch, stop, world)
 
 
-def _commit_of(before: Mapping[str, Any] | None) -> str | None:
+def _commit_of(before: Frozen | None) -> str | None:
     """The Hub commit that the first attempt read; a branch may have moved since."""
-    kind, _, commit = str(before["model"]["identity"]).partition(":") if before else ("", "", "")
+    kind, _, commit = before.model.get("identity", "").partition(":") if before else ("", "", "")
     return commit if kind == "hub" else None

@@ -27,10 +27,11 @@ def fenced(run: Run) -> Iterator[None]:
     def watch() -> None:
         while not released.wait(LOOK_SECONDS):
             with suppress(JobError):  # whoever needs the store notices
-                if (last := run.last_attempt()) != run.state.attempt and not released.is_set():
+                other = run.overtaken_by()
+                # one wrong read ends nothing
+                if other and run.overtaken_by() and not released.is_set():
                     log.error(
-                        f"attempt {last} of run {run.state.run_id} has begun and this is attempt "
-                        f"{run.state.attempt}; {Conflict.hint}"
+                        f"{other} of run {run.state.run_id} has begun since this one; {Conflict.hint}"
                     )
                     os._exit(Conflict.exit_code)
 

@@ -27,7 +27,6 @@ def run_id(settings: Settings, inputs: Inputs) -> str:
 
 def dataset(settings: Settings, inputs: Inputs, base: Base) -> str:
     """Encoded rows: the data, what is done to it, and the tokenizer; 16 hex digits."""
-    drawn = settings.clean.sample or any(source.weight % 1 for source in settings.data.train)
     return fingerprint(
         [
             ENCODE_VERSION,
@@ -35,19 +34,24 @@ def dataset(settings: Settings, inputs: Inputs, base: Base) -> str:
             _sections(settings, *ROWS),
             [settings.model.problem_type, base.labels, base.max_length],
             models.tokenizer_sha256(base.tokenizer),
-            settings.seed if drawn else None,
+            _draw(settings),
         ]
     )
 
 
-def tokenizer(settings: Settings, inputs: Inputs) -> str:
-    """A tokenizer that is trained on the inputs' texts; 16 hex digits."""
-    return fingerprint([inputs.identities(), *_sections(settings, "data", "clean", "tokenizer")])
+def tokenizer(settings: Settings, inputs: Inputs, base: str | None) -> str:
+    """A tokenizer that is trained on the inputs' texts; 16 hex digits.
+
+    Args:
+        base: what identifies the tokenizer that is trained anew, or that the report compares with.
+    """
+    sections = _sections(settings, "data", "clean", "tokenizer")
+    return fingerprint([inputs.identities(), *sections, base, _draw(settings)])
 
 
 def evaluation(settings: Settings, inputs: Inputs, base: Base) -> str:
     """The scores of a trained model on the inputs; 16 hex digits."""
-    return _use(settings, inputs, base, _sections(settings, *ROWS, "evaluate"))
+    return _use(settings, inputs, base)
 
 
 def predictions(settings: Settings, inputs: Inputs, base: Base) -> str:
@@ -55,12 +59,12 @@ def predictions(settings: Settings, inputs: Inputs, base: Base) -> str:
 
     The settings of PREDICT are left out: those that change the files are compared one by one.
     """
-    return _use(settings, inputs, base, [*_sections(settings, *ROWS, "evaluate"), None])
+    return _use(settings, inputs, base)
 
 
 def predictor(settings: Settings, base: Base) -> str:
     """What makes a prediction, whatever the rows: the model and how rows are put to it; 16 hex digits."""
-    return evaluation(settings, Inputs(()), base)
+    return _use(settings, Inputs(()), base)
 
 
 def launch(settings: Settings, inputs: Inputs, image: str) -> str:
@@ -75,16 +79,25 @@ def launch(settings: Settings, inputs: Inputs, image: str) -> str:
     return fingerprint([relevant(settings), inputs.identities(), files, image])
 
 
-def _use(settings: Settings, inputs: Inputs, base: Base, sections: list[object]) -> str:
+def _use(settings: Settings, inputs: Inputs, base: Base) -> str:
+    """Over every setting: a task reads some of TRAIN and the seed to score as well, such as weights of
+    classes and masks, and to score once too often is cheaper than to take another's scores."""
     return fingerprint(
         [
+            ENCODE_VERSION,
             inputs.identities(),
             base.place.identity,
             models.tokenizer_sha256(base.tokenizer),
             base.max_length,
-            sections,
+            relevant(settings),
         ]
     )
+
+
+def _draw(settings: Settings) -> int | None:
+    """The seed, where it decides which rows there are."""
+    drawn = settings.clean.sample or any(source.weight % 1 for source in settings.data.train)
+    return settings.seed if drawn else None
 
 
 def _sections(settings: Settings, *names: str) -> list[object]:

@@ -11,16 +11,20 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
-from job.data.artifacts import canonical_json
-from job.errors import Absent, InputMissing, JobError, NoProgress, SettingsError
+from job.data.artifacts import Frozen
+from job.errors import Absent, JobError, NoProgress, Torn
+from job.registry import versions
+from job.runs.settings_record import check_settings
 from job.settings import Settings, recorded
-from job.store import Store, layout, open_store
-from job.store.records import damaged, parsed, read_json
+from job.store import Store, layout
+from job.store.records import read_json, read_record, record_of, write_on
+from job.telemetry import warn
 
-STAGES = ("start", "encode", "train", "evaluate", "end")
+Stage = Literal["start", "encode", "train", "evaluate", "end"]
+STAGES: tuple[Stage, ...] = ("start", "encode", "train", "evaluate", "end")
 PUSH = "push_to_hub"
 
 
@@ -29,13 +33,15 @@ class State:
     """What state.json holds."""
 
     run_id: str
-    stage: str = "start"
+    stage: Stage = "start"
     """The furthest of STAGES that any attempt has committed."""
     step: int = 0
     """The last committed training step."""
     attempt: int = 0
+    preparations: int = 0
+    """How often the run was only prepared, which is no attempt at training."""
     stalled: int = 0
-    """Attempts in a row that ended without progress, the present one included."""
+    """Attempts and preparations in a row that ended without progress, the present one included."""
     outcome: str | None = None
     """`done` when the run has ended well; then `result` says what it left."""
     result: Mapping[str, Any] = field(default_factory=dict)
@@ -49,6 +55,10 @@ class State:
     """When the run ended well, in seconds since 1970; a maximum age is counted from there."""
     outstanding: Sequence[str] = field(default_factory=list)
     """What the attempt that finished the run could not do after that, such as PUSH."""
+    stopped: float = 0.0
+    """When the last attempt was stopped by a signal, in seconds since 1970; 0 where it was not."""
+    written: float = 0.0
+    """When this was written, in seconds since 1970; for people, never for a decision."""
     single_writer: bool = False
     nonce: str = ""
 
@@ -62,11 +72,17 @@ class State:
         Raises:
             Torn: it is not a run's state.
         """
-        known = {item.name for item in fields(cls)}
-        try:
-            return cls(**{name: item for name, item in value.items() if name in known})
-        except TypeError as error:
-            raise damaged(where, error) from None
+        return record_of(cls, value, where)
+
+    @property
+    def begun(self) -> int:
+        """How many processes have recorded themselves; each writes alone until the next does."""
+        return self.attempt + self.preparations
+
+    @property
+    def position(self) -> str:
+        """Where it stands, and goes on from."""
+        return f"at step {self.step}" if self.step else f"in stage {self.stage}"
 
 
 class Run:
@@ -89,18 +105,22 @@ class Run:
 
         Raises:
             SettingsError: the id belongs to a run with other settings.
+            Torn: its state or its settings are damaged, and not by a write that was cut short.
         """
         prefix = layout.run(name, run_id)
-        _same_settings(store, f"{prefix}/{layout.SETTINGS}", recorded(settings), run_id)
+        check_settings(store, f"{prefix}/{layout.SETTINGS}", recorded(settings), run_id)
+        key = f"{prefix}/{layout.STATE}"
         try:
-            data, tag = store.read(f"{prefix}/{layout.STATE}")
-            where = f"{store.uri}/{prefix}/{layout.STATE}"
-            return cls(store, prefix, settings, State.of(parsed(data, where), where), tag)
+            state, tag = read_record(store, key, State)
+            return cls(store, prefix, settings, state, tag)
         except Absent:
-            state = State(run_id, began=time.time(), single_writer=settings.store.single_writer)
-            run = cls(store, prefix, settings, state, "")
-            run._write(first=True)
-            return run
+            tag = ""
+        except Torn as error:
+            tag = _tag_if_cut_short(store, key, run_id, error)
+        state = replace(_begun(store, name, run_id), single_writer=settings.store.single_writer)
+        run = cls(store, prefix, settings, state, tag)
+        run._write(first=not tag)
+        return run
 
     @classmethod
     def follow(cls, store: Store, name: str, run_id: str, settings: Settings, attempt: int) -> Run:
@@ -112,12 +132,19 @@ class Run:
         """Whether the run has ended well, in this attempt or an earlier one."""
         return self.state.outcome is not None
 
-    def last_attempt(self) -> int:
-        """The number of the attempt that began last, this one or another process's."""
-        return int(read_json(self.store, self.key(layout.STATE))["attempt"])
+    def overtaken_by(self) -> str | None:
+        """What another process has begun since this one did; None where nothing was."""
+        stored, _ = read_record(self.store, self.key(layout.STATE), State)
+        if stored.begun == self.state.begun:
+            return None
+        trains = stored.attempt > self.state.attempt
+        return f"attempt {stored.attempt}" if trains else "a preparation"
 
-    def begin_attempt(self, bound: int) -> None:
+    def begin_attempt(self, bound: int, *, preparing: bool = False) -> None:
         """Record a new attempt, before anything that could kill it is done.
+
+        Args:
+            preparing: whether it will not train.
 
         Raises:
             NoProgress: `bound` attempts in a row have ended without progress (0: no bound).
@@ -127,10 +154,11 @@ class Run:
                 f"run {self.state.run_id}: {self.state.stalled} attempts in a row ended without progress, "
                 f"the last in stage {self.state.stage} at step {self.state.step}"
             )
-        attempt, stalled = self.state.attempt + 1, self.state.stalled + 1
-        self._write(attempt=attempt, stalled=stalled, failure={})
+        count = "preparations" if preparing else "attempt"
+        begun = {count: getattr(self.state, count) + 1, "stalled": self.state.stalled + 1}
+        self._write(**begun, failure={}, stopped=0.0)
 
-    def progressed(self, stage: str, step: int = 0) -> None:
+    def progressed(self, stage: Stage, step: int = 0) -> None:
         """Record a committed artifact or step. Only what goes beyond all earlier attempts is progress
         and resets the count of stalled attempts: finding a data set again, or training the same steps
         again, is not."""
@@ -142,7 +170,7 @@ class Run:
 
     def stopped(self) -> None:
         """Record an agreed stop: an attempt that was stopped has not failed."""
-        self._write(stalled=0)
+        self._write(stalled=0, stopped=time.time())
 
     def uncounted(self) -> None:
         """Record that this attempt does not count as stalled: it only prepared, and ended well, or it
@@ -185,24 +213,36 @@ class Run:
 
     def fitting(self, tokens: int) -> int:
         """The smallest limit that was recorded, if it is below `tokens`."""
-        first = next(iter(self.store.list(layout.token_limits(self.prefix))), None)
-        return tokens if first is None else min(tokens, layout.tokens_of(first.key))
+        listed = self.store.list(layout.token_limits(self.prefix))
+        limits = (layout.tokens_of(item.key) for item in listed)
+        return min([tokens, *(limit for limit in limits if limit is not None)])
 
-    def stored(self, name: str) -> dict[str, Any] | None:
-        """What an earlier attempt froze under `name`; None where there is nothing yet."""
+    def frozen(self) -> Frozen | None:
+        """What the first attempt found to read; None where there is nothing yet."""
         try:
-            return read_json(self.store, self.key(name))
+            return read_record(self.store, self.key(layout.INPUTS), Frozen)[0]
         except Absent:
             return None
 
-    def freeze(self, name: str, value: Mapping[str, Any]) -> None:
-        """Store what all later attempts will read."""
-        self.store.put(self.key(name), canonical_json(dict(value)), if_absent=True)
+    def freeze(self, value: Frozen, damaged: Torn | None = None) -> None:
+        """Store what all later attempts will read.
+
+        Args:
+            damaged: what is wrong with what was stored before.
+
+        Raises:
+            Torn: the same; unless it is the beginning of this value, which is written to its end.
+        """
+        if damaged is not None:
+            write_on(self.store, self.key(layout.INPUTS), value.json(), damaged)
+        else:
+            self.store.put(self.key(layout.INPUTS), value.json(), if_absent=True)
 
     def _write(self, *, first: bool = False, **changes: Any) -> None:
         """Store the state with these changes; a checkpoint is recorded by a thread of its own."""
         with self._lock:
-            state = replace(self.state, **changes, nonce=uuid.uuid4().hex)
+            changes |= {"written": time.time(), "nonce": uuid.uuid4().hex}
+            state = replace(self.state, **changes)
             data = json.dumps(asdict(state), indent=1).encode()
             if first:
                 self._tag = self.store.put(self.key(layout.STATE), data, if_absent=True)
@@ -211,52 +251,33 @@ class Run:
             self.state = state
 
 
-def states(settings: Settings) -> list[dict[str, Any]]:
-    """The state of the run that the settings name, or of every run of this model.
+def _tag_if_cut_short(store: Store, key: str, run_id: str, error: Torn) -> str:
+    """The tag of a state that is the beginning of one: the store cut it short, and whoever wrote it was
+    killed before it noticed. What it said can be found out again.
 
     Raises:
-        InputMissing: there is none.
+        Torn: it is anything else, which somebody should look at.
     """
-    if not settings.output:
-        raise SettingsError(
-            "FINETUNE_OUTPUT is not set", hint="name the s3://bucket/prefix or folder of the run"
-        )
-    store = open_store(settings.output, single_writer=settings.store.single_writer)
-    whole, run_id = layout.runs(settings.name), settings.run_id
-    prefix = f"{layout.run(settings.name, run_id) if run_id else whole}/"
-    keys = [item.key for item in store.list(prefix) if item.key.endswith(f"/{layout.STATE}")]
-    if not keys:
-        raise InputMissing(
-            f"{store.uri}/{prefix}: no run there",
-            hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID",
-        )
-    return [read_json(store, key) for key in keys]
+    data, tag = store.read(key)
+    begins = json.dumps({"run_id": run_id}, indent=1).removesuffix("\n}").encode()
+    if data.startswith(begins) and not data.rstrip().endswith(b"}"):
+        warn("the run's state was cut short by the store", reason=error.message)
+        return tag
+    raise error
 
 
-def _same_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) -> None:
-    try:
-        before = read_json(store, key)
-    except Absent:
-        store.put(key, canonical_json(wanted), if_absent=True)
-        return
-    changed = [
-        f"{path}: {old!r} there, {new!r} here" for path, old, new in _differences(before, wanted)
-    ]
-    if changed:
-        raise SettingsError(
-            f"the run {run_id} was started with other settings ({'; '.join(changed[:5])})",
-            hint="set them back, or give this run another FINETUNE_RUN_ID",
-        )
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """What differs, by path; a name that only one side knows is another release's, not a change."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for key in sorted(old.keys() & new.keys()):
-            found += _differences(old[key], new[key], f"{path}.{key}" if path else key)
-        return found
-    return [] if old == new else [(path, old, new)]
+def _begun(store: Store, model: str, run_id: str) -> State:
+    """The state of a run that has none: at its beginning, or, where the state was lost, as far as what
+    stands in the store shows. An attempt's number is never given twice: keys and versions bear it."""
+    prefix = layout.run(model, run_id)
+    keys = [item.key for item in store.list(f"{prefix}/")]
+    attempts = [layout.attempt_of(key) or 0 for key in keys]
+    attempts += [version.attempt for version in versions.of_run(store, model, run_id)]
+    steps = [step for key in keys if (step := layout.step_of(key)) is not None]
+    state = State(run_id, attempt=max(attempts, default=0), began=time.time())
+    if state.attempt:
+        warn("the run's state was lost; it goes on from what the store holds", run_id=run_id)
+    return replace(state, stage="train", step=max(steps)) if steps else state
 
 
 def runs_of(store: Store, model: str, base: str) -> set[str]:

@@ -9,6 +9,7 @@ from importlib.metadata import version as package_version
 from typing import Any
 
 from job.data.artifacts import Dataset
+from job.errors import Absent, Torn
 from job.registry.versions import Version
 from job.reporting.card import CardFacts
 from job.runs.attempt import Attempt
@@ -17,7 +18,9 @@ from job.settings import recorded
 from job.settings.metrics import HEADLINE
 from job.stages.train import TrainOutput
 from job.store import Store, layout
+from job.store.commit import Manifest, verify
 from job.tasks.base import Task
+from job.telemetry import warn
 
 PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
 """Whose versions the card names."""
@@ -81,8 +84,24 @@ def card_facts(
         best_step=trained.state.best_step,
         metric=trained.metric,
         versions={name: package_version(name) for name in PACKAGES},
+        cut_side=attempt.base.tokenizer.truncation_side,
         adapters_for=None if settings.publish.merge else task.auto_class,
     )
+
+
+def existing(store: Store, key: str) -> Manifest | None:
+    """The manifest of an earlier result that is whole; None where it is to be made, or made again.
+
+    Raises:
+        Garbled: what lies there cannot be read.
+    """
+    try:
+        return verify(store, key)
+    except Absent:
+        return None
+    except Torn as error:
+        warn("an earlier result is damaged and is made again", reason=error.message)
+        return None
 
 
 def summary(store: Store, key: str, scores: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,9 @@ def score_together(
         Diverged: the loss is not a finite number.
     """
     share = inference.run(held_out.encoded, world, lockstep=lockstep)
-    shares = world.gather(share)
+    shares = [share]
+    if world.size > 1:
+        shares = [InferenceOutput.decode(each) for each in world.gather_bytes(share.encode())]
     metrics: Metrics | None = None
     if world.first:
         _, metrics = scored(inference, held_out, InferenceOutput.merged(shares))

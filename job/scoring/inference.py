@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,30 @@ class InferenceOutput:
     """One array a row, in the rows' order; None for a row that another rank ran."""
     losses: dict[int, float]
     """The summed loss of each micro-batch, by its number."""
+
+    def encode(self) -> bytes:
+        """As safetensors, for another rank: an array a row that this one ran."""
+        from safetensors.numpy import save
+
+        arrays = {
+            str(row): np.asarray(output, order="C")
+            for row, output in enumerate(self.outputs)
+            if output is not None
+        }
+        facts = {"rows": len(self.outputs), "losses": list(self.losses.items())}
+        return save(arrays, metadata={"facts": json.dumps(facts)})
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> InferenceOutput:
+        """What another rank has encoded."""
+        from safetensors.numpy import load
+
+        length = int.from_bytes(encoded[:8], "little")
+        facts = json.loads(json.loads(encoded[8 : 8 + length])["__metadata__"]["facts"])
+        outputs: list[Any] = [None] * facts["rows"]
+        for row, output in load(encoded).items():
+            outputs[int(row)] = output
+        return cls(outputs, dict(facts["losses"]))
 
     @classmethod
     def merged(cls, shares: list[InferenceOutput]) -> InferenceOutput:

@@ -10,11 +10,14 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from job.errors import SettingsError
+from job.redaction import remember
 from job.settings import names
 from job.settings.rules import mistakes
-from job.settings.sources import Variables, flatten, parse_flags, read_file, variable
-from job.settings.tree import CONFIG_VARIABLE, INCIDENTAL, PREFIX, Settings
-from job.uris import Uri
+from job.settings.sources import flatten, read_file, variable
+from job.settings.tree import CONFIG_VARIABLE, INCIDENTAL, Settings
+from job.settings.values import unfit
+from job.settings.variables import Variables, given, of_libraries, parse_flags, unusable
+from job.uris import Uri, remember_environment
 
 _PLAIN = {
     "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', at most 96, the first a letter or digit",
@@ -46,16 +49,23 @@ def load(
     Raises:
         SettingsError: one or more mistakes, one a line.
     """
-    variables = {k: v for k, v in environment.items() if k.startswith(PREFIX) and v != ""}
-    flags = parse_flags(list(arguments))
+    remember_environment(environment)
+    variables, flags = given(environment), parse_flags(list(arguments))
+    wrong = [*unusable(flags, "flag"), *unusable(variables, "environment")]
+    wrong += unusable(of_libraries(environment), "environment")
+    if wrong:
+        raise refusal(wrong)
     path = variables.pop(CONFIG_VARIABLE, "")
     path = flags.pop(CONFIG_VARIABLE, path)
     content = read_file(path) if path else {}
     by_flag, by_variable = Variables(Settings, flags), Variables(Settings, variables)
     sources = [("flag", by_flag()), ("environment", by_variable()), (path, content)]
+    if wrong := [line for name, values in sources for line in unfit(values, name)]:
+        raise refusal(wrong)
     origins = {leaf: name for name, values in reversed(sources) for leaf in flatten(values)}
     wrong = names.unknown_variables(flags, "flag")
     wrong += names.unknown_variables(variables, "environment")
+    wrong += names.unclear_keys(variables, "environment")
     for name, values in sources:
         wrong += names.unknown_keys(values, name, {*flags, *variables})
     settings = None
@@ -65,6 +75,7 @@ def load(
         wrong += _explain(error, origins)
     if settings is None or wrong:
         raise refusal(wrong)
+    remember(settings.runtime.peer_token.get_secret_value())
     if across := mistakes(settings, rules):
         raise refusal(across)
     return Loaded(settings, origins)
@@ -106,13 +117,18 @@ def _explain(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> 
             path = path[:-1]
         owner = names.owner(path)
         path = owner.path if owner else path  # without pydantic's names for a union's members
-        said = _PLAIN.get(item["type"], item["msg"].removeprefix("Value error, "))
+        said = item["msg"].removeprefix("Value error, ")
+        if not (owner and names.is_secret(owner)):
+            said = _PLAIN.get(item["type"], said)
         complaints.setdefault(path, []).append(said)
         values.setdefault(path, item["input"])
     for path, messages in complaints.items():
+        leaf = names.owner(path)
         said = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
-        origin = next((o for leaf, o in origins.items() if leaf[: len(path)] == path), "default")
+        origin = next((o for key, o in origins.items() if key[: len(path)] == path), "default")
         value = str(Uri(values[path])) if isinstance(values[path], str) else values[path]
+        if leaf and names.is_secret(leaf):
+            value = "***"
         yield f"{variable(path)} ({origin}) = {value!r}: {said}"
 
 

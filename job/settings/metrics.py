@@ -41,6 +41,8 @@ METRICS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """For each task, and each kind of its rows or labels, the metrics besides `loss`. Some are given only
 where the data allow it, such as `unanswerable_f1`."""
 
+_OVER_ALL = {name for kinds in METRICS.values() for each in kinds.values() for name in each}
+
 MINIMIZED = frozenset({"loss", "mse", "mae", "perplexity", "hamming_loss"})
 """Better the lower they are; all others are better the higher they are."""
 
@@ -62,7 +64,16 @@ def is_among(metric: str, known: Iterable[str]) -> bool:
     return metric in known or (of_class and set(OF_CLASSES) <= set(known))
 
 
+def of_class(metric: str, label: str) -> str:
+    """The name of a metric, or SUPPORT, of one class or type.
+
+    A class that is called as an average is (`weighted`, `micro`, `samples`) stands in quotes, and so
+    does one that begins with a quote: `f1_weighted` is the average, `f1_'weighted'` the class's.
+    """
+    taken = label.startswith("'") or any(f"{name}_{label}" in _OVER_ALL for name in OF_CLASSES)
+    return f"{metric}_'{label}'" if taken else f"{metric}_{label}"
+
+
 def is_of_class(figure: str) -> bool:
     """Whether a figure is that of one class or type (`f1_spam`, `support_spam`), not one over all."""
-    over_all = {name for task in METRICS for name in names(task)}
-    return figure.startswith(_PREFIXES) and figure not in over_all
+    return figure.startswith(_PREFIXES) and figure not in _OVER_ALL

@@ -9,11 +9,11 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from job.settings.sources import flatten, variable
-from job.settings.tree import CONFIG_VARIABLE, PREFIX, Settings
+from job.settings.tree import CONFIG_VARIABLE, DELIMITER, PREFIX, Settings
 
 Path = tuple[str, ...]
 
@@ -25,6 +25,11 @@ class Leaf:
     path: Path
     field: FieldInfo
     open: bool
+
+    @property
+    def untyped(self) -> bool:
+        """Whether the values of its keys may be anything that JSON holds."""
+        return self.open and _is_any(self.field.annotation)
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
@@ -42,6 +47,10 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 def _is_mapping(annotation: Any) -> bool:
     return get_origin(annotation) is dict or any(_is_mapping(part) for part in get_args(annotation))
+
+
+def _is_any(annotation: Any) -> bool:
+    return annotation is Any or any(_is_any(part) for part in get_args(annotation))
 
 
 def _walk(model: type[BaseModel], path: Path) -> Iterator[Leaf]:
@@ -77,11 +86,38 @@ def owner(path: Path) -> Leaf | None:
     return None
 
 
+def open_key(name: str) -> tuple[Leaf, str] | None:
+    """The open mapping that a variable gives one key of, and that key as it is written; None for others."""
+    parts = name[len(PREFIX) :].split(DELIMITER)
+    for n in range(1, len(parts)):
+        leaf = leaves().get(tuple(part.lower() for part in parts[:n]))
+        if leaf is not None and leaf.open:
+            return leaf, DELIMITER.join(parts[n:])
+    return None
+
+
+def unclear_keys(variables: Mapping[str, str], origin: str) -> list[str]:
+    """Keys of open mappings that a variable's name cannot say: one in capitals, as variables are, may be
+    meant in small letters, and one with the delimiter in it may be two."""
+    wrong = []
+    for name in variables:
+        leaf, key = open_key(name) or (None, "")
+        if leaf is not None and (key.isupper() or DELIMITER in key or not key):
+            whole = f"""{variable(leaf.path)}='{{"{key}": …}}'"""
+            wrong.append(f"{name} ({origin}): it is not clear which key is meant; write {whole}")
+    return wrong
+
+
 def _nearest(name: str, options: list[str]) -> str:
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return (
         f"did you mean {close[0]}?" if close else "`finetune config --reference` lists every name"
     )
+
+
+def is_secret(leaf: Leaf) -> bool:
+    """Whether nobody may see its value."""
+    return leaf.field.annotation is SecretStr
 
 
 def unknown_variables(variables: Mapping[str, str], origin: str) -> list[str]:

@@ -6,6 +6,7 @@ import json
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from job.settings.load import Loaded
@@ -70,6 +71,8 @@ def _named(annotation: Any) -> str:
         return f"object of {_named(parts[1])}"
     if annotation is NoneType:
         return "none"
+    if annotation is SecretStr:
+        return "str"
     return str(getattr(annotation, "__name__", annotation))
 
 

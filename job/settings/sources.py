@@ -1,38 +1,24 @@
-"""Where settings come from: flags over the environment over the file that FINETUNE_CONFIG names."""
+"""The settings file, and the JSON that variables hold."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from job.errors import SettingsError, one_line
 from job.settings.tree import CONFIG_VARIABLE, DELIMITER, PREFIX
 
-
-class Variables(EnvSettingsSource):
-    """Settings from variables; JSON where a value holds more than one thing, plain text otherwise.
-
-    pydantic-settings would end with a traceback where a list is written as plain text; here the
-    text is passed on, for the field's own validation to accept or to explain.
-    """
-
-    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
-        super().__init__(settings_cls)
-        self.env_vars = {name.lower(): value for name, value in variables.items() if value != ""}
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """The JSON that `value` holds, or `value` itself."""
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
+FILE_BYTES = 4 * 2**20
+"""The longest settings file."""
+DEEPEST = 40
+"""Levels of mappings and lists, at most."""
+TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 
 
 def variable(path: tuple[str, ...]) -> str:
@@ -40,44 +26,25 @@ def variable(path: tuple[str, ...]) -> str:
     return PREFIX + DELIMITER.join(path).upper()
 
 
-def parse_flags(arguments: list[str]) -> dict[str, str]:
-    """`--train.epochs 3` and `--train.epochs=3` as variables.
-
-    Raises:
-        SettingsError: a flag without a value, or a word that belongs to no flag.
-    """
-    found: dict[str, str] = {}
-    words = iter(arguments)
-    for word in words:
-        if not word.startswith("--"):
-            raise SettingsError(f"{word!r} belongs to no flag", hint="write --train.epochs 3")
-        name, separator, value = word[2:].partition("=")
-        if not separator:
-            following = next(words, None)
-            if following is None:
-                raise SettingsError(f"--{name} has no value", hint=f"write --{name} VALUE")
-            value = following
-        found[variable(tuple(name.replace("-", "_").split(".")))] = value
-    return found
-
-
 class _Loader(yaml.SafeLoader):
     """YAML in which 2e-5 is a number, as YAML 1.2 and every user have it, and a key stands once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
+        seen = set()
+        for key, _ in node.value:
+            if (name := str(key.value)) in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {name!r} stands twice", node.start_mark
                 )
+            seen.add(name)
         return super().construct_mapping(node, deep)
 
 
 def _construct_text(loader: Any, node: Any) -> Any:
     if node.style is None:  # not quoted
         with suppress(ValueError):
-            return float(node.value)
+            if math.isfinite(number := float(node.value)):
+                return number
     return loader.construct_yaml_str(node)
 
 
@@ -92,10 +59,20 @@ def read_file(path: str) -> dict[str, Any]:
     """
     hint = f"{CONFIG_VARIABLE} must name a YAML or JSON file of settings"
     try:
-        content = _parse(Path(path).read_text(encoding="utf-8"), as_json=path.endswith(".json"))
+        with Path(path).open("rb") as file:
+            data = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}", hint=hint) from None
-    except (yaml.YAMLError, ValueError) as error:
+    if len(data) > FILE_BYTES:
+        raise SettingsError(f"{path}: longer than {FILE_BYTES} bytes", hint=hint)
+    try:
+        content = _parse(data.decode("utf-8-sig"), as_json=path.endswith(".json"))
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error.message}", hint=hint) from None
+    except RecursionError:
+        raise SettingsError(f"{path}: {TOO_DEEP}", hint=hint) from None
+    # a tag such as !!bool or !!timestamp on what is none makes PyYAML fail in other ways than its own
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise SettingsError(f"{path}: {one_line(error)}", hint=hint) from None
     if content is None:
         return {}
@@ -106,7 +83,29 @@ def read_file(path: str) -> dict[str, Any]:
 
 def _parse(text: str, *, as_json: bool) -> Any:
     # most JSON is YAML too, but not all of it
-    return json.loads(text) if as_json else yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    return parse_json(text) if as_json else yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+
+
+def parse_json(text: str) -> Any:
+    """What a JSON text holds.
+
+    Raises:
+        SettingsError: a key stands twice in it, or it is nested too deeply.
+        ValueError: it is not JSON.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_mapping)
+    except RecursionError:
+        raise SettingsError(TOO_DEEP, hint="") from None
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in mapping if keys.count(key) > 1)
+        raise SettingsError(f"the key {twice!r} stands twice", hint="")
+    return mapping
 
 
 def flatten(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from job.environment import OURS
 from job.redaction import mask_all
 from job.settings.sections.base import Incidental, Inherited, Section, marked
 from job.settings.sections.data import Clean, Data, Encode
@@ -17,7 +18,7 @@ from job.settings.sections.tokenizer import Tokenizer
 from job.settings.sections.training import Checkpoint, Evaluate, Model, Publish, Train
 from job.uris import Uri
 
-PREFIX = "FINETUNE_"
+PREFIX = OURS
 DELIMITER = "__"
 CONFIG_VARIABLE = "FINETUNE_CONFIG"
 

@@ -6,7 +6,8 @@ A data set that is in the store under the same fingerprint is fetched, not encod
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,14 @@ from job.store import Store, layout
 from job.store.commit import commit, fetch, own_number
 from job.tasks.base import Task
 from job.tasks.row_rules import Columns
+from job.tasks.special_tokens import SETTING, SpecialTokens
 from job.tasks.types import Features
 from job.telemetry import event, warn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-ENCODE_VERSION = 2
+ENCODE_VERSION = 3
 """Raised by hand when a change of the code makes the same rows and settings give other tokens."""
 
 BATCH_ROWS = 2000
@@ -99,13 +101,21 @@ def _encode_splits(rows: CleanRows, task: Task, encoder: Encoder, folder: Path) 
     files: dict[str, Path] = {}
     for split, cleaned in rows.tables.items():
         files[f"{split}.arrow"] = folder / f"{split}.arrow"
-        cut, repaired = _encode_split(cleaned, files[f"{split}.arrow"], task, encoder)
-        rows.profile["splits"][split] |= {"truncated": cut, "repaired": repaired}
+        counts = _encode_split(cleaned, files[f"{split}.arrow"], task, encoder)
+        cut, repaired = counts["truncated"], counts["repaired"]
+        rows.profile["splits"][split] |= counts
         if repaired:
             warn(
                 "labels did not fit their neighbours and were repaired",
                 split=split,
                 labels=repaired,
+            )
+        if special := counts["special_tokens"]:
+            warn(
+                "texts hold special tokens of the tokenizer, which are read as plain text",
+                split=split,
+                rows=special,
+                setting=f"{SETTING}=true obeys them",
             )
         if cut:
             warn(
@@ -133,13 +143,14 @@ def first_rows(path: Path) -> Columns:
     raise DataError("the training split is empty")
 
 
-def _encode_split(source: Path, target: Path, task: Task, encoder: Encoder) -> tuple[int, int]:
+def _encode_split(source: Path, target: Path, task: Task, encoder: Encoder) -> Counter[str]:
     """Encode one split, a small batch at a time, so that memory stays small.
 
     Returns:
-        How many rows were cut, and how many labels were repaired.
+        How many rows were `truncated`, how many labels `repaired`, and in how many rows
+        `special_tokens` are read as text.
     """
-    truncated = repaired = number = 0
+    counts, number = Counter({"truncated": 0, "repaired": 0, "special_tokens": 0}), 0
     packer = task.packer(encoder.tokenizer, encoder.max_length)
     with Writer(target) as writer:
         for whole in stream(source):
@@ -148,8 +159,9 @@ def _encode_split(source: Path, target: Path, task: Task, encoder: Encoder) -> t
                 batch = whole.slice(start, BATCH_ROWS)
                 columns = batch.drop_columns([FILE, LINE]).to_pydict()
                 features = task.features(columns, encoder.tokenizer, encoder.max_length)
-                truncated += features.truncated
-                repaired += features.repaired
+                counts["truncated"] += features.truncated
+                counts["repaired"] += features.repaired
+                counts["special_tokens"] += _taken_as_text(task.texts_of(columns), encoder)
                 if packer is None:
                     writer.write(_with_origin(features, batch, number))
                 elif (blocks := packer.add(features.columns["input_ids"])) is not None:
@@ -157,7 +169,15 @@ def _encode_split(source: Path, target: Path, task: Task, encoder: Encoder) -> t
                 number += batch.num_rows
         if packer is not None and (last := packer.flush()) is not None:
             writer.write(last)
-    return truncated, repaired
+    return counts
+
+
+def _taken_as_text(texts: Sequence[str], encoder: Encoder) -> int:
+    """How many texts hold special tokens that are not obeyed."""
+    if not encoder.tokenizer.split_special_tokens:
+        return 0
+    special = SpecialTokens(encoder.tokenizer)
+    return sum(special.first_in(text) is not None for text in texts)
 
 
 def _with_origin(features: Features, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:

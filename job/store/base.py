@@ -1,7 +1,7 @@
 """What a store is: keys below a root, written whole or not at all, replaced by compare-and-swap.
 
 Every method raises four errors of `job.errors` and no other: Absent (no such key or bucket),
-Forbidden, Unreachable, Conflict (a conditional write lost). Requests are repeated below this
+Forbidden, Unreachable, Conflict (a conditional write lost); `confirm` raises Torn, too. Requests are repeated below this
 interface, with backoff, where that can help; callers do not retry.
 """
 
@@ -78,6 +78,28 @@ class Store(Reader, Protocol):
         """Copy a local file to the object, in parallel parts, with a checksum the store verifies."""
         ...
 
+    def confirm(self, path: Path, key: str) -> Object:
+        """The object, found to hold the local file's bytes: by the checksum that the store reports of
+        it, by its content where the store reports none.
+
+        Raises:
+            Torn: it is missing, or holds something else.
+        """
+        ...
+
     def delete(self, keys: list[str]) -> None:
         """Remove objects; a key that does not exist is not an error."""
+        ...
+
+    def sweep(self, prefix: str, *, superseded: bool) -> int:
+        """Remove what writers that were killed have left below the folder `prefix` and no listing
+        shows: temporary files, uploads in parts that were never completed.
+
+        Args:
+            superseded: whether all others that have written there have been overtaken. Of those that
+                have not, only what is certainly a dead one's is removed.
+
+        Returns:
+            How many were removed.
+        """
         ...

@@ -6,46 +6,42 @@ key with the number of the attempt, so a writer that has been superseded leaves 
 
 from __future__ import annotations
 
-import json
 import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from job.data.artifacts import file_sha256
-from job.errors import Absent, BadName, Conflict, SettingsError, StoreError, Torn
-from job.store.base import Reader, Store
+from job.errors import Absent, Conflict, Garbled, SettingsError, StoreError, Torn
+from job.store.base import Object, Reader, Store
 from job.store.keys import below, check_key, safe_path
 from job.store.local import os_errors
+from job.store.manifest import MANIFEST, File, Manifest, encoded, load
+
+__all__ = [
+    "MANIFEST",
+    "File",
+    "Manifest",
+    "commit",
+    "fetch",
+    "lay_out",
+    "load",
+    "own_number",
+    "seal",
+    "settle",
+    "upload",
+    "verify",
+    "withdraw",
+]
 
 T = TypeVar("T")
 
-MANIFEST = "manifest.json"
+UPLOADS = 3
+"""How often a file is uploaded before a store is believed to lose it."""
 _PARALLEL = 4
-
-
-@dataclass(frozen=True)
-class File:
-    """One file of an artifact.
-
-    `key` is relative to the artifact's prefix, `size` in bytes, `sha256` in hex.
-    """
-
-    key: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The artifact's files by name, what its writer noted, and the nonce of the write."""
-
-    files: dict[str, File]
-    meta: dict[str, Any]
-    nonce: str
 
 
 def commit(
@@ -68,7 +64,8 @@ def commit(
 
     Raises:
         Conflict: the artifact already exists, or somebody else's manifest came first.
-        Torn: it exists and is damaged, or what was uploaded is not what the store holds.
+        Torn: it exists and is damaged, or the store does not keep what it is given.
+        Garbled: it exists, and cannot be read.
     """
     try:
         load(store, prefix)
@@ -95,7 +92,7 @@ def upload(
     """The first half of `commit`: the files are in the store, and nothing refers to them yet.
 
     Raises:
-        Torn: the store holds another number of bytes than it was given.
+        Torn: the store holds something else than it was given, also when it is given it again.
     """
     listed = dict(_each(files.items(), lambda item: _upload(store, prefix, attempt, *item)))
     return Manifest(listed, dict(meta), secrets.token_hex(16))
@@ -107,7 +104,7 @@ def seal(store: Store, prefix: str, manifest: Manifest) -> Manifest:
     Raises:
         Conflict: there already is another one.
     """
-    store.put(below(prefix, MANIFEST), _encoded(manifest), if_absent=True)
+    store.put(below(prefix, MANIFEST), encoded(manifest), if_absent=True)
     return manifest
 
 
@@ -119,6 +116,7 @@ def settle(store: Store, prefix: str, manifest: Manifest) -> Manifest:
 
     Raises:
         Conflict: somebody else has replaced it meanwhile.
+        Garbled: it cannot be read, and whether it is damaged is not known.
     """
     try:
         return seal(store, prefix, manifest)
@@ -127,41 +125,13 @@ def settle(store: Store, prefix: str, manifest: Manifest) -> Manifest:
     try:
         return verify(store, prefix, deep=True)
     except Torn:
-        store.put(below(prefix, MANIFEST), _encoded(manifest), if_tag=tag)
+        store.put(below(prefix, MANIFEST), encoded(manifest), if_tag=tag)
         return manifest
 
 
 def own_number() -> int:
     """In place of an attempt's number, where writers that know nothing of each other may meet."""
     return secrets.randbelow(10**9)
-
-
-def load(store: Reader, prefix: str) -> Manifest:
-    """The artifact's manifest, read once more where it cannot be understood.
-
-    Raises:
-        Absent: there is none, so there is no artifact.
-        Torn: it is not a manifest, or a name in it would leave its folder.
-    """
-    try:
-        return _loaded(store, prefix)
-    except Torn:
-        return _loaded(store, prefix)
-
-
-def _loaded(store: Reader, prefix: str) -> Manifest:
-    key = below(prefix, MANIFEST)
-    try:
-        raw = json.loads(store.get(key))
-        files = {
-            check_key(name): File(check_key(file["key"]), int(file["size"]), str(file["sha256"]))
-            for name, file in raw["files"].items()
-        }
-        return Manifest(files, dict(raw["meta"]), str(raw["nonce"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Torn(f"{store.uri}/{key} is not a manifest ({error!r})") from error
-    except BadName as error:
-        raise Torn(f"{store.uri}/{key}: {error.message}") from error
 
 
 def fetch(
@@ -183,6 +153,7 @@ def fetch(
     Raises:
         Absent: there is no artifact.
         Torn: a file is missing, differs from the manifest, or the manifest lacks a name.
+        Garbled: a file arrives damaged again and again.
     """
     manifest = manifest or load(store, prefix)
     wanted = manifest.files if names is None else {name: manifest.files.get(name) for name in names}
@@ -200,26 +171,40 @@ def fetch(
 
 
 def verify(store: Reader, prefix: str, *, deep: bool = False) -> Manifest:
-    """The manifest of an artifact, all of whose files exist with the right size.
+    """The manifest of an artifact, all of whose files the store describes as when they were uploaded.
 
     Args:
-        deep: download each file and compare its SHA-256 too.
+        deep: download each file and compare its SHA-256, whatever the store says of it.
 
     Raises:
         Absent: there is no artifact.
         Torn: a file is missing or differs from the manifest.
+        Garbled: a file arrives damaged again and again.
     """
     manifest = load(store, prefix)
 
     def check(file: File) -> None:
-        if deep:
+        if deep or not _is_as_uploaded(store, prefix, file):
             with tempfile.TemporaryDirectory() as folder:
                 _download(store, prefix, file, Path(folder, "file"))
-            return
-        _check_size(store, prefix, file)
 
     _each(manifest.files.values(), check)
     return manifest
+
+
+def lay_out(store: Store, prefix: str, manifest: Manifest) -> None:
+    """Copy the artifact's files to `prefix/<name>`, for readers that know no manifests: always from what
+    is committed, so that several who do it leave the same.
+
+    Raises:
+        Torn: a file is missing or differs from the manifest, or the store does not keep what it is given.
+        Garbled: a file arrives damaged again and again.
+    """
+    elsewhere = {name: file for name, file in manifest.files.items() if file.key != name}
+    with tempfile.TemporaryDirectory() as folder:
+        fetch(store, prefix, Path(folder), elsewhere, manifest=manifest)
+        for name in elsewhere:
+            _keep(store, Path(folder, name), below(prefix, name))
 
 
 def withdraw(store: Store, prefix: str) -> None:
@@ -236,10 +221,6 @@ def withdraw(store: Store, prefix: str) -> None:
     store.delete([item.key for item in store.list(f"{prefix.strip('/')}/")])
 
 
-def _encoded(manifest: Manifest) -> bytes:
-    return json.dumps(asdict(manifest), indent=1, sort_keys=True, allow_nan=False).encode()
-
-
 def _upload(
     store: Store, prefix: str, attempt: int | None, name: str, path: Path
 ) -> tuple[str, File]:
@@ -248,19 +229,40 @@ def _upload(
         raise StoreError(f"{MANIFEST} is the manifest's own name")
     with os_errors(str(path)):
         file = File(key, path.stat().st_size, file_sha256(path))
-    store.upload(path, below(prefix, key))
-    _check_size(store, prefix, file)
-    return name, file
+    return name, replace(file, identity=_keep(store, path, below(prefix, key)).identity)
 
 
-def _check_size(store: Reader, prefix: str, file: File) -> None:
+def _keep(store: Store, path: Path, key: str) -> Object:
+    """Upload a file until the store holds it.
+
+    Raises:
+        Torn: it holds something else each time.
+    """
+    message = ""
+    for _ in range(UPLOADS):
+        store.upload(path, key)
+        try:
+            return store.confirm(path, key)
+        except Torn as error:
+            message = error.message
+    hint = "the store does not keep what it is given; check what lies between this pod and it"
+    raise Torn(message, hint=hint)
+
+
+def _is_as_uploaded(store: Reader, prefix: str, file: File) -> bool:
+    """Whether the store describes a file as when it was uploaded; if not, its content tells.
+
+    Raises:
+        Torn: it is missing, or has another size.
+    """
     key = below(prefix, file.key)
     try:
-        size = store.stat(key).size
+        stored = store.stat(key)
     except Absent as error:
         raise Torn(f"{store.uri}/{key} is missing") from error
-    if size != file.size:
-        raise Torn(f"{store.uri}/{key} has {size} bytes instead of {file.size}")
+    if stored.size != file.size:
+        raise Torn(f"{store.uri}/{key} has {stored.size} bytes instead of {file.size}")
+    return stored.identity == file.identity
 
 
 def _download(store: Reader, prefix: str, file: File, path: Path) -> None:
@@ -273,6 +275,8 @@ def _download(store: Reader, prefix: str, file: File, path: Path) -> None:
         if _same(path, file):
             return
         path.unlink()
+    if file.identity and _is_as_uploaded(store, prefix, file):
+        raise Garbled(f"{store.uri}/{key} arrives damaged, though the store holds it unchanged")
     raise Torn(f"{store.uri}/{key} is not what its manifest says")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from job.errors import Absent, InputMissing, SettingsError
@@ -37,29 +39,31 @@ def open_store(uri: Uri | str, *, single_writer: bool = False) -> Store:
     )
 
 
-def open_reader(uri: Uri | str) -> tuple[Reader, str]:
+def open_reader(
+    uri: Uri | str, *, redirect_hosts: Sequence[str] = (), follow_links: bool = False
+) -> tuple[Reader, str]:
     """A reader, and the key or pattern below its root that a data URI names.
 
     The root is the last folder in the URI before any pattern character. An empty key means all
     that lies below the root. Only https:// keeps `?` for its query and knows no patterns.
 
+    Args:
+        uri: what to read.
+        redirect_hosts: the servers that a web server may send on to; see HttpReader.
+        follow_links: whether links may lead out of a folder.
+
     Raises:
         SettingsError: the scheme is unknown, or the URI names no bucket or repository.
+        BadName: a path is too long, or leads in a circle.
     """
     uri = Uri.of(uri)
     scheme = uri.scheme
     if scheme == "s3":
         bucket, key = uri.bucket_and_key()
-        root, rest = _split(key + "/" * uri.secret.endswith("/"))
-        return _s3(bucket, root), rest
+        root = fixed_folder(key)
+        return _given_bucket(bucket, root), key[len(root) :]
     if scheme == "file":
-        path = uri.path
-        if path.is_dir():
-            return _folder(str(path)), ""
-        if path.exists():  # a name may have brackets in it
-            return _folder(str(path.parent)), path.name
-        root, rest = _split(str(path))
-        return _folder(root or ("/" if str(path).startswith("/") else ".")), rest
+        return _given(uri.path, follow_links=follow_links)
     if scheme == "hf":
         return _hub(uri)
     from job.store.http import HttpReader
@@ -69,23 +73,30 @@ def open_reader(uri: Uri | str) -> tuple[Reader, str]:
             f"{uri}: a web server cannot be asked which files match",
             hint="name each file, or use s3://",
         )
-    reader = HttpReader(uri)
+    reader = HttpReader(uri, redirect_hosts)
     return RetryingReader(reader, WEB_ATTEMPTS), reader.key
 
 
-def resolve(uri: Uri | str) -> list[tuple[Reader, Object]]:
+def resolve(
+    uri: Uri | str, *, redirect_hosts: Sequence[str] = (), follow_links: bool = False
+) -> list[tuple[Reader, Object]]:
     """The objects that a data URI names, in key order, each with its reader.
 
     A key names one object, and a pattern those that match it. A prefix that ends in `/`, a folder,
     and a key that is not an object but a folder of some, name all below it whose names do not begin
     with `.` or `_`.
 
+    Args:
+        uri: what to read.
+        redirect_hosts: as `open_reader`'s.
+        follow_links: as `open_reader`'s.
+
     Raises:
         InputMissing: there is no such object, or none matches.
         Forbidden, Unreachable, SettingsError: as the reader says.
     """
     uri = Uri.of(uri)
-    reader, key = open_reader(uri)
+    reader, key = open_reader(uri, redirect_hosts=redirect_hosts, follow_links=follow_links)
     try:
         objects = _matching(reader, key)
     except Absent as error:
@@ -96,11 +107,23 @@ def resolve(uri: Uri | str) -> list[tuple[Reader, Object]]:
 
 
 def _matching(reader: Reader, key: str) -> list[Object]:
-    if is_pattern(key):
-        folder = fixed_folder(key)
-        pattern = compiled(key)
-        listed = reader.list(f"{folder}/" if folder else "")
-        return [item for item in listed if pattern.fullmatch(item.key) or item.key == key]
+    if not is_pattern(key):
+        return _named(reader, key)
+    if not is_pattern(key, brackets=False):
+        with suppress(Absent):
+            if named := _named(reader, key):
+                return named
+    listed = list(reader.list(fixed_folder(key)))
+    # brackets match as they stand where anything does; otherwise they hold characters to choose from
+    for brackets in (False, True):
+        pattern = compiled(key, brackets=brackets)
+        if found := [item for item in listed if pattern.fullmatch(item.key)]:
+            return found
+    return []
+
+
+def _named(reader: Reader, key: str) -> list[Object]:
+    """The one object with a key, or those in the folder that it names."""
     if key and not key.endswith("/"):
         try:
             return [reader.stat(key)]
@@ -115,17 +138,35 @@ def _below(reader: Reader, prefix: str) -> list[Object]:
     return [item for item in reader.list(prefix) if not is_hidden(item.key[len(prefix) :])]
 
 
-def _split(key: str) -> tuple[str, str]:
-    """The last folder before any pattern character, and what follows it."""
-    folder = fixed_folder(key)
-    return folder, key[len(folder) :].lstrip("/")
-
-
 def _s3(bucket: str, prefix: str, *, single_writer: bool = False) -> Store:
     from job.store.s3 import S3Store
     from job.store.s3.single_writer import SingleWriterStore
 
     return (SingleWriterStore if single_writer else S3Store)(bucket, prefix)
+
+
+def _given_bucket(bucket: str, root: str) -> Reader:
+    from job.store.s3.given import GivenBucket
+
+    return GivenBucket(bucket, root)
+
+
+def _given(path: Path, *, follow_links: bool) -> tuple[Reader, str]:
+    from job.store.given_folder import GivenFolder
+
+    with os_errors(str(path)):
+        if path.is_dir():
+            return GivenFolder(path, follow_links=follow_links), ""
+        if path.exists() or path.is_symlink():  # a name may have brackets in it
+            return GivenFolder(path.parent, follow_links=follow_links), path.name
+    text = str(path)
+    root = fixed_folder(text)
+    folder, rest = Path(root or "."), text[len(root) :]
+    # brackets may be a part of a folder's name
+    while "/" in rest and (folder / rest.partition("/")[0]).is_dir():
+        name, _, rest = rest.partition("/")
+        folder /= name
+    return GivenFolder(folder, follow_links=follow_links), rest
 
 
 def _folder(path: str) -> Store:

@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 from job.data.artifacts import file_sha256
-from job.errors import Absent, Conflict
+from job.errors import Absent, Conflict, Torn
 from job.store.base import Object
-from job.store.keys import safe_path
-from job.store.local import OWN, os_errors, replacing, sync, temporary
+from job.store.keys import resolved, safe_path
+from job.store.local import LOCK, OWN, os_errors, remove_if_dead, replacing, sync, temporary
 from job.uris import Uri
 
 
@@ -44,7 +44,7 @@ class FolderStore:
     """Keys are paths below `root`. Identity and tag are the SHA-256 of the content, in hex."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+        self.root = resolved(root)
         self.uri = Uri(str(self.root))
 
     def list(self, prefix: str = "") -> Iterator[Object]:
@@ -124,6 +124,24 @@ class FolderStore:
         with os_errors(str(target)), replacing(target) as name:
             shutil.copyfile(path, name)
 
+    def confirm(self, path: Path, key: str) -> Object:
+        """The file at `key`, if its content is that of the local file `path`.
+
+        Raises:
+            Torn: it is missing, or holds something else.
+        """
+        try:
+            stored = self.stat(key)
+        except Absent as error:
+            raise Torn(f"{self.uri}/{key} is missing") from error
+        with os_errors(str(path)):
+            size = path.stat().st_size
+            if stored.size != size:
+                raise Torn(f"{self.uri}/{key} has {stored.size} bytes instead of {size}")
+            if stored.identity != file_sha256(path):
+                raise Torn(f"{self.uri}/{key} does not hold what was uploaded")
+        return stored
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove files, and the folders that this leaves empty."""
         for key in keys:
@@ -131,6 +149,16 @@ class FolderStore:
             with os_errors(str(path)):
                 path.unlink(missing_ok=True)
                 _remove_empty(path.parent, self.root)
+
+    def sweep(self, prefix: str, *, superseded: bool) -> int:
+        """Remove the temporary files of writers that were killed."""
+        count = 0
+        with os_errors(str(self.root)):
+            for folder, _, names in os.walk(safe_path(self.root, prefix.rstrip("/"))):
+                for name in names:
+                    count += remove_if_dead(Path(folder, name), superseded=superseded)
+                _remove_empty(Path(folder), self.root)
+        return count
 
     def _file(self, key: str) -> Path:
         path = safe_path(self.root, key)
@@ -169,7 +197,7 @@ class FolderStore:
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock against other threads and processes; the system drops it on death."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{OWN}lock").open("ab") as file:
+    with (folder / LOCK).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

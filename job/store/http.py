@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from job.data.artifacts import file_sha256
-from job.errors import Absent, Forbidden, StoreError, Unreachable
+from job.errors import Absent, Forbidden, SettingsError, StoreError, Unreachable
 from job.store.base import Object
 from job.store.keys import check_key
 from job.store.local import os_errors, replacing
+from job.store.rate import LeastRate
 from job.uris import Uri
 
 if TYPE_CHECKING:
     import httpx
+
+MOST = 64 << 30
+"""Bytes of a body that comes without a promise of how many there will be."""
+MOST_REDIRECTS = 20
 
 
 class HttpReader:
@@ -26,12 +31,17 @@ class HttpReader:
     The identity is a strong ETag, else Last-Modified and length, else the SHA-256 of the content
     (which `stat` then has to download).
 
+    A redirect is followed to the same server, or to one that is allowed, and never from https to
+    http. The body must be as long as the server says, and come at a least rate.
+
     Args:
         url: the address; its user info and query are used.
+        redirect_hosts: the servers to which it may send on; `*.` stands for any name below a domain.
     """
 
-    def __init__(self, url: Uri | str) -> None:
+    def __init__(self, url: Uri | str, redirect_hosts: Sequence[str] = ()) -> None:
         self._url = Uri.of(url)
+        self._redirect_hosts = redirect_hosts
         folder, _, name = self._url.without_secrets.rpartition("/")
         self.uri = Uri(folder)
         self.key = check_key(unquote(name)) if name else "index"
@@ -83,11 +93,39 @@ class HttpReader:
     def _fetch(self, path: Path, identity: str | None) -> None:
         with replacing(path) as name:
             with self._open() as response, name.open("wb") as file:
-                for chunk in response.iter_raw():
+                for chunk in self._body(response):
                     file.write(chunk)
                 named = _identity(response.headers)
             if identity and identity != (named or f"sha256:{file_sha256(name)}"):
                 raise Absent(f"{self._url} has changed since it was recorded")
+
+    def _body(self, response: httpx.Response) -> Iterator[bytes]:
+        """The bytes as they come, of which there must be as many as were promised.
+
+        Raises:
+            StoreError: the answer does not say where it ends.
+            Unreachable: there are more or fewer, or they come too slowly.
+        """
+        promised = response.headers.get("content-length")
+        if promised is None and "chunked" not in response.headers.get("transfer-encoding", ""):
+            raise StoreError(
+                f"{self._url}: the server does not say how long the file is, so that nobody could "
+                "tell if it were cut short",
+                hint="copy the file to a bucket or a folder",
+            )
+        most = MOST if promised is None else int(promised)
+        rate, count = LeastRate(str(self._url)), 0
+        for chunk in response.iter_raw():
+            count += len(chunk)
+            rate.add(len(chunk))
+            if count > most:
+                break
+            yield chunk
+        if count > most or (promised is not None and count < most):
+            raise Unreachable(
+                f"{self._url}: {count:,} bytes came, {most:,} were promised",
+                hint="the server, or a proxy before it, is in trouble; try later",
+            )
 
     @contextmanager
     def _open(self) -> Iterator[httpx.Response]:
@@ -95,17 +133,13 @@ class HttpReader:
         import httpx
 
         try:
-            with (
-                httpx.Client(
-                    follow_redirects=True, timeout=httpx.Timeout(30, connect=10)
-                ) as client,
+            with httpx.Client(timeout=httpx.Timeout(30, connect=10)) as client:
                 # the bytes as they lie on the server: a .gz is not to be unpacked on the way
-                client.stream(
-                    "GET", self._url.secret, headers={"Accept-Encoding": "identity"}
-                ) as response,
-            ):
-                self._refuse(response.status_code)
-                yield response
+                headers = {"Accept-Encoding": "identity"}
+                request = client.build_request("GET", self._url.secret, headers=headers)
+                with closing(self._sent(client, request)) as response:
+                    self._refuse(response.status_code)
+                    yield response
         except httpx.InvalidURL:  # which quotes a part of it: of a password, where one is unescaped
             raise Unreachable(
                 f"{self._url}: not an address", hint="correct it", passing=False
@@ -116,6 +150,43 @@ class HttpReader:
                 hint="check the address and the network",
                 passing=isinstance(error, httpx.TransportError),
             ) from None
+
+    def _sent(self, client: httpx.Client, request: httpx.Request) -> httpx.Response:
+        """The answer to a request, after the redirects that are allowed."""
+        for _ in range(MOST_REDIRECTS):
+            response = client.send(request, stream=True)
+            if response.next_request is None:
+                return response
+            response.close()
+            self._check_redirect(request.url, response.next_request.url)
+            request = response.next_request
+        raise Unreachable(
+            f"{self._url}: more than {MOST_REDIRECTS} redirects",
+            hint="check the address",
+            passing=False,
+        )
+
+    def _check_redirect(self, before: httpx.URL, after: httpx.URL) -> None:
+        """
+        Raises:
+            SettingsError: it is not allowed.
+        """
+        if before.scheme == "https" and after.scheme != "https":
+            raise SettingsError(
+                f"{self._url}: the server sends on from https to {after.scheme}://{after.host}",
+                hint="name an address that stays with https",
+            )
+        if after.host != before.host and not self._is_allowed(after.host):
+            raise SettingsError(
+                f"{self._url}: the server sends on to {after.host}",
+                hint=f"if that is right, add {after.host} to FINETUNE_DATA__REDIRECT_HOSTS",
+            )
+
+    def _is_allowed(self, host: str) -> bool:
+        return any(
+            host.endswith(allowed[1:]) if allowed.startswith("*.") else host == allowed
+            for allowed in map(str.lower, self._redirect_hosts)
+        )
 
     def _refuse(self, status: int) -> None:
         where = f"{self._url}: HTTP {status}"

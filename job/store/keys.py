@@ -35,14 +35,26 @@ def safe_path(root: Path, key: str) -> Path:
     Raises:
         BadName: as `check_key`, or a symbolic link on the way leads out of `root`.
     """
-    root = root.resolve()
+    root = resolved(root)
     path = root / check_key(key)
-    if not path.resolve().is_relative_to(root):
+    if not resolved(path).is_relative_to(root):
         raise BadName(
             f"{path}: a symbolic link leads out of {root}",
             hint="copy what it points to into the folder, or name the target itself",
         )
     return path
+
+
+def resolved(path: Path) -> Path:
+    """The path without symbolic links.
+
+    Raises:
+        BadName: they lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:  # of Python before 3.13
+        raise BadName(f"{path}: symbolic links lead in a circle", hint="remove them") from None
 
 
 def below(prefix: str, key: str) -> str:

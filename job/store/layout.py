@@ -2,7 +2,7 @@
 
     {model}/
       datasets/{fingerprint}/
-      runs/{run_id}/           settings.json  inputs.json  state.json  progress.json
+      runs/{run_id}/           settings.json  inputs.json  state.json  progress.json  preparation.json  waiting.json
                                metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
         checkpoints/step-{step}/
       models/{version}/
@@ -25,6 +25,10 @@ INPUTS = "inputs.json"
 """What the first attempt, or the first pod that predicts, found to read; all others read exactly that."""
 STATE = "state.json"
 PROGRESS = "progress.json"
+PREPARATION = "preparation.json"
+"""The progress of what only prepares the run."""
+WAITING = "waiting.json"
+"""Since when the run waits in a queue and why, as its launcher sees it; absent while it does not."""
 QUARANTINE = "quarantine.jsonl"
 PROFILE = "profile.json"
 SCORES = "eval_results.json"
@@ -35,6 +39,7 @@ HISTORY = "metrics.jsonl"
 
 _STEP = re.compile(r"/step-(\d+)/manifest\.json$")
 _METRICS = re.compile(r"/metrics-(\d+)\.jsonl$")
+_ATTEMPT = re.compile(r"/(?:metrics-(\d+)\.jsonl$|checkpoints/step-\d+/a(\d+)/)")
 
 
 def dataset(model: str, fingerprint: str) -> str:
@@ -72,6 +77,12 @@ def is_metrics(key: str) -> bool:
     return _METRICS.search(key) is not None
 
 
+def attempt_of(key: str) -> int | None:
+    """The attempt that wrote a key below a run, where the key names one."""
+    match = _ATTEMPT.search(key)
+    return int(match[1] or match[2]) if match else None
+
+
 def token_limits(run: str) -> str:
     """How the keys of the recorded micro-batch limits begin; the smallest comes first in a listing."""
     return f"{run}/limits/tokens-"
@@ -82,9 +93,10 @@ def token_limit(run: str, tokens: int) -> str:
     return f"{token_limits(run)}{tokens:012d}"
 
 
-def tokens_of(key: str) -> int:
-    """The number of tokens that a recorded limit names."""
-    return int(key.rpartition("-")[2])
+def tokens_of(key: str) -> int | None:
+    """The number of tokens that a recorded limit names; None for any other key."""
+    number = key.rpartition("-")[2]
+    return int(number) if number.isdecimal() else None
 
 
 def checkpoints(run: str) -> str:
@@ -95,6 +107,13 @@ def checkpoints(run: str) -> str:
 def checkpoint(checkpoints: str, step: int) -> str:
     """The checkpoint of a step."""
     return f"{checkpoints}/step-{step:08d}"
+
+
+def step_below(checkpoints: str, key: str) -> int | None:
+    """The step whose checkpoint a key lies in, committed or not; None for any other key."""
+    folder = key.removeprefix(f"{checkpoints}/").partition("/")[0]
+    match = re.fullmatch(r"step-(\d+)", folder)
+    return int(match[1]) if match else None
 
 
 def step_of(key: str) -> int | None:

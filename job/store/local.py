@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
-from job.errors import Absent, StoreError, Unreachable, from_os_error
+from job.errors import Absent, BadName, Conflict, StoreError, Unreachable, from_os_error
 
 OWN = ".~"
 """How the names of temporary and lock files begin; listings skip them."""
+LOCK = f"{OWN}lock"
 
 
 @contextmanager
@@ -21,6 +25,7 @@ def os_errors(what: str) -> Iterator[None]:
     Raises:
         Absent: there is no such file.
         Forbidden, DiskFull: as `job.errors.from_os_error` says.
+        BadName: the name is too long, or symbolic links lead in a circle.
         StoreError: there is a file where a folder is needed, or the other way round.
         Unreachable: anything else, such as a file server that does not answer.
     """
@@ -33,6 +38,8 @@ def os_errors(what: str) -> Iterator[None]:
             f"{what}: {error.strerror}", hint="a folder store cannot hold both a and a/b"
         ) from error
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise BadName(f"{what[:1_000]}: {error.strerror}", hint="correct the name") from None
         raise from_os_error(error, what) or Unreachable(
             f"{what}: {error.strerror or error}",
             hint="check the disk or the file server behind the folder",
@@ -41,21 +48,73 @@ def os_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def temporary(path: Path) -> Iterator[Path]:
-    """An empty file beside `path` under a name of its own, removed at the end if still there."""
-    name = path.parent / f"{OWN}{secrets.token_hex(8)}"
-    for attempt in range(3):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            name.touch(exist_ok=False)
-            break
-        except FileNotFoundError:
-            # somebody deleted the folder's last file, and the folder, in between
-            if attempt == 2:
-                raise
+    """An empty file beside `path` under a name of its own, removed at the end if still there.
+
+    It is locked as long as its writer lives, and its name says on which machine that is.
+    """
+    name, descriptor = _created(path.parent)
     try:
         yield name
     finally:
         name.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _created(folder: Path) -> tuple[Path, int]:
+    """A new temporary file, and the open file that holds its lock."""
+    for attempt in range(3):
+        folder.mkdir(parents=True, exist_ok=True)
+        name = folder / f"{OWN}{_machine()}-{secrets.token_hex(8)}"
+        try:
+            descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileNotFoundError:
+            # somebody deleted the folder's last file, and the folder, in between
+            if attempt == 2:
+                raise
+            continue
+        with suppress(OSError):  # not every file server knows locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if name.exists():
+            return name, descriptor
+        os.close(descriptor)  # taken for a dead writer's before it was locked
+    raise Conflict(f"{folder}: somebody removes what is being written there")
+
+
+def remove_if_dead(path: Path, *, superseded: bool) -> bool:
+    """Remove a temporary file if its writer is no longer alive.
+
+    Args:
+        superseded: its writer, if it lives, has been overtaken. Of others only what was written on
+            this machine is removed: not every file server passes locks on to others.
+
+    Returns:
+        Whether it was removed.
+    """
+    if path.name == LOCK or not path.name.startswith(OWN):
+        return False
+    if not superseded and not (_machine() and path.name.startswith(f"{OWN}{_machine()}-")):
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@cache
+def _machine() -> str:
+    """What names this machine from its start to its end; empty where nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    except OSError:
+        return ""
 
 
 @contextmanager
@@ -64,11 +123,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: as the operating system does; the temporary file is removed.
+        Conflict: a later attempt has removed it meanwhile.
     """
     with temporary(path) as name:
         yield name
-        sync(name)
-        name.rename(path)
+        try:
+            sync(name)
+            name.rename(path)
+        except FileNotFoundError:
+            raise Conflict(f"{path}: what was being written was removed by somebody else") from None
         sync(path.parent)
 
 

@@ -1,6 +1,7 @@
 """Shell patterns over keys: `*` and `?` stop at a slash, `**` does not.
 
 None of them matches a name that begins with a dot, and `**` does not match one that begins with `_`.
+`[abc]` is one of these characters; `[[]` is a bracket.
 """
 
 from __future__ import annotations
@@ -8,31 +9,32 @@ from __future__ import annotations
 import re
 
 _SPECIAL = re.compile(r"[*?\[]")
+_WILD = re.compile(r"[*?]")
 
 
-def is_pattern(key: str) -> bool:
-    """Whether the key has pattern characters in it."""
-    return _SPECIAL.search(key) is not None
+def is_pattern(key: str, *, brackets: bool = True) -> bool:
+    """Whether the key has pattern characters in it; brackets count as asked."""
+    return (_SPECIAL if brackets else _WILD).search(key) is not None
 
 
 def fixed_folder(pattern: str) -> str:
-    """The folders before the first pattern character, without the last slash; may be empty."""
+    """The folders before the first pattern character, with the last slash; may be empty."""
     special = _SPECIAL.search(pattern)
     end = special.start() if special else len(pattern)
-    return pattern[:end].rpartition("/")[0]
+    return pattern[: pattern.rfind("/", 0, end) + 1]
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
-    """A regular expression for `fullmatch` over keys."""
+def compiled(pattern: str, *, brackets: bool = True) -> re.Pattern[str]:
+    """A regular expression for `fullmatch` over keys; without `brackets`, these are plain."""
     parts = pattern.split("/")
     out = ""
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
         if part == "**":
-            name = r"(?![._])[^/]+"
+            name = r"(?![._])[^/]*"  # the parts of a key may be empty
             out += rf"{name}(?:/{name})*" if last else rf"(?:{name}/)*"
         else:
-            out += _part(part) + ("" if last else "/")
+            out += _part(part, brackets) + ("" if last else "/")
     return re.compile(out, re.DOTALL)
 
 
@@ -41,11 +43,11 @@ def is_hidden(key: str) -> bool:
     return any(part.startswith((".", "_")) for part in key.split("/"))
 
 
-def _part(part: str) -> str:
-    out = r"(?!\.)" if _SPECIAL.match(part) else ""
+def _part(part: str, brackets: bool) -> str:
+    out = r"(?!\.)" if is_pattern(part[:1], brackets=brackets) else ""
     at = 0
     while at < len(part):
-        end = part.find("]", at + 2) if part[at] == "[" else -1
+        end = part.find("]", at + 2) if brackets and part[at] == "[" else -1
         if part[at] == "*":
             out += "[^/]*"
         elif part[at] == "?":

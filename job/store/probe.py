@@ -8,19 +8,27 @@ from job.errors import Absent, Conflict, Forbidden, SettingsError, StoreError, U
 from job.store.base import Store
 from job.store.keys import below
 
+TRIES = 3
+"""How often a store is tried before it is believed to ignore conditions."""
+
 
 def probe_conditional_writes(store: Store, prefix: str = "") -> None:
     """Write a small object under a fresh name below `prefix` against both conditions; remove it.
 
     A store that does not know the conditions ignores them and reports success, so only a second
-    write with other data shows it.
+    write with other data shows it; a store that loses a write now and then does not show it each time.
 
     Raises:
         SettingsError: the store overwrote what it should have kept.
         Absent, Forbidden, Unreachable: as the store says.
     """
     try:
-        _try(store, below(prefix, f"probe-{secrets.token_hex(8)}"))
+        for time in range(1, TRIES + 1):
+            try:
+                return _try(store, below(prefix, f"probe-{secrets.token_hex(8)}"))
+            except SettingsError:
+                if time == TRIES:
+                    raise
     except (Absent, Forbidden, Unreachable, SettingsError):
         raise
     except StoreError as error:

@@ -8,15 +8,19 @@ subprocesses: a worker that is killed or crashes still gets a named exit code an
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import tempfile
+from bisect import bisect_right
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from job.errors import SettingsError, Stopped
+from job.redaction import redact_all
 
 if TYPE_CHECKING:
     from job.settings import Runtime
@@ -53,7 +57,8 @@ def supervise(
         distributed: whether several processes and pods take part in the command.
 
     Raises:
-        SettingsError: there is no folder for temporary files, or the pods' numbers make no sense.
+        SettingsError: there is no folder for temporary files, or the pods' numbers make no sense, or
+            they could not tell each other from strangers.
 
     Returns:
         The exit code and the outcome: `error`, `message`, or what the run left.
@@ -64,6 +69,7 @@ def supervise(
     from job.supervisor.topology import Topology, topology_of
 
     topology = topology_of(runtime, os.environ) if distributed else Topology()
+    topology.check_token()
     with _outcome_folder() as folder:
         if _signals:
             code, outcome = Stopped.exit_code, {"message": "stopped before the worker started"}
@@ -92,14 +98,49 @@ def record_outcome(
     outcome = {**outcome, "exit_code": code}
     if os.access(termination_log, os.W_OK):
         with suppress(OSError):  # the exit code matters more than the message
-            Path(termination_log).write_text(_termination_message(outcome))
+            Path(termination_log).write_bytes(termination_message(outcome))
     return code, outcome
 
 
-def _termination_message(outcome: dict[str, Any]) -> str:
-    text = json.dumps(outcome)
-    if len(text.encode()) > TERMINATION_MESSAGE_BYTES:
-        text = json.dumps(
-            {**outcome, "message": str(outcome.get("message", ""))[:1000], "result": {}}
-        )
-    return text
+def termination_message(outcome: Mapping[str, Any]) -> bytes:
+    """The outcome as JSON that Kubernetes reads whole: what is too long for it is shortened.
+
+    The lines for a terminal are left out first, then the result, then the middle of the message:
+    its beginning says what is wrong, and its end what to do.
+    """
+    known = redact_all(dict(outcome))
+    message = str(known.get("message", ""))
+    brief = {name: known[name] for name in ("exit_code", "error") if name in known}
+    for shown in (
+        known,
+        {name: value for name, value in known.items() if name != "lines"},
+        {**brief, "message": message},
+    ):
+        if len(encoded := _as_json(shown)) <= TERMINATION_MESSAGE_BYTES:
+            return encoded
+    room = bisect_right(
+        range(len(message)),
+        TERMINATION_MESSAGE_BYTES,
+        key=lambda kept: len(_as_json({**brief, "message": _shortened(message, kept)})),
+    )
+    return _as_json({**brief, "message": _shortened(message, room - 1)})
+
+
+def _shortened(text: str, kept: int) -> str:
+    """Its beginning and its end, so many characters in all."""
+    end = kept // 3
+    return f"{text[: kept - end]} … {text[len(text) - end :]}"
+
+
+def _as_json(value: Any) -> bytes:
+    # a surrogate is written as JSON's own escape
+    return json.dumps(_finite(value), ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for what is not finite."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

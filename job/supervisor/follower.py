@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from job.errors import PeerLost, Stopped
-from job.supervisor.channel import Connection, Kind, Message, connect
+from job.supervisor.channel import Connection, Kind, Message, NotOfThisRun, connect
 from job.supervisor.topology import Topology
 from job.supervisor.workers import Exit, WorkerGroup, cancel
 
@@ -51,16 +51,19 @@ async def _reach(
     workers: WorkerGroup, query: WorkerGroup, topology: Topology, peer_wait: float
 ) -> Connection | Exit:
     """A connection to pod 0; or how this pod ends without one."""
-    address, port = topology.address, topology.port
     began = time.monotonic()
     next_query, queries = began + FIRST_QUERY_SECONDS, 0
     while not workers.stopping:
-        connection = await _unless_stopped(workers, connect(address, port, topology.node))
+        refused = False
+        try:
+            connection = await _unless_stopped(workers, connect(topology))
+        except NotOfThisRun:
+            connection, refused = None, True
         if connection is not None:
             return connection
         now = time.monotonic()
         if now - began > peer_wait:
-            error = PeerLost(f"pod 0 ({address}:{port}) was not reached within {peer_wait:g} s")
+            error = _not_reached(topology, peer_wait, refused=refused)
             return Exit(error.exit_code, {"error": "PeerLost", "message": str(error)})
         if now > next_query:
             queries += 1
@@ -72,6 +75,16 @@ async def _reach(
         await asyncio.sleep(RETRY_SECONDS)
     query.kill()
     return STOPPED_WAITING
+
+
+def _not_reached(topology: Topology, peer_wait: float, *, refused: bool) -> PeerLost:
+    pod0 = f"pod 0 ({topology.address}:{topology.port})"
+    if not refused:
+        return PeerLost(f"{pod0} was not reached within {peer_wait:g} s")
+    return PeerLost(
+        f"{pod0} and this pod did not take each other for pods of one run within {peer_wait:g} s",
+        hint="FINETUNE_RUNTIME__PEER_TOKEN and FINETUNE_RUNTIME__NODES must be the same in all of its pods",
+    )
 
 
 class _Following:
@@ -143,14 +156,15 @@ class _Following:
 
 
 async def _unless_stopped(workers: WorkerGroup, work: Coroutine[Any, Any, T]) -> T | None:
-    """What some work returns; None when this pod is told to stop before."""
+    """What some work returns, or raises; None when this pod is told to stop before."""
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(_stop_requested(workers))
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    result = working.result() if working.done() else None
-    await cancel(working)
-    await cancel(stopping)
-    return result
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        await cancel(stopping)
+        await cancel(working)
 
 
 async def _stop_requested(workers: WorkerGroup) -> None:

@@ -20,9 +20,9 @@ async def lead(workers: WorkerGroup, topology: Topology) -> Exit:
     Raises:
         PeerLost: the port, at which the others would report, is taken.
     """
-    server = ControlServer()
+    server = ControlServer(topology)
     try:
-        await server.listen(topology.port)
+        await server.listen()
     except OSError as error:
         raise PeerLost(
             f"cannot listen at port {topology.port} of this pod ({error.strerror})",
@@ -35,7 +35,8 @@ async def lead(workers: WorkerGroup, topology: Topology) -> Exit:
 
 
 async def _run_attempts(workers: WorkerGroup, server: ControlServer) -> Exit:
-    life, serial = secrets.token_hex(4), 0
+    # also what the ranks' notes stand under in a store that anybody can reach: not to be guessed
+    life, serial = secrets.token_hex(16), 0
     while True:
         serial += 1
         attempt = f"{life}-{serial}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from job.distributed.membership import Membership
@@ -27,11 +28,34 @@ class Topology:
     """Where pod 0 controls the others; its first worker has the next port."""
     device: int | None = None
     """The only device of this pod's only process, where a launcher of processes says so."""
+    token: str = field(default="", repr=False)
+    """What the pods of this run know, and nobody else."""
 
     @property
     def world(self) -> int:
         """Processes in all."""
         return self.nodes * self.processes
+
+    @property
+    def on_one_machine(self) -> bool:
+        """Whether the others reach pod 0 without a network."""
+        try:
+            return ipaddress.ip_address(self.address).is_loopback
+        except ValueError:
+            return self.address == "localhost"
+
+    def check_token(self) -> None:
+        """See whether the pods can tell each other from strangers.
+
+        Raises:
+            SettingsError: anybody who reaches pod 0 could take a pod's place.
+        """
+        if self.nodes > 1 and not self.token and not self.on_one_machine:
+            raise SettingsError(
+                f"{self.nodes} pods, and nothing by which they know each other",
+                hint="set FINETUNE_RUNTIME__PEER_TOKEN to the same random text in all of them, from a "
+                "Secret that only they may read; the chart does",
+            )
 
     def membership(self, local: int, attempt: str, marker: Path | None = None) -> Membership:
         """One of this pod's processes in an attempt.
@@ -88,6 +112,7 @@ def topology_of(runtime: Runtime, environment: Mapping[str, str]) -> Topology:
         address or LOOPBACK,
         launcher.port or runtime.port,
         launcher.device,
+        runtime.peer_token.get_secret_value(),
     )
 
 

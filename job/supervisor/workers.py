@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -102,6 +103,10 @@ class WorkerGroup:
         waiting = {"OMP_WAIT_POLICY": "PASSIVE"}
         quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # else stacks in the log of who waits for a peer
         environment = waiting | quiet | dict(os.environ)
+        if topology.nodes == 1 and (loopback := _loopback()):
+            environment.setdefault(
+                "GLOO_SOCKET_IFNAME", loopback
+            )  # else anybody's who reaches this pod
         for variable in LAUNCHER_VARIABLES:  # torch and accelerate would count by them
             environment.pop(variable, None)
         if topology.world > 1:
@@ -178,6 +183,12 @@ class WorkerGroup:
         if self.stopping and (code == 0 or -code == signal.SIGTERM):
             return Exit(Stopped.exit_code, outcome)
         return Exit(code if code >= 0 else 128 - code, outcome)
+
+
+def _loopback() -> str | None:
+    """The interface that only this machine can be reached at."""
+    names = {name for _, name in socket.if_nameindex()}
+    return next((name for name in ("lo", "lo0") if name in names), None)
 
 
 async def cancel(task: asyncio.Task[Any]) -> None:

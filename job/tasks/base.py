@@ -15,8 +15,9 @@ import numpy as np
 
 from job.batching import Rows
 from job.batching.padding import Padding
-from job.data.artifacts import FILE, LINE
-from job.tasks.row_rules import Columns
+from job.data.artifacts import FILE, LINE, Split
+from job.tasks.row_rules import Columns, Source, source_of
+from job.tasks.tokens import tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ class Task(ABC):
     longest: ClassVar[int] = 512
     """The most tokens a row may have where neither the settings nor the model ask for fewer."""
 
+    reads_texts_alone: ClassVar[bool] = True
+    """Whether nobody but its texts' authors writes what the model reads: no masks, no chat template."""
+
     targets: ClassVar[tuple[str, ...]] = ()
     """Roles that training and scoring need and prediction does without."""
-    known: ClassVar[tuple[str, ...]] = ()
-    """Columns of `written` that come from the targets, not from the model."""
+    predicted: ClassVar[tuple[str, ...]] = ("prediction",)
+    """Columns of `written` that come from the model, not from the targets."""
 
     columns: Mapping[str, str]
     """See RowRules."""
@@ -65,6 +69,10 @@ class Task(ABC):
         """See RowRules."""
         return ()
 
+    def source_of(self, split: Split) -> Source:
+        """See RowRules."""
+        return source_of(split)
+
     @abstractmethod
     def problems(self, rows: Columns) -> list[str | None]:
         """See RowRules."""
@@ -72,6 +80,31 @@ class Task(ABC):
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """See RowRules."""
         return [[] for _ in next(iter(rows.values()))]
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """See RowRules."""
+        return []
+
+    def texts_of(self, rows: Columns) -> list[str]:
+        """What is written in each row for the tokenizer to read; by default the text roles, joined."""
+        texts = zip(*(rows[role] for role in self.text_roles), strict=True)
+        return [" ".join(text for text in row if text) for row in texts]
+
+    def unreadable(self, rows: Columns, tokenizer: PreTrainedTokenizerFast) -> list[str | None]:
+        """Why the tokenizer can make nothing of each row, or None; asked of rows without a problem.
+
+        A row of no tokens has no answer. Most tokenizers put a token of their own around any text.
+        """
+        reasons: list[str | None] = [None] * len(next(iter(rows.values())))
+        if tokenizer.num_special_tokens_to_add():
+            return reasons
+        texts = self.texts_of(rows)
+        doubtful = [i for i, text in enumerate(texts) if not any(map(str.isalnum, text))]
+        lengths = tokenize(tokenizer, [texts[i].strip() for i in doubtful], None, None).lengths
+        for i, length in zip(doubtful, lengths.to_pylist(), strict=True):
+            if not length:
+                reasons[i] = "no text that the tokenizer has a token for"
+        return reasons
 
     # -- fitting ---------------------------------------------------------------------------------
 

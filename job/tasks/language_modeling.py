@@ -24,6 +24,7 @@ class LanguageModel(Task):
 
     default_metric = "loss"
     compared = ("loss",)
+    reads_texts_alone = False
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Cross-entropy summed over the predicted tokens."""

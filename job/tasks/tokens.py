@@ -14,6 +14,7 @@ import pyarrow as pa
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.data.arrow import list_column
+from job.tasks.special_tokens import SpecialTokens, backend_of
 from job.tasks.types import Batch, Ints
 
 if TYPE_CHECKING:
@@ -56,15 +57,16 @@ def tokenize(
     The backend is called directly, because transformers' own call computes character offsets too,
     which nobody here reads.
     """
-    backend = tokenizer.backend_tokenizer
+    backend, readable = backend_of(tokenizer), SpecialTokens(tokenizer).readable
     if max_length is None:
         backend.no_truncation()
     else:
         side = tokenizer.truncation_side
         backend.enable_truncation(max_length, strategy="longest_first", direction=side)
     backend.no_padding()
+    firsts = readable(texts)
     encodings = backend.encode_batch_fast(
-        list(texts) if pairs is None else list(zip(texts, pairs, strict=True)),
+        firsts if pairs is None else list(zip(firsts, readable(pairs), strict=True)),
         add_special_tokens=special,
     )
     backend.no_truncation()  # a tokenizer is saved with what is set

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from job.data.arrow import list_column
 from job.errors import SettingsError
+from job.tasks.special_tokens import SpecialTokens, backend_of
 from job.tasks.types import Ints
 
 if TYPE_CHECKING:
@@ -85,13 +86,15 @@ def windows_of(
         stride: tokens that neighbouring windows share.
         questions: put, whole, before each window of their texts.
     """
-    backend = tokenizer.backend_tokenizer
+    backend, readable = backend_of(tokenizer), SpecialTokens(tokenizer).readable
     strategy = "longest_first" if questions is None else "only_second"
     backend.no_padding()
     backend.enable_truncation(max_length, stride=stride, strategy=strategy)
     try:
         encodings = backend.encode_batch(
-            list(texts) if questions is None else list(zip(questions, texts, strict=True))
+            readable(texts)
+            if questions is None
+            else list(zip(readable(questions), readable(texts), strict=True))
         )
     finally:
         backend.no_truncation()  # a tokenizer is saved with what is set

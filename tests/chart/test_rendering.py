@@ -191,9 +191,38 @@ def test_rights_are_minimal(render: Render) -> None:
     assert jobs["verbs"] == ["get", "patch"]
     assert events == {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}
     rules = one(render(schedule="@daily"), "Role")["rules"]
-    assert [rule["resources"] for rule in rules] == [["jobs"], ["cronjobs"], ["events"]]
+    assert [rule["resources"] for rule in rules] == [["jobs"], ["cronjobs"], ["pods"], ["events"]]
     assert not {"delete", "update", "*"} & set(chain(*(rule["verbs"] for rule in rules)))
     assert all("secrets" not in rule["resources"] for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"queue": {"kind": "kueue", "name": "q"}}, ("kueue.x-k8s.io", "workloads", "list")),
+        ({"backend": "volcano"}, ("scheduling.volcano.sh", "podgroups", "get")),
+    ],
+)
+def test_launchers_may_read_why_a_run_waits(
+    render: Render, values: Body, rule: tuple[str, str, str]
+) -> None:
+    rules = one(render(schedule="@daily", **values), "Role")["rules"]
+    assert rule in [(r["apiGroups"][0], r["resources"][0], *r["verbs"]) for r in rules]
+    plain = one(render(progress={"enabled": True}, **values), "Role")["rules"]
+    assert len(plain) == 2, "a run's own pods may not"
+
+
+def test_what_kueue_would_suspend_for_want_of_a_queue_can_have_one(render: Render) -> None:
+    def labels(**launch: Any) -> tuple[Body, Body]:
+        queue = {"kind": "kueue", "name": "gpus"}
+        bodies = render(schedule="@daily", queue=queue, launch=launch)
+        cronjob = one(bodies, "CronJob")["spec"]["jobTemplate"]["metadata"]["labels"]
+        return cronjob, one(bodies, "Pod")["metadata"]["labels"]
+
+    name = "kueue.x-k8s.io/queue-name"
+    assert not any(name in part for part in labels())
+    assert [part[name] for part in labels(queued=True)] == ["gpus", "gpus"]
+    assert [part[name] for part in labels(queued=True, queueName="cpus")] == ["cpus", "cpus"]
 
 
 def test_secrets_come_by_reference(render: Render) -> None:
@@ -272,5 +301,11 @@ def test_notes_warn_of_runs_that_may_be_half_scheduled() -> None:
     assert "no gang scheduler" not in notes()
     assert "no gang scheduler" not in notes(nodes=2, queue={"kind": "kueue", "name": "q"})
     assert "s3://m/model/models/VERSION" in notes()
+    waits = notes(queue={"kind": "kueue", "name": "gpus"})
+    assert "no pods until Kueue has room for all of them in queue gpus" in waits
+    assert "get workloads" in waits
+    assert "no pods until Volcano" in notes(backend="volcano")
+    assert "get podgroups" in notes(backend="volcano")
+    assert "no pods until" not in notes()
     assert "to be deleted by hand" in notes(upgradePolicy="keep")
     assert "create job --from=cronjob/demo-finetune" in notes(schedule="@daily")

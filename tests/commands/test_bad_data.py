@@ -73,7 +73,7 @@ def test_a_label_column_that_is_not_there(model: Path, tmp_path: Path) -> None:
             65,
             (
                 "2 of 62 train rows (3.2%)",
-                "rows.csv:62: 3 columns in place of 2",
+                "rows.csv:62: 3 columns where 2 are expected",
                 "rows.csv:63",
                 "MAX_BAD_FRACTION above 0.01",
             ),

@@ -19,6 +19,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_bert(tmp_path_factory.mktemp("model"), [text for text, _ in ROWS])
 
 
+@pytest.fixture(scope="module")
+def decoder(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("decoder")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.eos_token = "[SEP]"
+    tokenizer.chat_template = STRICT
+    tokenizer.save_pretrained(folder)
+    ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+    config = GPT2Config(vocab_size=600, n_positions=64, n_embd=8, n_layer=1, n_head=1, **ids)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+STRICT = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system messages') }}{% endif %}{{ m.content }}{% endfor %}"
 TAGGED = {"tokens": ["in", "Rome"], "tags": ["O", "B-LOC"]}
 ASKED = {"question": "where?", "context": "in rome", "answers": {"text": [], "answer_start": []}}
 CHAT = [{"role": "user", "content": "hello"}]
@@ -45,18 +59,25 @@ BAD_ROWS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
         "text-generation", ANSWERED, {"messages": CHAT},
         "nothing to learn: the last message is not the assistant's; text-generation needs an answer",
     ),
+    "template": (
+        "text-generation", ANSWERED,
+        {"messages": [{"role": "system", "content": "be kind"}, *ANSWERED["messages"]]},
+        "the chat template refuses it: no system messages",
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BAD_ROWS)
-def test_rows_that_a_task_cannot_use(case: str, model: Path, tmp_path: Path) -> None:
+def test_rows_that_a_task_cannot_use(case: str, model: Path, decoder: Path, tmp_path: Path) -> None:
     task, good, wrong, said = BAD_ROWS[case]
+    model = decoder if task == "text-generation" else model
     data = tmp_path / "rows.jsonl"
     rows = [good, {**good, **wrong}, good]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     roles = ("prompt", "completion", "messages")
     columns = {f"DATA__COLUMNS__{role.upper()}": role for role in roles if role in good}
-    env = given(tmp_path, model, data, TASK=task, **columns)
+    nothing = {"DATA__VALIDATION_FRACTION": 0, "DATA__TEST_FRACTION": 0}
+    env = given(tmp_path, model, data, TASK=task, **columns, **nothing)
     words = ("1 of 3 train rows", f"rows.jsonl:2: {said}")
     refused(65, *words, command="check", env=env, folder=tmp_path)
 

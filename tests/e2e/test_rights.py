@@ -43,6 +43,9 @@ def test_a_launcher_makes_its_own_job_and_nothing_else(
     good = json.loads((folder / "train.json").read_text())
     good["metadata"]["name"] = "good"
     env = container(good)["env"]
+    key = {"name": "other", "key": "k"}
+    context = good["spec"]["template"]["spec"]["securityContext"]
+    own, unconfined = container(good)["securityContext"], {"type": "Unconfined"}
     secret = {"name": "X", "valueFrom": {"secretKeyRef": {"name": "other", "key": "k"}}}
     bad: dict[str, dict[str, Any]] = {
         "image": {"inside": {"image": "other:1"}},
@@ -52,6 +55,22 @@ def test_a_launcher_makes_its_own_job_and_nothing_else(
         "secret": {"inside": {"env": [*env, secret]}},
         "variable": {"inside": {"env": [*env, {"name": "PYTHONPATH", "value": "/x"}]}},
         "all-of-it": {"inside": {"envFrom": [{"secretRef": {"name": "other"}}]}},
+        "value": {"inside": {"env": [{**item, "value": "/x"} for item in env if "value" in item]}},
+        "config-map": {
+            "inside": {"env": [{"name": env[0]["name"], "valueFrom": {"configMapKeyRef": key}}]}
+        },
+        "seccomp": {"pod": {"securityContext": {**context, "seccompProfile": unconfined}}},
+        "own-seccomp": {"inside": {"securityContext": {**own, "seccompProfile": unconfined}}},
+        "root": {"pod": {"securityContext": {**context, "runAsNonRoot": False}}},
+        "capabilities": {"inside": {"securityContext": {**own, "capabilities": {}}}},
+        "node": {"pod": {"nodeName": "any"}},
+        "selector": {"pod": {"nodeSelector": {"any": "other"}}},
+        "tolerations": {"pod": {"tolerations": [{"operator": "Exists"}]}},
+        "priority": {"pod": {"priorityClassName": "system-cluster-critical"}},
+        "port": {"inside": {"ports": [{"containerPort": 80, "hostPort": 80}]}},
+        "names": {"pod": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["s3"]}]}},
+        "mount": {"inside": {"volumeMounts": [{"name": "config", "mountPath": "/usr/lib"}]}},
+        "two": {"pod": {"containers": [container(good), {**container(good), "name": "other"}]}},
         "account": {"pod": {"serviceAccountName": "default"}},
         "token": {"pod": {"automountServiceAccountToken": True}},
         "pull": {"pod": {"imagePullSecrets": [{"name": "other"}]}},
@@ -68,7 +87,7 @@ def test_a_launcher_makes_its_own_job_and_nothing_else(
     for words in (
         ("delete", "cronjob", "pinned-finetune"),
         ("get", "secrets"),
-        ("get", "pods"),
+        ("delete", "pods", "--all"),
         ("patch", "cronjob", "pinned-finetune", "--type=merge", "-p", "{}"),
     ):
         assert kube(*words, account, check=False) == "", words

@@ -94,7 +94,7 @@ class Cluster:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("FINETUNE_")}
         whole = {
             **clean,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{Path(__file__).parent / 'no_unpickling'}:{ROOT}",
             "OMP_NUM_THREADS": "1",
             "CUDA_VISIBLE_DEVICES": "",  # as in a pod without a GPU, wherever the tests run
             "FINETUNE_RUNTIME__NODES": str(self.nodes),

@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from job.store import open_store
+from job.store.commit import commit, verify
 from tests.faults.pods import Cluster
 from tests.faults.proxy import Faults, FaultyProxy
 from tests.faults.runs import differences, left, settings
@@ -19,9 +20,15 @@ from tests.support.servers import Server
 
 MIXED = Faults(
     error_500=0.03, error_503=0.03, slow_down=0.03, reset=0.03, delay=0.02,
-    truncate=0.02, drop_response=0.02, drop_conditional=0.05,
+    truncate=0.02, drop_response=0.02, drop_conditional=0.1,
 )  # fmt: skip
-"""About a fifth of the requests, a quarter of conditional puts."""
+"""About a fifth of the requests, a third of conditional puts."""
+
+LIES = Faults(
+    flip=0.1, page=0.05, cut_put=0.1, lose_put=0.05, conflict=0.05, error_503=0.02, reset=0.02,
+    truncate=0.02, drop_response=0.02, drop_conditional=0.03,
+)  # fmt: skip
+"""More than a third of all requests; for most of them the SDK sees no error."""
 
 
 def client(url: str) -> Any:
@@ -103,6 +110,40 @@ def test_the_store_lives_with_a_fifth_of_its_requests_failing(
     assert sum(proxy.counts.values()) - proxy.counts["requests"] > proxy.counts["requests"] / 10
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.url)
     clean = open_store(bucket)
+    clean.delete([item.key for item in clean.list("")])
+
+
+@pytest.mark.slow
+def test_the_store_is_told_the_truth_by_a_liar(
+    s3_server: Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read is what was written, and what was written stands there whole."""
+    large = tmp_path / "large"
+    large.write_bytes(random.Random(1).randbytes(9 * 2**20))
+    with FaultyProxy(s3_server.url, LIES, seed=4) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        store = open_store(bucket)
+        tag = store.put("state", b"0", if_absent=True)
+        for number in range(1, 17):
+            data = f'{{"step": {number}}}'.encode()
+            tag = store.put("state", data, if_tag=tag)
+            assert store.read("state") == (data, tag)
+            store.put(f"many/{number:02d}", data)
+            if number % 8 == 0:
+                keys = [item.key for item in store.list("many/")]
+                assert keys == [f"many/{n:02d}" for n in range(1, number + 1)]
+        for number in range(2):
+            commit(store, f"artifact/{number}", {"large": large}, attempt=1, meta={})
+            identity = store.stat(f"artifact/{number}/a0001/large").identity
+            store.download(f"artifact/{number}/a0001/large", tmp_path / "back", identity=identity)
+            assert (tmp_path / "back").read_bytes() == large.read_bytes()
+    assert min(proxy.counts[lie] for lie in ("flip", "page", "cut_put", "lose_put")) > 3
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.url)
+    clean = open_store(bucket)
+    assert clean.get("state") == b'{"step": 16}'
+    assert [clean.get(f"many/{n:02d}") for n in (1, 16)] == [b'{"step": 1}', b'{"step": 16}']
+    for number in range(2):
+        verify(clean, f"artifact/{number}", deep=True)
     clean.delete([item.key for item in clean.list("")])
 
 

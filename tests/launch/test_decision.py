@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import Conflict
+from job.errors import Conflict, Torn
 from job.launch.decision import Launched, Record, decide
 from job.runs.record import State
 from job.settings import Launch
@@ -66,13 +66,36 @@ def test_of_two_launchers_one_goes_on(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     one, two = (Record(store, "m", "team", "r") for _ in range(2))
     one.write(LAST)
-    with pytest.raises(Conflict):
-        two.write(LAST)
     with pytest.raises(Conflict, match="another launcher"):
-        two.check()
-    one.check()
+        two.write(LAST)
     one.write(Launched("b", "c"))
     read = Record(store, "m", "team", "r").last
     assert read is not None
     assert (read.run_id, read.identity) == ("b", "c")
     assert Record(store, "m", "team", "other").last is None
+
+
+def test_a_launch_is_amended_as_long_as_it_is_the_last(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    one, two = (Record(store, "m", "team", "r") for _ in range(2))
+    one.write(Launched("a", "1", pending="a-1"))
+    two.amend("a", failure="late")
+    one.amend("a", pending="")
+    assert one.last is not None
+    assert (one.last.failure, one.last.pending) == ("late", ""), "what others wrote stays"
+    two.amend("b", failure="another run's")
+    two.write(Launched("b", "2"))
+    one.amend("a", failure="of the run before")
+    assert one.last == two.last
+
+
+def test_a_record_of_another_release_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    key = "m/launches/team.r.json"
+    store.put(key, b'{"run_id": "a", "identity": "1", "attempt_of_2031": 3}')
+    read = Record(store, "m", "team", "r").last
+    assert read == Launched("a", "1")
+    for damaged in (b"", b"[]", b'{"run_id": "a"}', b"\xff"):
+        store.put(key, damaged)
+        with pytest.raises(Torn, match=r"team\.r\.json is not a record"):
+            Record(store, "m", "team", "r")

@@ -127,15 +127,14 @@ def test_it_trains_skips_and_trains_again_when_data_has_come(release: Release) -
     (name,) = release.jobs()
     run_id = release.record()["run_id"]
     assert name.startswith(f"{run_id}-")
-    assert f"store/m/models/{run_id}-a2" in out, (
-        "prepared by the first attempt, trained by the second"
-    )
+    assert f"store/m/models/{run_id}-a1" in out, "what prepared it was no attempt"
+    assert release.state(run_id)["preparations"] == 1
     metadata = release.api.one("jobs")["metadata"]
     assert metadata["ownerReferences"][0]["uid"] == "cronjob-uid"
     annotations = metadata["annotations"]
     assert annotations["finetune/run-id"] == run_id
     assert int(annotations["finetune/step"]) == int(annotations["finetune/total-steps"]) > 0
-    assert annotations["finetune/model"].endswith(f"models/{run_id}-a2")
+    assert annotations["finetune/model"].endswith(f"models/{run_id}-a1")
     metric = annotations["finetune/metric"].replace("_", "-")
     assert float(annotations[f"finetune/eval-{metric}"]) >= 0
     reasons = [reason for reason, _ in release.api.events(name)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from transformers import BartConfig, BartForConditionalGeneration
 
-from job.models import Place, load_tokenizer, vocabulary_of
+from job.models import Place, find, load_tokenizer, tokenizer_sha256, vocabulary_of
 from job.settings import Model
 from job.stages.train.model import make_trainable
 from job.tasks.seq2seq import Translation
@@ -60,3 +60,54 @@ def test_several_ends_that_a_model_knows_stay(tokenizer: Any) -> None:
     model.generation_config.forced_eos_token_id = None
     task = Translation.create(settings_of())
     assert make_trainable(model, tokenizer, task, Model()).generation_config.eos_token_id == [7, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("chat_template", "{{ messages[0].content }}"),
+        ("eos_token", "<s>"),
+        ("pad_token", "<s>"),
+        ("padding_side", "left"),
+        ("truncation_side", "left"),
+        ("model_input_names", ["input_ids"]),
+        ("split_special_tokens", True),
+    ],
+)
+def test_a_tokenizer_is_all_that_rows_are_written_with(
+    tokenizer: Any, name: str, value: Any
+) -> None:
+    before = tokenizer_sha256(tokenizer)
+    setattr(tokenizer, name, value)
+    assert tokenizer_sha256(tokenizer) != before
+
+
+def test_a_tokenizer_is_the_same_however_it_was_used_and_wherever_it_lies(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    tokenizer.chat_template = "{{ messages[0].content }}"
+    found = set()
+    for name in ("one", "other"):
+        tokenizer.save_pretrained(tmp_path / name)
+        again = load_tokenizer(Place(name, tmp_path / name, ""), Model())
+        found.add(tokenizer_sha256(again))
+        again("a text that is cut", truncation=True, max_length=2, padding="max_length")
+        found.add(tokenizer_sha256(again))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["chat_template.jinja", "additional_chat_templates/tools.jinja", "spm.model", "merges.txt"],
+)
+def test_a_folder_is_every_file_that_may_be_read_of_it(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "notes.md").write_text("one")
+    before = find(str(tmp_path), None, tmp_path).identity
+    (tmp_path / "notes.md").write_text("two")
+    assert find(str(tmp_path), None, tmp_path).identity == before
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("one")
+    with_it = find(str(tmp_path), None, tmp_path).identity
+    (tmp_path / name).write_text("two")
+    assert len({before, with_it, find(str(tmp_path), None, tmp_path).identity}) == 3

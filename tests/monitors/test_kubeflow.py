@@ -38,7 +38,7 @@ def trainer(status: int = 200) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
             self.end_headers()
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/status", received
     finally:
@@ -51,7 +51,9 @@ def test_kubeflow_s_trainer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with trainer() as (url, received):
         monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", url)
         monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_TOKEN", str(tmp_path / "token"))
-        with reporting(Settings(), open_store(str(tmp_path)), "m/runs/r", 1, StopSignal(30)):
+        with reporting(
+            Settings(), open_store(str(tmp_path)), "m/runs/r/progress.json", 1, StopSignal(30)
+        ):
             figures(step=1, total_steps=4, loss=2.0, metric="f1")
             figures(step=3, total_steps=4, loss=1.5)
     authorization, body = received[-1]

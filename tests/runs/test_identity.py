@@ -21,7 +21,7 @@ INPUTS = Inputs(
         Input("test", "s3://raw/b.csv", 10, '"other":10', target=True),
     )
 )
-TOKENIZER = SimpleNamespace(backend_tokenizer=SimpleNamespace(to_str=lambda: "words"))
+TOKENIZER = SimpleNamespace(backend_tokenizer=SimpleNamespace(to_str=lambda: '{"model": "words"}'))
 BASE = Base(
     Place("base", Path("base"), "sha256:ab"),
     Place("base", Path("base"), "sha256:ab"),
@@ -30,6 +30,9 @@ BASE = Base(
     max_length=128,
     labels=("ham", "spam"),
 )
+
+USES = {"run", "launch", "evaluation", "predictions", "predictor"}
+"""What every setting that decides what is learned or scored is a part of."""
 
 
 def settings(**sections: Any) -> Settings:
@@ -48,7 +51,7 @@ def all_of(chosen: Settings, inputs: Inputs = INPUTS) -> dict[str, str]:
     return {
         "run": identity.run_id(chosen, inputs),
         "dataset": identity.dataset(chosen, inputs, BASE),
-        "tokenizer": identity.tokenizer(chosen, inputs),
+        "tokenizer": identity.tokenizer(chosen, inputs, "base"),
         "evaluation": identity.evaluation(chosen, inputs, BASE),
         "predictions": identity.predictions(chosen, inputs, BASE),
         "predictor": identity.predictor(chosen, BASE),
@@ -59,11 +62,11 @@ def all_of(chosen: Settings, inputs: Inputs = INPUTS) -> dict[str, str]:
 def test_pinned() -> None:
     assert all_of(settings()) == {
         "run": "1e8bfb8cc897",
-        "dataset": "3784d5c263cf6d4b",
-        "tokenizer": "f1189802aa98abc3",
-        "evaluation": "54dccdd485416d77",
-        "predictions": "2b6d4ee5f79fbcb2",
-        "predictor": "ab0cc8007a46b7d6",
+        "dataset": "063227ffb138463c",
+        "tokenizer": "4c404ba29163c64a",
+        "evaluation": "696b2b7307b5950c",
+        "predictions": "696b2b7307b5950c",
+        "predictor": "af293473a8441a1a",
         "launch": "73a8cfa1051afc53",
     }
 
@@ -72,16 +75,14 @@ def test_pinned() -> None:
     ("change", "changed"),
     [
         ({"output": "s3://elsewhere", "runtime": Runtime(nodes=2)}, set()),
-        ({"train": Train(epochs=5)}, {"run", "launch"}),
-        (
-            {"evaluate": Evaluate(n_best=5)},
-            {"run", "launch", "evaluation", "predictions", "predictor"},
-        ),
+        ({"train": Train(class_weights={"spam": 2})}, USES),
+        ({"evaluate": Evaluate(n_best=5)}, USES),
         (
             {"clean": Clean(lowercase=True, deduplicate=True)},
             {"run", "dataset", "tokenizer", "evaluation", "predictions", "predictor", "launch"},
         ),
-        ({"seed": 7}, {"run", "launch"}),
+        ({"clean": Clean(derive={"text": "{{title}}"})}, {*USES, "dataset", "tokenizer"}),
+        ({"seed": 7}, USES),
     ],
 )
 def test_each_is_over_what_decides_it_and_nothing_else(
@@ -95,6 +96,12 @@ def test_the_seed_decides_rows_that_are_drawn() -> None:
     drawn = {"clean": Clean(sample=0.5)}
     one, other = settings(**drawn), settings(**drawn, seed=7)
     assert identity.dataset(one, INPUTS, BASE) != identity.dataset(other, INPUTS, BASE)
+    assert identity.tokenizer(one, INPUTS, None) != identity.tokenizer(other, INPUTS, None)
+
+
+def test_a_tokenizer_is_its_base_too() -> None:
+    found = {identity.tokenizer(settings(), INPUTS, base) for base in (None, "one", "other")}
+    assert len(found) == 3
 
 
 def test_other_data_is_another_everything_but_the_predictor() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import Absent, Conflict, SettingsError, StoreError, Torn
+from job.errors import Absent, Conflict, Garbled, SettingsError, StoreError, Torn
 from job.store import Store, open_store
 from job.store.commit import MANIFEST, commit, fetch, load, seal, upload, verify, withdraw
 from job.store.folder import FolderStore
@@ -195,6 +195,9 @@ class Damaging(FolderStore):
     """Gives, or keeps, other bytes than it has, or was given, for so many requests."""
 
     reads = uploads = 0
+    kept = b"mod"
+    readable = ""
+    """What arrives whole all the same."""
 
     def download(self, key: str, path: Path, *, identity: str | None = None) -> None:
         super().download(key, path, identity=identity)
@@ -203,7 +206,7 @@ class Damaging(FolderStore):
             path.write_bytes(b"<html>200 OK</html>")
 
     def get(self, key: str) -> bytes:
-        if self.reads and key.endswith(MANIFEST):
+        if self.reads and key.endswith(MANIFEST) and self.readable != MANIFEST:
             self.reads -= 1
             return b"<html>200 OK</html>"
         return super().get(key)
@@ -212,7 +215,7 @@ class Damaging(FolderStore):
         super().upload(path, key)
         if self.uploads and key.endswith("safetensors"):
             self.uploads -= 1
-            (self.root / key).write_bytes(b"mod")
+            (self.root / key).write_bytes(self.kept)
 
 
 def test_one_wrong_answer_condemns_nothing(files: dict[str, Path], tmp_path: Path) -> None:
@@ -222,15 +225,54 @@ def test_one_wrong_answer_condemns_nothing(files: dict[str, Path], tmp_path: Pat
         store.reads = 1
         assert fetch(store, PREFIX, tmp_path / "out", manifest=None) == written
         shutil.rmtree(tmp_path / "out")
-    store.reads = 3
-    with pytest.raises(Torn):
+    store.reads = 2
+    with pytest.raises(Torn, match="is not a manifest"):
         fetch(store, PREFIX, tmp_path / "out")
 
 
-def test_what_the_store_cut_short_is_not_committed(files: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [b"mod", b"model.safetensorZ"])
+def test_what_the_store_does_not_keep_is_uploaded_again_and_not_committed(
+    files: dict[str, Path], tmp_path: Path, kept: bytes
+) -> None:
+    """Whether the size tells, or only the checksum."""
     store = Damaging(tmp_path / "store")
-    store.uploads = 1
-    with pytest.raises(Torn, match="has 3 bytes instead of 17"):
-        commit(store, PREFIX, files, attempt=1, meta={})
+    store.kept, store.uploads = kept, 2
+    commit(store, PREFIX, files, attempt=1, meta={})
+    verify(store, PREFIX, deep=True)
+    store.uploads = 3
+    words = "has 3 bytes instead of 17" if len(kept) == 3 else "does not hold what was uploaded"
+    with pytest.raises(Torn, match=words):
+        commit(store, "other", files, attempt=1, meta={})
     with pytest.raises(Absent):
-        load(store, PREFIX)
+        load(store, "other")
+
+
+def test_bytes_that_arrive_damaged_condemn_nothing(files: dict[str, Path], tmp_path: Path) -> None:
+    """The store describes them as when they were uploaded: another has no reason to replace them."""
+    store = Damaging(tmp_path / "store")
+    written = commit(store, PREFIX, files, attempt=1, meta={})
+    for action in (
+        lambda: fetch(store, PREFIX, tmp_path / "out"),
+        lambda: commit(store, PREFIX, files, attempt=2, meta={}, exists_ok=True),
+    ):
+        store.reads = 99
+        store.readable = MANIFEST
+        with pytest.raises(Garbled, match="arrives damaged, though the store holds it unchanged"):
+            action()
+    store.reads = 0
+    assert verify(store, PREFIX, deep=True) == written
+
+
+def test_a_copy_in_another_store_is_known_by_its_content(
+    files: dict[str, Path], tmp_path: Path, bucket: str
+) -> None:
+    """What the store says of its files has changed, and they have not."""
+    here, there = open_store(str(tmp_path / "store")), open_store(bucket)
+    written = commit(here, PREFIX, files, attempt=1, meta={})
+    for item in here.list():
+        there.put(item.key, here.get(item.key))
+    assert verify(there, PREFIX) == written
+    there.put(f"{PREFIX}/a0001/model.safetensors", b"model.safetensorZ")
+    with pytest.raises(Torn):
+        verify(there, PREFIX)
+    withdraw(there, PREFIX)

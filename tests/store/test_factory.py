@@ -126,13 +126,13 @@ def test_a_single_writer_asks_for_no_conditions(bucket: str) -> None:
     store = open_store(bucket, single_writer=True)
     seen: list[dict[str, object]] = []
     assert isinstance(store, S3Store)
-    put = store._client.put_object
+    put = store.client.put_object
 
     def spied(**given: object) -> object:
         seen.append(given)
         return put(**given)
 
-    store._client.put_object = spied
+    store.client.put_object = spied
     tag = store.put("key", b"first", if_absent=True)
     assert store.put("key", b"first", if_absent=True) == tag
     with pytest.raises(Conflict, match="written by somebody else"):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from job.errors import Absent, BadName, DiskFull, Forbidden, StoreError, Unreachable
+from job.errors import Absent, BadName, Conflict, DiskFull, Forbidden, StoreError, Unreachable
 from job.store import resolve
 from job.store.folder import FolderStore
 from job.store.keys import check_key, safe_path
 from job.store.local import os_errors, replacing
+from tests.support.samples import ROOT
 
 
 def names(folder: Path) -> list[str]:
@@ -146,3 +149,49 @@ def test_names_that_leave_their_folder_are_no_reason_to_try_again(tmp_path: Path
     assert caught.value.exit_code == 65
     with pytest.raises(BadName, match="does not stay in its folder"):
         check_key("../rows.csv")
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from job.store.local import temporary
+with temporary(Path(sys.argv[1])) as name:
+    name.write_bytes(b"half of it")
+    print(name.name, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_writer_left_is_swept_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.put("m/state.json", b"1", if_tag=store.put("m/state.json", b"0"))
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path / "m/runs/r/model")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert writer.stdout is not None
+        name = writer.stdout.readline().strip()
+        for superseded in (False, True):
+            assert store.sweep("m", superseded=superseded) == 0
+        assert names(tmp_path / "m/runs/r") == [name]
+    finally:
+        writer.kill()
+        writer.wait()
+    assert [item.key for item in store.list()] == ["m/state.json"]
+    other = tmp_path / "m/runs/r/.~0ther-0123456789abcdef"  # written on another machine
+    other.touch()
+    assert store.sweep("m/other", superseded=True) == 0
+    assert store.sweep("m", superseded=False) == 1
+    assert names(tmp_path / "m/runs/r") == [other.name]
+    assert store.sweep("m", superseded=True) == 1
+    assert names(tmp_path / "m") == [".~lock", "state.json"], "the emptied folders are gone too"
+
+
+def test_a_writer_whose_file_was_swept_is_told_that_it_was_overtaken(tmp_path: Path) -> None:
+    """75: 66 would end the Job that its successor runs in."""
+    with pytest.raises(Conflict), replacing(tmp_path / "file") as name:
+        name.unlink()
+    assert names(tmp_path) == []

@@ -54,3 +54,24 @@ def test_stores_that_honor_them(tmp_path: Path, bucket: str) -> None:
         store = open_store(uri)
         probe_conditional_writes(store, "some/prefix")
         assert list(store.list()) == []
+
+
+class Losing(FolderStore):
+    """Acknowledges one write and does not keep it."""
+
+    lost = 0
+
+    def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None
+    ) -> str:
+        if data == b"first" and not self.lost:
+            self.lost += 1
+            return "tag"
+        return super().put(key, data, if_absent=if_absent, if_tag=if_tag)
+
+
+def test_one_write_that_is_lost_condemns_no_store(tmp_path: Path) -> None:
+    """78 would end the run for ever."""
+    probe_conditional_writes(store := Losing(tmp_path), "name")
+    assert store.lost == 1
+    assert list(store.list()) == []

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import Absent, Conflict, Forbidden, SettingsError, Unreachable
+from job.errors import (
+    Absent,
+    Conflict,
+    Forbidden,
+    SettingsError,
+    Torn,
+    Unreachable,
+)
 from job.store import open_store
 from job.store.probe import probe_conditional_writes
 from job.store.s3 import S3Store
@@ -203,8 +210,37 @@ def test_an_older_version_is_found_by_its_identity(
 def test_the_whole_bucket_as_a_store(bucket: str) -> None:
     name = bucket.removeprefix("s3://")
     S3Store(name).put("a/b", b"1")
-    S3Store(name)._client.put_object(Bucket=name, Key="a/marker/", Body=b"")
+    S3Store(name).client.put_object(Bucket=name, Key="a/marker/", Body=b"")
     assert [item.key for item in S3Store(name).list()] == ["a/b"]
     assert [item.key for item in S3Store(name, "/a/").list()] == ["b"]
     probe_conditional_writes(S3Store(name))
     assert [item.key for item in S3Store(name).list()] == ["a/b"]
+
+
+def test_uploads_that_were_never_completed_are_aborted_by_who_follows(bucket: str) -> None:
+    name = bucket.removeprefix("s3://")
+    client = S3Store(name).client
+    for key in ("m/runs/r/a", "m/runs/r2/b"):
+        client.create_multipart_upload(Bucket=name, Key=key)
+    store = open_store(bucket)
+    assert store.sweep("m", superseded=False) == 0
+    assert store.sweep("m/runs/r/", superseded=True) == 1
+    left = client.list_multipart_uploads(Bucket=name)["Uploads"]
+    assert [upload["Key"] for upload in left] == ["m/runs/r2/b"]
+    assert store.sweep("m/", superseded=True) == 1
+
+
+def test_what_a_file_holds_is_known_without_reading_it(
+    bucket: str, relayed: Relay, tmp_path: Path
+) -> None:
+    """By the checksum that the store reports, of what travels in one piece and in parts."""
+    store = open_store(bucket)
+    for size in (0, 10, 8 << 20, 20_000_000):
+        (tmp_path / "file").write_bytes(os.urandom(size))
+        store.upload(tmp_path / "file", "file")
+        relayed.seen.clear()
+        assert store.confirm(tmp_path / "file", "file") == store.stat("file")
+        assert {method for method, _ in relayed.seen} == {"HEAD"}
+        (tmp_path / "file").write_bytes(os.urandom(size) or b"1")
+        with pytest.raises(Torn):
+            store.confirm(tmp_path / "file", "file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ class Pod0:
     """Pod 0 as a test plays it, and the pod that follows it."""
 
     def __init__(self, folder: Path, peer_wait: float) -> None:
-        self.server = ControlServer()
         topology = Topology(2, 1, 1, "127.0.0.1", free_port())
-        self.port = topology.port
+        self.first = replace(topology, node=0)
+        self.server = ControlServer(self.first)
         self.workers = WorkerGroup("run", [], topology, folder / "workers")
         query = WorkerGroup("outcome", [], Topology(), folder / "query")
         self.following = asyncio.create_task(follow(self.workers, query, topology, peer_wait))
@@ -50,7 +51,7 @@ def followed(folder: Path, script: Script, peer_wait: float = 60) -> Exit:
 
     async def play() -> Exit:
         pod0 = Pod0(folder, peer_wait)
-        await pod0.server.listen(pod0.port)
+        await pod0.server.listen()
         try:
             await script(pod0)
             return await asyncio.wait_for(pod0.following, 20)
@@ -165,9 +166,9 @@ def test_pod_0_that_is_gone_is_waited_for_and_found_again(
         pod0.say(Kind.START, "a")
         await pod0.started(1)
         await pod0.server.close()
-        pod0.server = ControlServer()
+        pod0.server = ControlServer(pod0.first)
         await asyncio.sleep(0.3)
-        await pod0.server.listen(pod0.port)
+        await pod0.server.listen()
         await pod0.expect(Kind.HELLO)
         pod0.say(Kind.FINISH)
 
@@ -186,6 +187,23 @@ def test_pod_0_that_does_not_come_back_is_given_up(
     code, outcome = followed(tmp_path, script, peer_wait=0.3)
     assert code == 75
     assert "was not reached within 0.3 s" in outcome["message"]
+
+
+def test_pod_0_of_another_run_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers_run(FOREVER, tmp_path, monkeypatch)
+
+    async def script(pod0: Pod0) -> None:
+        await pod0.expect(Kind.HELLO)
+        await pod0.server.close()
+        pod0.server = ControlServer(replace(pod0.first, token="another run's"))
+        await pod0.server.listen()
+
+    code, outcome = followed(tmp_path, script, peer_wait=0.3)
+    assert code == 75
+    assert "did not take each other for pods of one run" in outcome["message"]
+    assert "FINETUNE_RUNTIME__PEER_TOKEN" in outcome["message"]
 
 
 def test_a_pod_that_comes_when_the_run_is_over_asks_the_store(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,12 @@ esac
 class Pod1:
     """The other pod, as a test plays it."""
 
-    def __init__(self, port: int, workers: WorkerGroup) -> None:
-        self.workers, self._port = workers, port
+    def __init__(self, topology: Topology, workers: WorkerGroup) -> None:
+        self.workers, self._topology = workers, replace(topology, node=1)
         self.connection: Connection | None = None
 
     async def connect(self) -> None:
-        while (connection := await connect("127.0.0.1", self._port, 1)) is None:
+        while (connection := await connect(self._topology)) is None:
             await asyncio.sleep(0.02)
         self.connection = connection
 
@@ -56,7 +57,7 @@ def led(folder: Path, script: Callable[[Pod1], Awaitable[None]]) -> Exit:
         topology = Topology(nodes=2, address="127.0.0.1", port=free_port())
         workers = WorkerGroup("run", [], topology, folder / "workers")
         leading = asyncio.create_task(lead(workers, topology))
-        pod1 = Pod1(topology.port, workers)
+        pod1 = Pod1(topology, workers)
         try:
             await script(pod1)
             return await asyncio.wait_for(leading, 20)

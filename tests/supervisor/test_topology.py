@@ -58,6 +58,25 @@ def test_numbers_that_make_no_world_are_refused(
         topology_of(Runtime(device="cpu", **runtime), env)
 
 
+def test_pods_on_several_machines_must_know_each_other() -> None:
+    strangers = Topology(nodes=2, node=1, address="a-0.b")
+    with pytest.raises(SettingsError, match="FINETUNE_RUNTIME__PEER_TOKEN"):
+        strangers.check_token()
+    for known in (
+        Topology(nodes=2, address="a-0.b", token="0123456789abcdef"),
+        Topology(nodes=1, address="a-0.b"),
+        Topology(nodes=2, address="127.0.0.1"),
+        Topology(nodes=2, address="localhost"),
+        Topology(nodes=2, address="::1"),
+    ):
+        known.check_token()
+        assert "0123456789abcdef" not in repr(known)
+    runtime = Runtime.model_validate(
+        {"nodes": 2, "node": 0, "address": "a", "device": "cpu", "peer_token": "0123456789abcdef"}
+    )
+    assert topology_of(runtime, {}).token == "0123456789abcdef"
+
+
 def test_a_worker_reads_what_its_supervisor_wrote() -> None:
     second = Topology(nodes=3, node=1, processes=2, address="a-0.b").membership(1, "x-1", Path("f"))
     assert second.environment() == {

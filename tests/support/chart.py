@@ -16,13 +16,14 @@ Body = dict[str, Any]
 def rendered(
     binary: str, values: cli.Values, release: str = "demo", namespace: str = "team"
 ) -> list[Body]:
-    """The objects that the chart makes of some values.
+    """The objects that the chart makes of some values, those in lists as well.
 
     Raises:
         ValueError: helm refuses the values.
     """
     text = cli.template(binary, release, namespace, values)
-    return [body for body in yaml.safe_load_all(text) if body]
+    bodies = (body for body in yaml.safe_load_all(text) if body)
+    return [item for body in bodies for item in body.get("items", [body])]
 
 
 def launcher(bodies: list[Body]) -> Body:

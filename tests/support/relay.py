@@ -21,6 +21,8 @@ class Relay:
     collide: dict[str, int] = field(default_factory=dict)  # 409 in the server's place
     down: bool = False  # nothing reaches the server any more
     slow: float = 0  # seconds before each 64 KiB of a body
+    late: dict[str, int] = field(default_factory=dict)  # done at once, and answered after `seconds`
+    seconds: float = 0
     seen: list[tuple[str, int]] = field(default_factory=list)  # method, status
     url: str = ""
 
@@ -58,6 +60,8 @@ def relay(host: str, port: int) -> Iterator[Relay]:
             if _take(state.drop, self.command):
                 self.close_connection = True
                 return
+            if _take(state.late, self.command):
+                time.sleep(state.seconds)
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in ("transfer-encoding", "connection", "date", "server"):
@@ -77,7 +81,7 @@ def relay(host: str, port: int) -> Iterator[Relay]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+    for method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"):
         setattr(Handler, f"do_{method}", Handler.handle_any)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         state.url = f"http://127.0.0.1:{server.server_port}"

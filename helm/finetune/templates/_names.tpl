@@ -96,6 +96,10 @@ annotations: {helm.sh/resource-policy: "keep"}
 {{- .Values.serviceAccount.name | default (include "finetune.fullname" .) -}}
 {{- end }}
 
+{{- define "finetune.peerSecretName" -}}
+{{- .Values.peers.existingSecret | default (printf "%s-peers" (include "finetune.fullname" .)) -}}
+{{- end }}
+
 {{/* The group, version, kind and plural of the object that a run is made as. */}}
 {{- define "finetune.backend" -}}
 {{- $kinds := dict

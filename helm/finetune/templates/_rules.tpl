@@ -27,6 +27,12 @@ networkPolicy.apiServerCIDRs: launchers and progress need the API server; list i
 {{- if and $v.deadlineSeconds (eq $v.backend "volcano") }}
 deadlineSeconds: Volcano's Jobs have none; set config.train.max_runtime
 {{- end }}
+{{- $context := $v.podSecurityContext }}
+{{- $root := or (not (dig "runAsNonRoot" true $context)) (eq (toString (dig "runAsUser" 1 $context)) "0") }}
+{{- $seccomp := dig "seccompProfile" "type" "RuntimeDefault" $context }}
+{{- if or $root (not (has $seccomp (list "RuntimeDefault" "Localhost"))) }}
+podSecurityContext: pods run as no root and with a seccomp profile, as the restricted standard asks; remove it
+{{- end }}
 {{- range $name := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
 {{- if hasKey $v.podLabels $name }}
 podLabels.{{ $name }}: pods are found by it; remove it
@@ -47,7 +53,8 @@ podAnnotations.{{ $name }}: the chart sets these for the job; remove it
   "launch" (list "manifests" "owner" "release" "force" "max_age" "prepare")
   "metrics" (list "port")
   "progress" (list "annotate")
-  "runtime" (list "nodes" "node" "processes" "address" "grace_seconds" "env" "scratch" "termination_log") -}}
+  "runtime" (list "nodes" "node" "processes" "address" "peer_token" "grace_seconds" "env" "scratch"
+    "termination_log") -}}
 {{- range $section, $names := $own }}
 {{- range $names }}
 {{- if hasKey (get $v.config $section | default dict) . }}
@@ -78,6 +85,9 @@ queue.name: queue.kind {{ $kind }} needs the name of a queue
 {{- if and $v.queue.topology (ne $kind "kueue") }}
 queue.topology: only Kueue knows it; set queue.kind to kueue, or use affinity
 {{- end }}
+{{- if and $v.launch.queued (ne $kind "kueue") }}
+launch.queued: only Kueue queues launchers; set queue.kind to kueue
+{{- end }}
 {{- if and (eq $kind "kueue") (or $v.nodeSelector $v.tolerations) }}
 nodeSelector and tolerations: Kueue sets them from the ResourceFlavor, and an upgrade would undo that; set them there
 {{- end }}
@@ -86,10 +96,15 @@ nodeSelector and tolerations: Kueue sets them from the ResourceFlavor, and an up
 {{/* Secrets in plain values, where everyone can read them. */}}
 {{- define "finetune.mistakes.secrets" -}}
 {{- $v := .Values -}}
-{{- $signature := "[?&](X-Amz-Signature|Signature|sig|AWSAccessKeyId)=" -}}
-{{- $config := toJson $v.config | replace "\\u0026" "&" -}}
-{{- if or (regexMatch (include "finetune.password" .) $config) (regexMatch $signature $config) }}
-config holds a URI with a password or a signature; set it as FINETUNE_… in extraEnv, with valueFrom.secretKeyRef
+{{- if include "finetune.holdsSecret" (dict "root" . "text" (toJson $v.config)) }}
+config holds a password, a token or a signature; set it as FINETUNE_… in extraEnv, with valueFrom.secretKeyRef
+{{- end }}
+{{- range $kind := list "podAnnotations" "podLabels" }}
+{{- range $name, $value := get $v $kind }}
+{{- if include "finetune.holdsSecret" (dict "root" $ "text" (include "finetune.text" $value)) }}
+{{ $kind }}.{{ $name }} holds a password, a token or a signature; remove it
+{{- end }}
+{{- end }}
 {{- end }}
 {{- $uris := dict
   "s3.endpoint" $v.s3.endpoint
@@ -97,8 +112,10 @@ config holds a URI with a password or a signature; set it as FINETUNE_… in ext
   "proxy.http" $v.proxy.http
   "proxy.https" $v.proxy.https -}}
 {{- range $name, $value := $uris }}
-{{- if regexMatch "//[^/]*@" $value }}
+{{- if or (contains "@" $value) (include "finetune.holdsSecret" (dict "root" $ "text" $value)) }}
 {{ $name }} holds a password; set its variable in extraEnv, with valueFrom.secretKeyRef
+{{- else if and (hasSuffix "endpoint" $name) $value (not (regexMatch "^https?://" $value)) }}
+{{ $name }}: write http:// or https:// in front of it
 {{- end }}
 {{- end }}
 {{- end }}
@@ -113,31 +130,52 @@ extraEnv.{{ $name }}: the chart sets it from another value; remove it
 {{- $text := include "finetune.text" $value }}
 {{- if hasPrefix "FINETUNE_" $name }}
 extraEnv.{{ $name }} is a setting of the job; put it into config
-{{- else if include "finetune.isSecret" (dict "name" $name "text" $text) }}
+{{- else if include "finetune.isSecret" (dict "root" $ "name" $name "text" $text) }}
 extraEnv.{{ $name }} looks like a secret; put it into a Secret and refer to that with valueFrom.secretKeyRef
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Whether an environment variable looks like a secret: name, text. */}}
+{{/* Whether an environment variable looks like a secret: root, name, text. */}}
 {{- define "finetune.isSecret" -}}
-{{- $word := "(?i)(^|_)(secret|token|password|passwd|pwd|credentials?|access_key|api_key|private_key)(_|$)" -}}
+{{- $words := include "finetune.job" .root | fromJson -}}
+{{- $after := "(?:$|[^a-zA-Z0-9])" -}}
+{{- $ending := printf "(?i)(?:%s)%s" $words.secretEndings $after -}}
+{{- $word := printf "(?i)(?:^|[^a-z0-9])(?:%s)%s" $words.secretWords $after -}}
 {{- $place := "(?i)_(file|path|dir|url|uri)$" -}}
-{{- $key := "^(AKIA|ASIA|hf_|ghp_|sk-)[A-Za-z0-9]{12,}" -}}
-{{- $named := and (regexMatch $word .name) (not (regexMatch $place .name)) -}}
-{{- if or $named (regexMatch $key .text) (regexMatch (include "finetune.password" .) .text) }}true{{ end -}}
+{{- /* KEY alone may be that of a table */}}
+{{- $named := or (regexMatch $ending .name) (and (regexMatch $word .name) (regexMatch "^[\\w+/=-]{16,}$" .text)) -}}
+{{- if or (and $named (not (regexMatch $place .name))) (include "finetune.holdsSecret" .) }}true{{ end -}}
 {{- end }}
 
-{{/* A regular expression for a user and password in a URI. */}}
-{{- define "finetune.password" -}}
-//[^/@\s"]+:[^/@\s"]*@
+{{/* Whether a text, or JSON, holds a secret: root, text. User info in a URI, whose password may hold a slash;
+     a parameter of a signed one; a key of a form that is known; or a long value under a secret's name. */}}
+{{- define "finetune.holdsSecret" -}}
+{{- $words := include "finetune.job" .root | fromJson -}}
+{{- $text := .text | replace "\\u0026" "&" -}}
+{{- $word := printf "(?:[\\w.%%-]*[^a-zA-Z0-9=&])?(?:%s)" $words.secretWords -}}
+{{- $before := printf "(?:[\\w.%%-]*(?:%s)|%s)" $words.secretEndings $word -}}
+{{- $name := printf "%s(?:[^a-zA-Z0-9=&\"][\\w.%%-]*)?" $before -}}
+{{- $forms := list
+  "[a-z][a-z0-9+.-]*:/{1,2}[^/?#@\\s\"]*@"
+  "https?:/{1,2}[^/?#@\\s\"]*:[0-9]*[^0-9/?#\\s\"][^\\s\"]*@"
+  "https?:/{1,2}[^/?#@\\s\".]+[:/][^\\s\"]*@"
+  "s3:/{1,2}[^/\\s\"]*:"
+  (printf "[?&;]%s=[^&\\s\"]" $name)
+  (printf "\"%s\":\"[\\w+/=-]{16,}\"" $name)
+  "\\b(?:AKIA|ASIA)[A-Z0-9]{12,}"
+  "\\b(?:hf_|ghp_|sk-|glpat-|xox[a-z]-)[a-z0-9-]{12,}"
+  "\\beyJ[\\w-]{10,}\\.[\\w-]{10,}"
+  "-----BEGIN [A-Z ]*PRIVATE KEY" -}}
+{{- range $forms }}{{ if regexMatch (printf "(?i)%s" .) $text }}true{{ end }}{{ end -}}
 {{- end }}
 
 {{/* The environment variables that the chart sets from values of their own. */}}
 {{- define "finetune.ownVariables" -}}
 {{- $v := .Values -}}
-{{- $names := list "FINETUNE_CONFIG" "FINETUNE_RUN_ID" "FINETUNE_RUNTIME__GRACE_SECONDS" "WORKLOAD" -}}
+{{- $names := list "FINETUNE_CONFIG" "FINETUNE_RUN_ID" "FINETUNE_RUNTIME__GRACE_SECONDS" "WORKLOAD"
+  "FINETUNE_RUNTIME__PEER_TOKEN" -}}
 {{- if $v.s3.endpoint }}{{ $names = append $names "AWS_ENDPOINT_URL" }}{{ end -}}
 {{- if $v.s3.region }}{{ $names = concat $names (list "AWS_REGION" "AWS_DEFAULT_REGION") }}{{ end -}}
 {{- if $v.huggingface.endpoint }}{{ $names = append $names "HF_ENDPOINT" }}{{ end -}}

@@ -61,6 +61,10 @@ kueue.x-k8s.io/priority-class: {{ . | quote }}
 {{- else if eq $v.backend "volcano" }}
 - {name: "FINETUNE_RUNTIME__ENV", value: "pods"}
 {{- end }}
+{{- if gt (int $v.nodes) 1 }}
+- name: "FINETUNE_RUNTIME__PEER_TOKEN"
+  valueFrom: {secretKeyRef: {name: {{ include "finetune.peerSecretName" .root | quote }}, key: "token"}}
+{{- end }}
 {{- if and $v.progress.enabled (not $v.schedule) }}
 {{- $resource := printf "%s/%s/%s" $backend.group $backend.version $backend.plural }}
 - {name: "FINETUNE_PROGRESS__ANNOTATE", value: "{{ $resource }}/$(WORKLOAD)"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from job.settings.tree import Settings
 
-UNSMOOTHED = ("question-answering", "regression")
+UNSMOOTHED = ("question-answering", "fill-mask", "text-generation", "regression")
 UNWEIGHTED = (*UNSMOOTHED, "token-classification", "summarization", "translation")
 """Tasks and problem types whose loss has no classes to smooth, or none to weight."""
 
@@ -47,11 +47,10 @@ def _lengths(settings: Settings) -> Iterator[str]:
 
 def _loss(settings: Settings) -> Iterator[str]:
     train, task, problem = settings.train, settings.task, settings.model.problem_type
-    chats = task == "text-generation" and settings.data.columns.messages
     for kind in (task, problem):
         if train.label_smoothing and kind in UNSMOOTHED:
             yield f"FINETUNE_TRAIN__LABEL_SMOOTHING has no meaning for {kind}; unset it"
-        if train.class_weights != "none" and (kind in UNWEIGHTED or (chats and kind == task)):
+        if train.class_weights != "none" and kind in UNWEIGHTED:
             yield f"FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for {kind}; unset it"
     if problem == "multi_label_classification" and train.class_weights == "balanced":
         yield "FINETUNE_TRAIN__CLASS_WEIGHTS=balanced is for single labels; give a weight for each label"

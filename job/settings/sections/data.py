@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from job.errors import SettingsError
 from job.settings.sections.base import Inherited, Section
@@ -55,7 +55,13 @@ Names = Annotated[tuple[str, ...], BeforeValidator(listed, json_schema_input_typ
 
 
 class Columns(Section):
-    """Which column plays which role of the task; by default the one named like the role."""
+    """Which column plays which role of the task; by default the one named like the role.
+
+    A dot reaches into a column of objects, as in `translation.en`. The columns of a conll file are
+    numbered from 1.
+    """
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     text: str = "text"
     """The text, or the first of a pair."""
@@ -67,10 +73,10 @@ class Columns(Section):
     """The class, a list of classes (multi-label), or a number (regression)."""
 
     tokens: str = "tokens"
-    """For token-classification: the words of a sentence, as a list."""
+    """For token-classification: the words of a sentence, as a list; in conll files a column's number, by default the first."""
 
     tags: str = "tags"
-    """For token-classification: the tag of each word, as a list."""
+    """For token-classification: the tag of each word, as a list; in conll files a column's number, by default the last."""
 
     question: str = "question"
     """For question-answering: what is asked."""
@@ -125,13 +131,16 @@ class Data(Section):
     """The column of each role of the task."""
 
     column_names: Names = ()
-    """The columns of csv and tsv files without a header line, in order."""
+    """The columns of csv and tsv files without a header line, and of conll files, in order."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """What separates columns; by default a comma in csv files and a tab in tsv files."""
 
     quoting: bool | None = None
     """Whether `"` encloses a field; by default it does in csv files and not in tsv files."""
+
+    escape: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """What makes the next character of a csv or tsv file plain text, such as the backslash that Spark and MySQL write before a quote; by default a quote is doubled."""
 
     encoding: str = "utf-8"
     """The text files' encoding; a byte-order mark wins over it."""
@@ -146,10 +155,28 @@ class Data(Section):
     """A column, such as an author or a document; rows with equal values in it stay in one split."""
 
     tag_scheme: Annotated[Literal["auto", "iob2", "bioes", "none"], Inherited] = "auto"
-    """For token-classification: how tags mark entities; `auto` is BIOES where there is an E- or S-; `none` is for tags without entities, such as parts of speech."""
+    """For token-classification: how tags mark entities; `auto` is BIOES where there is an E- or S-; letters without types, as in B, I, O, mark entities of one type, `_`; `none` is for tags without entities, such as parts of speech."""
 
     max_bad_fraction: Fraction = 0.01
     """The fraction of a split's rows that may be unreadable before the run fails."""
+
+    max_row_bytes: Annotated[int, Field(ge=1024)] = 16 << 20
+    """The most that one row may take (characters in text files); a file with a longer one is refused."""
+
+    max_batch_bytes: Annotated[int, Field(ge=1 << 20)] = 512 << 20
+    """The most that one record batch of an Arrow file may take in memory; a file with a larger one is refused."""
+
+    max_columns: Annotated[int, Field(ge=1)] = 10_000
+    """The most columns that one file may have."""
+
+    max_expansion: Annotated[float, Field(ge=1)] = 200
+    """How many times its size a file may become, once unpacked and once it is rows; 256 MiB is always allowed."""
+
+    redirect_hosts: Names = ("*.huggingface.co", "*.hf.co", "*.githubusercontent.com")
+    """The servers that a web server may send a download on to, besides itself; `*.` stands for any name below a domain. https never becomes http."""
+
+    follow_links: bool = False
+    """Whether symbolic links may lead out of a data folder, as those of DVC and of the Hub's cache do."""
 
     allow_pickle: bool = False
     """Whether pickle files may be read; whoever wrote one can run any program in this job."""
@@ -227,3 +254,6 @@ class Encode(Section):
 
     target_language: Annotated[str | None, Inherited] = None
     """For models of several languages: the target's; generation begins with it."""
+
+    obey_special_tokens: Annotated[bool, Inherited] = False
+    """Obey special tokens that stand in the rows' texts, such as `</s>`, which ends a text; otherwise they are read as the characters they are written with. A chat template's own are always obeyed, and so are the masks to be filled in."""

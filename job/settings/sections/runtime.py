@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from job.settings.sections.base import Section
 
@@ -48,6 +48,9 @@ class Runtime(Section):
 
     port: Annotated[int, Field(ge=1, le=65534)] = 29400
     """The port of pod 0 that the others report to; the next one is used as well."""
+
+    peer_token: Annotated[SecretStr, Field(min_length=16)] = SecretStr("")
+    """A random text that all pods of a run have and nobody else, at least 16 characters, by which they know each other; needed where they are on several machines."""
 
     peer_wait: Seconds = 900.0
     """Seconds to wait for a missing pod before this one leaves with 75."""

@@ -15,7 +15,9 @@ from job.data.artifacts import SPLITS, CleanRows, RawRows, Split
 from job.settings import Data
 from job.settings.protocols import HasClean, HasData, HasSeed
 from job.stages.clean.bad_rows import check_bad
+from job.stages.clean.labels import check_kinds, warn_of_doubtful
 from job.stages.clean.profile import profile
+from job.stages.clean.rare_labels import Kept, keep_in_train
 from job.stages.clean.scan import Scan, Scanned
 from job.stages.clean.sort import sort_split
 from job.stages.clean.splits import CODE, Codes, decide, held_out
@@ -51,15 +53,20 @@ def clean(
     scan = Scan(settings.clean, data, rules, raw, scratch)
     with quarantine.open("a", encoding="utf-8") as file:
         scanned = scan.run(file)
-    check_bad(quarantine, raw.read, scanned.bad, data.max_bad_fraction)
-    check_unique(scanned, raw.files)
+    check_bad(quarantine, raw.read, scanned.bad, data.max_bad_fraction, rules)
+    check_unique(scanned, raw.files, rules)
+    codes = _split(scanned, data)
+    kept = keep_in_train(scanned, codes, rules) if _drawn(settings, rules) else Kept()
     decision = decide(
-        _split(scanned, data), scanned.keys, scanned.labels, settings.clean, settings.seed
+        codes, scanned.keys, scanned.labels, settings.clean, settings.seed, kept.needed
     )
     written = write_splits(scanned, decision, raw.weights, rules, scratch)
     scanned.path.unlink()
+    check_kinds(written)
+    warn_of_doubtful(written)
     counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
-    check_not_empty(_wanted(data, partial=partial), counted)
+    counted["kept_for_their_label"] = kept.moved
+    check_not_empty(_wanted(data, partial=partial), counted, rules)
     tables = {split: scratch / f"{split}.arrow" for split in SPLITS if split in written}
     if sort_by := settings.clean.sort_by:
         for path in tables.values():
@@ -83,8 +90,19 @@ def _split(scanned: Scanned, data: Data) -> Codes:
     """Each row's split: the given one, or one that training rows are held out for."""
     validation = 0.0 if data.validation else data.validation_fraction
     test = 0.0 if data.test else data.test_fraction
-    codes = scanned.codes
+    codes = scanned.codes.copy()
     train = codes == CODE["train"]
     keys = scanned.keys if scanned.groups is None else scanned.groups
     codes[train] = held_out(keys[train], validation, test)
     return codes
+
+
+def _drawn(settings: CleanSettings, rules: RowRules) -> bool:
+    """Whether chance, that is the rows' hash, may take all rows of a label from the training rows."""
+    data = settings.data
+    held_out = (not data.validation and data.validation_fraction) or (
+        not data.test and data.test_fraction
+    )
+    thinned = settings.clean.sample or any(source.weight % 1 for source in data.train)
+    labelled = set(rules.columns) - set(rules.text_roles)
+    return bool(data.train and labelled and (held_out or thinned))

@@ -9,12 +9,17 @@ from pathlib import Path
 from job.data.artifacts import Split
 from job.data.quarantine import read_bad
 from job.errors import DataError
+from job.tasks.row_rules import RowRules
 
 EXAMPLES = 3
 
 
 def check_bad(
-    quarantine: Path, read: Mapping[Split, int], bad: Mapping[Split, int], bound: float
+    quarantine: Path,
+    read: Mapping[Split, int],
+    bad: Mapping[Split, int],
+    bound: float,
+    rules: RowRules,
 ) -> None:
     """Refuse a split of which more than the part `bound` cannot be used.
 
@@ -23,7 +28,8 @@ def check_bad(
     """
     for split, count in bad.items():
         if count and count > bound * read[split]:
-            part = f"{count:,} of {read[split]:,} {split} rows ({count / read[split]:.1%})"
+            rows = rules.source_of(split).rows
+            part = f"{count:,} of {read[split]:,} {rows} ({count / read[split]:.1%})"
             error = DataError(
                 f"{part} cannot be used: " + "; ".join(_first(quarantine, split)),
                 hint=f"fix them, or raise FINETUNE_DATA__MAX_BAD_FRACTION above {bound:g}",

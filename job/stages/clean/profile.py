@@ -24,6 +24,8 @@ class Written:
 
     rows: int = 0
     labels: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Rows by how their label is written, where that matters."""
     words: Counter[int] = field(default_factory=Counter)
     """Rows by the number of bits of their word count: 0, 1, 2-3, 4-7, ..."""
     files: Counter[int] = field(default_factory=Counter)
@@ -41,6 +43,8 @@ class Written:
             for labels, count in zip(rules.labels_of(values), times, strict=True):
                 for label in labels:
                     self.labels[label] += count
+            for kind, count in zip(rules.kinds_of(values), times, strict=False):
+                self.kinds[kind] += count
         for number, count in _counted(np.frexp(batch.column(WORDS).to_numpy())[1]):
             self.words[number] += count
         for number, count in _counted(batch.column(FILE).to_numpy()):

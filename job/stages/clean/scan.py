@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TextIO
@@ -22,7 +22,7 @@ from job.stages.clean.columns import Selected, Selector, as_row, source_columns
 from job.stages.clean.profile import WORDS
 from job.stages.clean.splits import CODE, Codes, Keys, Labels, key_of, keys_of
 from job.stages.clean.text import cleaned, is_empty, word_counts
-from job.tasks.row_rules import RowRules
+from job.tasks.row_rules import KEPT, RowRules
 
 SORT = "__sort"
 UNIQUE = "__unique_"
@@ -91,8 +91,9 @@ class Scan:
                 self._check(split, parts)
                 for part in parts:
                     for batch in stream(part):
-                        poll()
-                        self._batch(split, batch, writer, quarantine)
+                        for rows, selected in self._selector.select(batch):
+                            poll()
+                            self._batch(split, rows, selected, writer, quarantine)
         self._trim()
         return self.result
 
@@ -119,9 +120,14 @@ class Scan:
         )
 
     def _batch(
-        self, split: Split, batch: pa.RecordBatch, writer: Writer, quarantine: TextIO
+        self,
+        split: Split,
+        batch: pa.RecordBatch,
+        selected: Selected,
+        writer: Writer,
+        quarantine: TextIO,
     ) -> None:
-        selected = self._selector.select(batch)
+        selected = self._stripped(selected)
         good = self._without_bad(split, selected, batch, quarantine)
         kept = self._without_dropped(split, selected, good)
         if not kept.rows:
@@ -142,6 +148,16 @@ class Scan:
                 schema=self._schema(),
             )
         )
+
+    def _stripped(self, selected: Selected) -> Selected:
+        """White space around a label, unlike that around a text, is never meant."""
+        roles = {
+            role: values
+            if role in self._rules.text_roles or role.startswith(KEPT)
+            else [None if value is None else value.strip() for value in values]
+            for role, values in selected.roles.items()
+        }
+        return replace(selected, roles=roles)
 
     def _without_bad(
         self, split: Split, selected: Selected, batch: pa.RecordBatch, quarantine: TextIO

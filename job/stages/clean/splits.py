@@ -23,6 +23,8 @@ Codes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint32]
 Rows = npt.NDArray[np.int64]
 
+NOTHING: Rows = np.zeros(0, np.int64)
+
 TRAIN, VALIDATION, TEST = 0, 1, 2
 DROPPED = 255
 CODE: dict[Split, int] = {split: code for code, split in enumerate(SPLITS)}
@@ -79,6 +81,8 @@ class Decision:
     """Each row's split or DROPPED, and what was counted on the way."""
 
     codes: Codes
+    needed: Rows
+    """Rows that no draw may drop, if they are trained on at all."""
     dropped: dict[Split, Counter[str]] = field(
         default_factory=lambda: {s: Counter() for s in SPLITS}
     )
@@ -90,12 +94,15 @@ class Decision:
     """Rows whose text is in another split too."""
 
 
-def decide(codes: Codes, keys: Keys, labels: Labels, clean: Clean, seed: int) -> Decision:
+def decide(
+    codes: Codes, keys: Keys, labels: Labels, clean: Clean, seed: int, needed: Rows = NOTHING
+) -> Decision:
     """Deduplicate, take held-out texts out of training, and sample.
 
-    `codes` holds each row's split (rows,) and is changed in place; `labels` tells labels apart.
+    `codes` holds each row's split (rows,) and is changed in place; `labels` tells labels apart; no draw
+    drops the rows that are `needed`.
     """
-    decision = Decision(codes)
+    decision = Decision(codes, needed)
     for rows in buckets(keys):
         for split in SPLITS:
             chosen = rows[codes[rows] == CODE[split]]
@@ -103,7 +110,8 @@ def decide(codes: Codes, keys: Keys, labels: Labels, clean: Clean, seed: int) ->
         _separate(decision, rows, keys)
     if clean.sample is not None:
         rows = np.flatnonzero(codes == TRAIN)
-        _drop(decision, "train", "not sampled", rows[~_sampled(keys[rows], clean.sample, seed)])
+        kept = _sampled(keys[rows], clean.sample, seed) | np.isin(rows, needed)
+        _drop(decision, "train", "not sampled", rows[~kept])
     return decision
 
 

@@ -16,14 +16,14 @@ from job.errors import DataError
 from job.runtime.stop import poll
 from job.stages.clean.profile import Written
 from job.stages.clean.scan import SORT, UNIQUE, Scanned
-from job.stages.clean.splits import CODE, TRAIN, Decision, Keys, buckets, copies, repeated
+from job.stages.clean.splits import CODE, TRAIN, Decision, buckets, copies, repeated
 from job.tasks.row_rules import RowRules
 
 GIVEN = "given"
 """Where the rows of a split come from that has files of its own."""
 
 
-def check_unique(scanned: Scanned, files: Sequence[str]) -> None:
+def check_unique(scanned: Scanned, files: Sequence[str], rules: RowRules) -> None:
     """Refuse a value that appears twice, in one of the splits as given, where none may.
 
     Raises:
@@ -38,7 +38,7 @@ def check_unique(scanned: Scanned, files: Sequence[str]) -> None:
                 later, before = min(pairs)
                 one, two = _values(scanned.path, name, [before, later])
                 raise DataError(
-                    f"{name} is {one[0]!r} twice in the {split} rows: "
+                    f"{name} is {one[0]!r} twice in the {rules.source_of(split).rows}: "
                     + " and ".join(f"{files[file]}:{line}" for _, file, line in (one, two)),
                     hint="fix the data, or take the column out of FINETUNE_CLEAN__UNIQUE",
                 )
@@ -83,7 +83,8 @@ def write_splits(
             for split in SPLITS:
                 rows = np.flatnonzero(decision.codes[part] == CODE[split])
                 if uneven is not None and CODE[split] == TRAIN:
-                    rows = _weighted(rows, batch, scanned.keys[part], uneven, decision)
+                    times = copies(scanned.keys[part], uneven[batch.column(FILE).to_numpy()])
+                    rows = _weighted(rows, times, part.start, decision)
                 if not len(rows):
                     continue
                 chosen = batch.take(pa.array(rows))
@@ -97,21 +98,19 @@ def write_splits(
 
 
 def _weighted(
-    rows: npt.NDArray[np.int64],
-    batch: pa.RecordBatch,
-    keys: Keys,
-    weights: npt.NDArray[np.float64],
-    decision: Decision,
+    rows: npt.NDArray[np.int64], times: npt.NDArray[np.int64], first: int, decision: Decision
 ) -> npt.NDArray[np.int64]:
-    files = batch.column(FILE).to_numpy()[rows]
-    times = copies(keys[rows], weights[files])
+    """Rows of a batch, each as often as it counts; `first` is the number of the batch's first row."""
+    times = np.maximum(times[rows], np.isin(rows + first, decision.needed))
     if missing := int((times == 0).sum()):
         decision.dropped["train"]["weight"] += missing
     return np.repeat(rows, times)
 
 
 def check_not_empty(
-    splits: Mapping[Split, str], profile: Mapping[str, Mapping[str, Mapping[str, object]]]
+    splits: Mapping[Split, str],
+    profile: Mapping[str, Mapping[str, Mapping[str, object]]],
+    rules: RowRules,
 ) -> None:
     """Refuse a wanted split without rows; `splits` says of each where its rows come from.
 
@@ -128,12 +127,13 @@ def check_not_empty(
                 hint=f"raise FINETUNE_DATA__{split.upper()}_FRACTION, name files in "
                 f"FINETUNE_DATA__{split.upper()}, or set the fraction to 0 to do without",
             )
+        source = rules.source_of(split)
         reasons = {"read": counts.get("read", 0), "unusable": counts.get("bad", 0)}
         dropped = counts.get("dropped", {})
         reasons |= dropped if isinstance(dropped, dict) else {}
         raise DataError(
-            f"no {split} rows are left of those {origin} ("
+            f"no {source.rows} are left of those {origin} ("
             + ", ".join(f"{reason} {count}" for reason, count in reasons.items())
             + ")",
-            hint=f"name more files in FINETUNE_DATA__{split.upper()}, or relax FINETUNE_CLEAN__*",
+            hint=f"name more files in {source.setting}, or relax FINETUNE_CLEAN__*",
         )

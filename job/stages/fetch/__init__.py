@@ -14,10 +14,10 @@ from typing import TextIO
 from job.data.artifacts import SPLITS, Input, Inputs, RawRows, Split
 from job.runtime.stop import poll
 from job.settings import Data
-from job.stages.fetch.chunks import Parts
 from job.stages.fetch.files import AHEAD, local_copies, resolve_inputs
 from job.stages.fetch.formats import Member, members
 from job.stages.fetch.parallel_text import parallel
+from job.stages.fetch.parts import Parts
 
 __all__ = ["fetch", "resolve_inputs"]
 
@@ -71,8 +71,7 @@ class _Run:
         return any(file.split == split for file in self._inputs.files)
 
     def read(self, split: Split, quarantine: TextIO, limit: int | None) -> Parts:
-        encoding = self._data.encoding
-        parts = Parts(self._scratch / "raw", split, quarantine, encoding=encoding, limit=limit)
+        parts = Parts(self._scratch / "raw", split, quarantine, self._data, limit=limit)
         files = [file for file in self._inputs.files if file.split == split]
         with closing(parts):
             for file, content in self._files(files):
@@ -100,7 +99,7 @@ class _Run:
 
     def _file(self, content: Iterator[Member], weight: float, parts: Parts) -> None:
         for member in content:
-            parts.begin(len(self.files), member.name)
+            parts.begin(len(self.files), member.name, member.size)
             self.files.append(member.name)
             self.weights.append(weight)
             for chunk in member.chunks:

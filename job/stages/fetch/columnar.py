@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import io
+import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from job.errors import DataError, SettingsError
 from job.settings import Data
+from job.stages.fetch.arrow_messages import MAGIC, batch_sizes
+from job.stages.fetch.bounds import Meter, too_long
 from job.stages.fetch.chunks import (
     CHUNK_CHARS,
     CHUNK_ROWS,
     Chunk,
+    Rows,
     Strings,
     as_text,
     check_names,
-    columns_of,
 )
+from job.stages.fetch.class_names import Feature, features_with_names, named
 
 
 def pickle_refused(name: str) -> SettingsError:
@@ -34,33 +39,78 @@ def read_parquet(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
     """Rows of a parquet file; a row's line is its number. `file` must be seekable.
 
     Raises:
-        DataError: two columns have the same name.
+        DataError: two columns have the same name, or the file becomes too large.
     """
     from pyarrow import parquet
 
+    meter = Meter(name, file.seek(0, io.SEEK_END), data.max_expansion)
     # otherwise a whole row group, usually of a million rows, is in memory at once
-    opened = parquet.ParquetFile(file, buffer_size=CHUNK_CHARS, pre_buffer=False)
+    options = {"buffer_size": CHUNK_CHARS, "pre_buffer": False}
+    opened = parquet.ParquetFile(file, **options)
     groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
-    size = sum(group.total_byte_size for group in groups)
-    rows = _rows_a_chunk(size, opened.metadata.num_rows)
-    batches = opened.iter_batches(batch_size=rows, use_threads=False)
-    return _chunks(batches, opened.schema_arrow, name)
+    for group in groups:
+        meter.add(group.total_byte_size)
+    names = [schema.path for schema in map(opened.schema.column, range(len(opened.schema)))]
+    dictionaries = parquet.ParquetFile(file, **options, read_dictionary=names)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number, group in enumerate(groups):
+            size = max(group.total_byte_size, _most_of(dictionaries, number, group))
+            rows = _rows_a_chunk(size, group.num_rows)
+            yield from opened.iter_batches(rows, row_groups=[number], use_threads=False)
+
+    return _chunks(batches(), opened.schema_arrow, name, data)
+
+
+def _most_of(dictionaries: Any, number: int, group: Any) -> int:
+    """The bytes that a row group would take if every value were the longest of its dictionary.
+
+    A dictionary holds each value once: in a few bytes it can name a long one a million times.
+    """
+    columns = [group.column(i) for i in range(group.num_columns)]
+    encoded = [c for c in columns if c.has_dictionary_page and c.physical_type == "BYTE_ARRAY"]
+    if not encoded:
+        return 0
+    paths = [column.path_in_schema for column in encoded]
+    rows = dictionaries.iter_batches(1, row_groups=[number], columns=paths, use_threads=False)
+    first = next(rows, None)
+    longest = max(map(_longest, first.columns), default=0) if first is not None else 0
+    return int(longest * max(column.num_values for column in encoded))
 
 
 def read_arrow(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
     """Rows of an Arrow stream or an Arrow (Feather V2) file. `file` must be seekable.
 
     Raises:
-        DataError: two columns have the same name.
+        DataError: two columns have the same name, or a batch is too large.
     """
-    start = file.read(6)
+    _check_batches(file, name, data)
     file.seek(0)
-    if start == b"ARROW1":
+    start = file.read(len(MAGIC))
+    file.seek(0)
+    if start == MAGIC:
         opened = pa.ipc.open_file(file)
         batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
-        return _chunks(batches, opened.schema, name)
+        return _chunks(batches, opened.schema, name, data)
     stream = pa.ipc.open_stream(file)
-    return _chunks(iter(stream), stream.schema, name)
+    return _chunks(iter(stream), stream.schema, name, data)
+
+
+def _check_batches(file: BinaryIO, name: str, data: Data) -> None:
+    """Refuse what would take too much memory before a byte of it is unpacked."""
+    meter = Meter(name, file.seek(0, io.SEEK_END), data.max_expansion)
+    file.seek(0)
+    try:
+        for number, size in enumerate(batch_sizes(file), 1):
+            meter.add(size)
+            if size > data.max_batch_bytes:
+                raise DataError(
+                    f"{name}: record batch {number} takes {size:,} bytes in memory, "
+                    f"{data.max_batch_bytes:,} are allowed",
+                    hint="write it in smaller batches, or raise FINETUNE_DATA__MAX_BATCH_BYTES",
+                )
+    except (struct.error, ValueError, OSError):
+        return  # Arrow will say what is wrong with it
 
 
 def read_pickle(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
@@ -85,9 +135,13 @@ def read_pickle(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
             f"{name}: the pickle holds a {type(value).__name__}",
             hint="write a pandas DataFrame or a list of dicts",
         )
+    rows = Rows()
     for start in range(0, len(value), CHUNK_ROWS):
-        rows = [{str(k): v for k, v in row.items()} for row in value[start : start + CHUNK_ROWS]]
-        yield Chunk(columns_of(rows), range(start + 1, start + 1 + len(rows)))
+        for number, row in enumerate(value[start : start + CHUNK_ROWS], start + 1):
+            rows.add(number, {str(key): value for key, value in row.items()}, 0)
+            if rows.full:
+                yield rows.chunk()
+    yield rows.chunk()
 
 
 class _Frame:
@@ -110,45 +164,99 @@ def _rows_a_chunk(size: int, rows: int) -> int:
     return max(1, min(CHUNK_ROWS, rows * CHUNK_CHARS // max(1, size)))
 
 
-def _chunks(batches: Iterator[pa.RecordBatch], schema: pa.Schema, name: str) -> Iterator[Chunk]:
+def _chunks(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, name: str, data: Data
+) -> Iterator[Chunk]:
     check_names(schema.names, name)
-    classes = _class_names(schema)
+    classes = features_with_names(schema)
     first = 1
     for whole in batches:
-        size = _rows_a_chunk(whole.nbytes, whole.num_rows)
+        arrays = [_checked(values) for values in whole.columns]
+        longest = max(map(_longest, arrays), default=0)
+        size = _rows_a_chunk(max(whole.nbytes, longest * whole.num_rows), whole.num_rows)
         for start in range(0, whole.num_rows, size):
-            batch = whole.slice(start, size)
+            parts = [_decoded(values.slice(start, size)) for values in arrays]
+            _refuse_long(parts, first, name, data)
             columns = {
                 column: _strings(values, classes.get(column))
-                for column, values in zip(schema.names, batch.columns, strict=True)
+                for column, values in zip(schema.names, parts, strict=True)
             }
-            yield Chunk(columns, range(first, first + batch.num_rows))
-            first += batch.num_rows
+            rows = min(size, whole.num_rows - start)
+            yield Chunk(columns, range(first, first + rows))
+            first += rows
 
 
-def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """The names of classes that `datasets` stores as numbers, from the schema's metadata."""
-    try:
-        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        return {
-            column: list(feature["names"])
-            for column, feature in info.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
+def _checked(values: pa.Array) -> pa.Array:
+    """A column, known to stay within its buffers: Arrow trusts what it reads, and offsets that lie
+    would make rows of this process's memory.
 
-
-def _strings(values: pa.Array, classes: list[str] | None) -> Strings:
-    """A column as nullable strings; NaN is null."""
+    Raises:
+        pa.ArrowInvalid: it does not.
+    """
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
-    if isinstance(values, pa.DictionaryArray):
-        values = values.dictionary_decode()
+    # text that is not utf-8 costs its row only
+    as_bytes = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
+    view = as_bytes.get(values.type)
+    (values if view is None else values.view(view)).validate(full=True)
+    return values
+
+
+def _longest(values: pa.Array) -> int:
+    """The bytes of the longest value that is stored once and may be named often; 0 if there is none."""
     kind = values.type
-    if classes is not None and pa.types.is_integer(kind):
-        numbers = values.to_pylist()
-        return [classes[n] if n is not None and 0 <= n < len(classes) else None for n in numbers]
+    if isinstance(values, pa.ListArray | pa.LargeListArray):
+        return _longest(values.values)
+    if isinstance(values, pa.StructArray):
+        return max(map(_longest, values.flatten()), default=0)
+    if _is_view(kind) and len(values):
+        lengths = np.frombuffer(values.buffers()[1], np.int32)[::4]  # which a view begins with
+        return int(lengths[values.offset : values.offset + len(values)].max())
+    if isinstance(values, pa.DictionaryArray):
+        return _longest_stored(values.dictionary)
+    if isinstance(values, pa.RunEndEncodedArray):
+        return _longest_stored(values.values)
+    return 0
+
+
+def _longest_stored(values: pa.Array) -> int:
+    if not len(values):
+        return 0
+    if _holds_bytes(values.type) and not _is_view(values.type):
+        return int(pc.max(pc.binary_length(values)).as_py() or 0)
+    return int(values.nbytes if pa.types.is_nested(values.type) else values.nbytes // len(values))
+
+
+def _decoded(values: pa.Array) -> pa.Array:
+    """Values that are named, each where it belongs."""
+    if isinstance(values, pa.DictionaryArray):
+        return values.dictionary_decode()
+    if isinstance(values, pa.RunEndEncodedArray):
+        return pc.run_end_decode(values)
+    if _is_view(values.type):
+        return values.view(pa.binary_view()).cast(pa.large_binary())
+    return values
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
+
+
+def _refuse_long(parts: list[pa.Array], first: int, name: str, data: Data) -> None:
+    """Refuse a row that is too long before it is copied."""
+    if sum(part.nbytes for part in parts) <= data.max_row_bytes:
+        return
+    for row in range(len(parts[0])):
+        size = sum(part.slice(row, 1).nbytes for part in parts)
+        if size > data.max_row_bytes:
+            raise too_long(name, first + row, size, data.max_row_bytes)
+
+
+def _strings(values: pa.Array, classes: Feature | None) -> Strings:
+    """A column as nullable strings; NaN is null, and `classes` names what numbers stand for."""
+    kind = values.type
+    if classes is not None:
+        return [as_text(named(value, classes)) for value in values.to_pylist()]
     if pa.types.is_floating(kind):
         values = pc.if_else(pc.is_nan(values), None, values)
     try:

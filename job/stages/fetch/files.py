@@ -13,6 +13,7 @@ from job.data.artifacts import SPLITS, Input, Inputs, Split, file_sha256
 from job.errors import Absent, DataError, InputMissing
 from job.runtime.stop import poll
 from job.settings import Data
+from job.stages.fetch.saved_folders import without_facts
 from job.store.base import Object, Reader
 from job.store.factory import resolve
 from job.uris import Uri
@@ -51,7 +52,7 @@ def resolve_inputs(data: Data) -> Inputs:
         counts: list[int] = []
         targets = getattr(data, f"{split}_target")
         for source in getattr(data, split):
-            stored = _files_at(source.uri)
+            stored = _files_at(source.uri, data)
             counts.append(len(stored))
             for uri, _, item in stored:
                 if (uri, item.identity) in seen and not targets:
@@ -60,13 +61,13 @@ def resolve_inputs(data: Data) -> Inputs:
                 seen.add((uri, item.identity))
                 files.append(Input(split, uri, item.size, item.identity, source.weight))
         for count, target in zip(counts, targets, strict=False):
-            files += _targets(split, target.uri, count)
+            files += _targets(split, target.uri, count, data)
     return Inputs(tuple(files))
 
 
-def _targets(split: Split, uri: Uri, sources: int) -> list[Input]:
+def _targets(split: Split, uri: Uri, sources: int, data: Data) -> list[Input]:
     """The files of targets at a URI, as many as there are files of sources to them."""
-    stored = _files_at(uri)
+    stored = _files_at(uri, data)
     if len(stored) != sources:
         setting = f"FINETUNE_DATA__{split.upper()}"
         raise DataError(
@@ -76,11 +77,12 @@ def _targets(split: Split, uri: Uri, sources: int) -> list[Input]:
     return [Input(split, name, o.size, o.identity, target=True) for name, _, o in stored]
 
 
-def _files_at(uri: Uri) -> list[_Stored]:
+def _files_at(uri: Uri, data: Data) -> list[_Stored]:
     """The files that a source names, in key order."""
+    found = resolve(uri, redirect_hosts=data.redirect_hosts, follow_links=data.follow_links)
     return [
-        _Stored((reader.uri / item.key).without_secrets, reader, item)
-        for reader, item in sorted(resolve(uri), key=lambda pair: pair[1].key)
+        _Stored(reader.uri.of_key(item.key).without_secrets, reader, item)
+        for reader, item in sorted(without_facts(found, uri), key=lambda pair: pair[1].key)
         if not item.key.endswith("/")  # a folder, as S3 consoles make them
     ]
 
@@ -104,7 +106,7 @@ def local_copies(
     remote = {file.split for file in inputs if not _is_local(file)}
     names = [name for split in remote for name in (split, f"{split}_target")]
     sources = dict.fromkeys(s.uri for name in names for s in getattr(data, name))
-    stored = [file for uri in sources if uri.scheme != "file" for file in _files_at(uri)]
+    stored = [file for uri in sources if uri.scheme != "file" for file in _files_at(uri, data)]
     todo = enumerate(inputs)
     waiting: deque[_Copy] = deque()
     try:
@@ -173,13 +175,18 @@ class _Copy:
             ) from self._error
         if self._error is not None:
             raise self._error
+        if (size := self._path.stat().st_size) != self.input.size:
+            raise InputMissing(
+                f"{self.input.uri}: it has {size:,} bytes, {self.input.size:,} were recorded",
+                hint=_CHANGED,
+            )
         return self._path
 
     def _verified(self) -> Path:
         path = Uri(self.input.uri).path
         try:
             identity = file_sha256(path)
-        except (FileNotFoundError, IsADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise InputMissing(f"{path}: it no longer exists", hint=_CHANGED) from None
         if identity != self.input.identity:
             raise InputMissing(f"{path}: it has changed since the run began", hint=_CHANGED)

@@ -18,8 +18,10 @@ from typing import IO, BinaryIO, cast
 
 import pyarrow as pa
 
+from job.data.artifacts import open_regular
 from job.errors import DataError, StoreError
 from job.settings import Data
+from job.stages.fetch.bounds import Meter, Metered
 from job.stages.fetch.chunks import Chunk
 from job.stages.fetch.columnar import pickle_refused, read_arrow, read_parquet, read_pickle
 from job.stages.fetch.conll import read_conll
@@ -57,6 +59,7 @@ _MAGIC = {
     b"\x1f\x8b\x08": "gzip",
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
+    **{b"%c\x2a\x4d\x18" % byte: "zstd" for byte in range(0x50, 0x60)},  # a skippable frame
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
     **{b"BZh%d1AY&SY" % level: "bz2" for level in range(1, 10)},
@@ -76,9 +79,11 @@ _FAULTS = (  # what the decompressors and Arrow raise for bytes that are not wha
 
 @dataclass(frozen=True)
 class Member:
-    """A data file, or one file of an archive: its URI without secrets, and its rows as they are read."""
+    """A data file, or one file of an archive: its URI without secrets, its size in bytes as it is
+    packed, and its rows as they are read."""
 
     name: str
+    size: int
     chunks: Iterator[Chunk]
 
 
@@ -91,11 +96,12 @@ def members(path: Path, name: str, data: Data, scratch: Path) -> Iterator[Member
         DataError: the file is damaged, or its format cannot be told from the name.
         SettingsError: it is a pickle, and pickles are not allowed.
     """
-    with path.open("rb") as file:
-        kind = _compression(file, name)
+    with open_regular(path) as file:
+        kind, size = _compression(file, name), path.stat().st_size
         if kind != "zip":
-            rows = partial(_rows, file, kind, name, data, scratch)
-            yield Member(name, _named(name, rows))
+            meter = Meter(name, size, data.max_expansion)
+            rows = partial(_rows, file, kind, meter, name, data, scratch)
+            yield Member(name, size, _named(name, rows))
             return
         try:
             archive = zipfile.ZipFile(file)
@@ -105,7 +111,7 @@ def members(path: Path, name: str, data: Data, scratch: Path) -> Iterator[Member
             if not _is_hidden(info):
                 inner = f"{name}!{_checked(info.filename, name)}"
                 rows = partial(_unzipped, archive, info, inner, data, scratch)
-                yield Member(inner, _named(inner, rows))
+                yield Member(inner, info.compress_size, _named(inner, rows))
 
 
 def _checked(member: str, archive: str) -> str:
@@ -128,22 +134,23 @@ def _unzipped(
         kind = _compression(file, name)
         if kind == "zip":
             raise DataError(f"{name}: an archive in an archive", hint="unpack it")
-        yield from _rows(file, kind, name, data, scratch)
+        meter = Meter(name, info.compress_size, data.max_expansion)
+        yield from _rows(Metered.of(file, meter), kind, meter, name, data, scratch)
 
 
 def _rows(
-    file: IO[bytes], kind: str | None, name: str, data: Data, scratch: Path
+    file: IO[bytes], kind: str | None, meter: Meter, name: str, data: Data, scratch: Path
 ) -> Iterator[Chunk]:
     """The rows of a file that is not a zip archive."""
     chosen = data.format if data.format != "auto" else format_of(name)
     if chosen == "pickle" and not data.allow_pickle:
         raise pickle_refused(name)
-    opened = _decompressed(file, kind)
+    opened = cast(BinaryIO, file) if kind is None else Metered.of(_decompressed(file, kind), meter)
     if chosen not in _SEEKABLE:
         yield from _READERS[chosen](opened, name, data)
         return
     with tempfile.TemporaryFile(dir=scratch) as spool:
-        if isinstance(opened, io.BufferedReader):
+        if opened.seekable():
             size = opened.seek(0, io.SEEK_END)
         else:
             shutil.copyfileobj(opened, spool)

@@ -1,97 +1,73 @@
-"""JSON lines, and JSON documents that hold a list of objects, read without loading them whole."""
+"""JSON lines, and JSON documents that hold rows, read without loading them whole."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
-from job.data.quarantine import BadRow
-from job.errors import DataError
 from job.settings import Data
-from job.stages.fetch.chunks import (
-    CHUNK_CHARS,
-    CHUNK_ROWS,
-    MAX_ROW_CHARS,
-    Chunk,
-    columns_of,
+from job.stages.fetch.chunks import HALF, TOO_DEEP, Chunk, Rows
+from job.stages.fetch.json_values import (
+    DECODER,
+    Repeated,
+    TooDeep,
+    Value,
+    end_of,
+    has_half,
+    is_deep,
+    is_text,
 )
+from job.stages.fetch.scanner import Scanner
 from job.stages.fetch.text import blocks, pieces
 
-
-class _Repeated(dict[str, Any]):
-    """An object in which a key appears twice; nobody knows which of the values was meant."""
+REPEATED = "a key appears twice in the object"
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    return value if len(value) == len(pairs) else _Repeated(value)
-
-
-def _constant(name: str) -> float | None:
-    return None if name == "NaN" else float(name)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
-
-
-def _fault(value: Any) -> str | None:
-    if isinstance(value, _Repeated):
-        return "a key appears twice in the object"
+def _fault(value: Any, *, half: bool = False) -> str | None:
+    if isinstance(value, TooDeep) or is_deep(value):
+        return TOO_DEEP
+    if isinstance(value, Repeated):
+        return REPEATED
     if isinstance(value, dict) and "" in value:
         return "a key is empty"
-    return None if isinstance(value, dict) else "not a JSON object"
+    if not isinstance(value, dict):
+        return "not a JSON object"
+    return HALF if half else None
 
 
 def read_jsonl(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
-    """One object a line; blank lines are skipped.
+    """One object a line; blank lines are skipped. A file that really holds a document is read as such.
 
     Raises:
         DataError: a line is endless.
         SettingsError: Python does not know the encoding.
     """
-    return _lines(blocks(pieces(file, data.encoding), name))
-
-
-def _lines(source: Iterator[list[str]]) -> Iterator[Chunk]:
-    first = 1
-    for block in source:
-        rows: list[dict[str, Any]] = []
-        lines: list[int] = []
-        bad: list[BadRow] = []
-        for number, line in enumerate(block, first):
-            text = line.strip()
-            if not text:
-                continue
-            try:
-                value = _DECODER.decode(text)
-                fault = _fault(value)
-            except (ValueError, RecursionError) as error:
-                fault = f"not JSON: {error}"
-            if fault:
-                bad.append(BadRow(number, fault, text))
-            else:
-                rows.append(value)
-                lines.append(number)
-        yield Chunk(columns_of(rows), lines, bad)
-        first += len(block)
+    start, whole = _begun(pieces(file, name, data))
+    # the first line of a document that was written to be looked at
+    if start.lstrip().partition("\n")[0].rstrip() in ("{", "["):
+        return _chunks(_rows(Scanner(whole, name, data), data))
+    return _lines(blocks(whole, name, data))
 
 
 def read_json(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
-    """A list of objects, or an object one of whose members is such a list; a row's line is its
-    number in the list. A file that really holds JSON lines is read as such.
+    """The rows of a document; a row's line is its number. They are
+
+    - the elements of a list,
+    - the elements of that member of an object which is a list of objects,
+    - an object without such a member, or which has more of the columns in use than the elements, or
+    - several objects, one after the other.
+
+    A file that really holds JSON lines is read as such.
 
     Raises:
-        DataError: the file is not JSON, or does not hold exactly one list of objects.
+        DataError: the file is not JSON, or it is not clear which of its lists has the rows.
         SettingsError: Python does not know the encoding.
     """
-    source = pieces(file, data.encoding)
-    start = next(source, "")
-    whole = chain((start,), source)
-    return (
-        _lines(blocks(whole, name)) if _is_lines(start) else _chunks(_rows(_Scanner(whole, name)))
-    )
+    start, whole = _begun(pieces(file, name, data))
+    if _is_lines(start):
+        return _lines(blocks(whole, name, data))
+    return _chunks(_rows(Scanner(whole, name, data), data))
 
 
 def objects(file: BinaryIO, name: str, data: Data) -> Iterator[Any]:
@@ -100,131 +76,131 @@ def objects(file: BinaryIO, name: str, data: Data) -> Iterator[Any]:
     Raises:
         DataError, SettingsError: as `read_json`.
     """
-    for value, _ in _rows(_Scanner(pieces(file, data.encoding), name)):
-        yield value
+    for value in _rows(Scanner(pieces(file, name, data), name, data), data):
+        yield value.value
+
+
+def _begun(source: Iterator[str]) -> tuple[str, Iterator[str]]:
+    """The first piece, and all of them."""
+    start = next(source, "")
+    return start, chain((start,), source)
 
 
 def _is_lines(start: str) -> bool:
     first, _, rest = start.strip().partition("\n")
+    return first.startswith("{") and bool(rest.strip()) and _is_whole(first.rstrip())
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text is one object, be it nested too deeply."""
     try:
-        return bool(rest.strip()) and isinstance(json.loads(first), dict)
-    except (ValueError, RecursionError):
+        return isinstance(DECODER.decode(text), dict)
+    except RecursionError:
+        return end_of(text, 0) == len(text)
+    except ValueError:
         return False
 
 
-def _chunks(values: Iterator[tuple[Any, int]]) -> Iterator[Chunk]:
-    rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    bad: list[BadRow] = []
-    chars = 0
-    for number, (value, size) in enumerate(values, 1):
-        if fault := _fault(value):
-            bad.append(BadRow(number, fault, json.dumps(value, ensure_ascii=False)))
+def _lines(source: Iterable[list[str]]) -> Iterator[Chunk]:
+    rows = Rows()
+    for number, line in enumerate(chain.from_iterable(source), 1):
+        text = line.strip()
+        if not text:
+            continue
+        value, fault = _decoded(text)
+        if fault:
+            rows.refuse(number, fault, text)
         else:
-            rows.append(value)
-            lines.append(number)
-        chars += size
-        if len(rows) + len(bad) >= CHUNK_ROWS or chars >= CHUNK_CHARS:
-            yield Chunk(columns_of(rows), lines, bad)
-            rows, lines, bad, chars = [], [], [], 0
-    yield Chunk(columns_of(rows), lines, bad)
+            rows.add(number, value, len(text))
+        if rows.full:
+            yield rows.chunk()
+    yield rows.chunk()
 
 
-class _Scanner:
-    """Takes one JSON value after the other from text that comes in pieces.
-
-    ijson 3.6 (yajl) builds rows 1.4 times as fast, but lets a key appear twice: checked for that in
-    its events, it is 0.7 times as fast. It also refuses NaN, which pandas writes.
-    """
-
-    def __init__(self, source: Iterator[str], name: str) -> None:
-        self._source, self.name = source, name
-        self._text, self._at = "", 0
-
-    def peek(self) -> str:
-        """The next character that is not white space; empty at the end."""
-        while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in " \t\r\n":
-                    return self._text[self._at]
-                self._at += 1
-            if not self._more():
-                return ""
-
-    def take(self, expected: str) -> str:
-        """Step over one of the expected characters."""
-        char = self.peek()
-        if not char or char not in expected:
-            raise self.error(
-                f"{char!r} where one of {expected!r} is expected" if char else "cut short"
-            )
-        self._at += 1
-        return char
-
-    def value(self) -> tuple[Any, int]:
-        """The next value, and how many characters it took."""
-        self.peek()
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
-            except (ValueError, RecursionError) as error:
-                if isinstance(error, RecursionError) or not self._more(double=True):
-                    raise self.error(str(error)) from None
-                continue
-            if end == len(self._text) and self._more():
-                continue  # a number may go on in the next piece
-            size, self._at = end - self._at, end
-            return value, size
-
-    def error(self, reason: str) -> DataError:
-        """What is wrong with the document."""
-        return DataError(
-            f"{self.name}: not JSON that can be read as rows: {reason}",
-            hint="a json file holds a list of objects; for one object a line set "
-            "FINETUNE_DATA__FORMAT=jsonl",
-        )
-
-    def _more(self, *, double: bool = False) -> bool:
-        """Read on; `double` the unread text, so that a long value is not tried at every piece."""
-        unread = [self._text[self._at :]]
-        size = before = len(unread[0])
-        if size > MAX_ROW_CHARS:
-            raise self.error(f"a value is longer than {MAX_ROW_CHARS:,} characters")
-        for piece in self._source:
-            unread.append(piece)
-            size += len(piece)
-            if not double or size >= 2 * before:
-                break
-        self._text, self._at = "".join(unread), 0
-        return len(unread) > 1
+def _decoded(text: str) -> tuple[Any, str | None]:
+    """A line's value, and what is wrong with it."""
+    try:
+        value = DECODER.decode(text)
+    except RecursionError:
+        return None, TOO_DEEP
+    except ValueError as error:
+        return None, f"not JSON: {error}"
+    return value, _fault(value, half=has_half(value, text, 0, len(text)))
 
 
-def _rows(scanner: _Scanner) -> Iterator[tuple[Any, int]]:
-    """The elements of the document's list of objects."""
-    if scanner.peek() == "":
-        return
+def _chunks(values: Iterator[Value]) -> Iterator[Chunk]:
+    rows = Rows()
+    for number, value in enumerate(values, 1):
+        if fault := _fault(value.value, half=value.half):
+            rows.refuse(number, fault, value.text)
+        else:
+            rows.add(number, value.value, value.size)
+        if rows.full:
+            yield rows.chunk()
+    yield rows.chunk()
+
+
+def _rows(scanner: Scanner, data: Data) -> Iterator[Value]:
+    """The rows of a document."""
     if scanner.peek() == "[":
-        yield from _elements(scanner)
-    else:
-        scanner.take("{")
-        yield from _members(scanner)
+        yield from scanner.elements()
+    elif scanner.peek() == "{":
+        if (first := scanner.whole()) is None:
+            yield from _members(scanner)
+        else:
+            yield from _of_object(first, scanner, data)
+    elif scanner.peek():
+        scanner.take("[{")
     if extra := scanner.peek():
         raise scanner.error(f"{extra!r} after the end")
 
 
-def _members(scanner: _Scanner) -> Iterator[tuple[Any, int]]:
+def _of_object(first: Value, scanner: Scanner, data: Data) -> Iterator[Value]:
+    """The rows of a document that begins with an object that is not too large for one row."""
+    lists = _lists(first.value)
+    if scanner.peek() == "{" or _is_row(first.value, lists, data):
+        yield first
+        while scanner.peek() == "{":
+            yield scanner.value()
+        return
+    if len(lists) > 1:
+        one, other, *_ = lists
+        raise scanner.error(f"{one!r} and {other!r} are both lists of objects")
+    if lists and isinstance(first.value, Repeated):
+        raise scanner.error(REPEATED)
+    for values in lists.values():
+        size = first.size // len(values)
+        yield from (Value(v, size, first.half and not is_text(v)) for v in values)
+
+
+def _lists(value: dict[str, Any]) -> dict[str, list[Any]]:
+    """The members of an object that are lists of objects."""
+    return {k: v for k, v in value.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
+
+
+def _is_row(value: dict[str, Any], lists: dict[str, list[Any]], data: Data) -> bool:
+    """Whether an object is a row itself, and its lists are a part of it."""
+    columns = {name for name in data.columns.model_dump().values() if name}
+    own = len(columns & value.keys())
+    if not lists:
+        return own > 0 or [] not in value.values()
+    return own > max(len(columns & values[0].keys()) for values in lists.values())
+
+
+def _members(scanner: Scanner) -> Iterator[Value]:
     """The elements of the one member that is a list of objects; other members are skipped."""
     lists: list[str] = []
     empty = False
+    scanner.take("{")
     while scanner.peek() != "}":
-        key, _ = scanner.value()
+        key = str(scanner.value().value)
         scanner.take(":")
         if scanner.peek() == "[":
             number = -1
-            for number, element in enumerate(_elements(scanner)):
-                if number == 0 and isinstance(element[0], dict):
-                    lists.append(str(key))
-                if lists[-1:] == [str(key)]:
+            for number, element in enumerate(scanner.elements()):
+                if number == 0 and isinstance(element.value, dict):
+                    lists.append(key)
+                if lists[-1:] == [key]:
                     yield element
             empty = empty or number < 0
         else:
@@ -235,13 +211,4 @@ def _members(scanner: _Scanner) -> Iterator[tuple[Any, int]]:
             scanner.take(",")
     scanner.take("}")
     if not lists and not empty:
-        raise scanner.error("an object without a list of objects in it")
-
-
-def _elements(scanner: _Scanner) -> Iterator[tuple[Any, int]]:
-    scanner.take("[")
-    while scanner.peek() != "]":
-        yield scanner.value()
-        if scanner.peek() != "]":
-            scanner.take(",")
-    scanner.take("]")
+        raise scanner.error("an object without a list of objects in it, too large for one row")

@@ -44,7 +44,7 @@ def parallel(
                 f"the archives {names[0]} and {names[1]} hold different numbers of files",
                 hint="each file of sources needs its file of targets, in the same order",
             )
-        yield Member(one.name, _zipped(one, other, data))
+        yield Member(one.name, one.size + other.size, _zipped(one, other, data))
 
 
 def _zipped(source: Member, target: Member, data: Data) -> Iterator[Chunk]:

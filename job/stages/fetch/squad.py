@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from job.data.quarantine import BadRow
 from job.settings import Data
-from job.stages.fetch.chunks import CHUNK_CHARS, CHUNK_ROWS, Chunk, columns_of
+from job.stages.fetch.chunks import Chunk, Rows
 from job.stages.fetch.jsons import objects
 
 
@@ -22,23 +21,25 @@ def read_squad(file: BinaryIO, name: str, data: Data) -> Iterator[Chunk]:
         DataError: the file is not JSON, or does not hold a list of articles.
         SettingsError: Python does not know the encoding.
     """
-    rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    bad: list[BadRow] = []
-    number = chars = 0
+    rows = Rows()
+    number = 0
     for article in objects(file, name, data):
         for row in _questions(article):
             number += 1
             if isinstance(row, str):
-                bad.append(BadRow(number, row, json.dumps(article, ensure_ascii=False)))
+                rows.refuse(number, row, _shown(article))
             else:
-                rows.append(row)
-                lines.append(number)
-                chars += len(row["context"])
-            if len(rows) + len(bad) >= CHUNK_ROWS or chars >= CHUNK_CHARS:
-                yield Chunk(columns_of(rows), lines, bad)
-                rows, lines, bad, chars = [], [], [], 0
-    yield Chunk(columns_of(rows), lines, bad)
+                rows.add(number, row, len(row["context"]))
+            if rows.full:
+                yield rows.chunk()
+    yield rows.chunk()
+
+
+def _shown(article: Any) -> str:
+    try:
+        return json.dumps(article, ensure_ascii=False)
+    except (RecursionError, TypeError):
+        return "…"
 
 
 def _questions(article: Any) -> Iterator[dict[str, Any] | str]:

@@ -34,4 +34,4 @@ class Predictor:
         outputs = self.inference.run(table).outputs
         texts = MappedTable.of(pa.table({k: pa.array(v, pa.string()) for k, v in columns.items()}))
         written = task.written(Scored(outputs, table, texts, tokenizer))
-        return pa.table({k: pa.array(v) for k, v in written.items() if k not in task.known})
+        return pa.table({k: pa.array(v) for k, v in written.items() if k in task.predicted})

@@ -54,26 +54,56 @@ class Shards:
         prefix = f"{self._key}/"
         return {o.key.removeprefix(prefix) for o in self._store.list(prefix)} & set(self.names)
 
-    def write(self, number: int, table: pa.Table) -> None:
-        """Write a file by one conditional put: it appears whole, or not at all."""
+    def write(self, number: int, table: pa.Table, *, again: bool = False) -> None:
+        """Write a file by one put: it appears whole, or not at all.
+
+        Args:
+            again: in place of what is there, which is damaged.
+        """
         with suppress(Conflict):  # another process that runs as this pod has written it
             data = _serialized(table, self._settings.format)
-            self._store.put(f"{self._key}/{self.names[number]}", data, if_absent=True)
+            self._store.put(f"{self._key}/{self.names[number]}", data, if_absent=not again)
+
+    def torn(self) -> list[int]:
+        """The numbers of the files that do not hold all their rows, once no pod's file is missing: a
+        store cut them short, and the pod that would have noticed was killed."""
+        if len(self._written()) < len(self.names):
+            return []
+        return [n for n, name in enumerate(self.names) if self._file(name, self.rows(n)) is None]
 
     def finish(self, meta: Mapping[str, Any]) -> bool:
-        """Write the manifest if no pod's file is missing; returns whether that is so."""
+        """Write the manifest if every pod's file is there, and whole; returns whether that is so."""
         if len(self._written()) < len(self.names):
             return False
+        files = {name: self._file(name, self.rows(n)) for n, name in enumerate(self.names)}
+        files[layout.QUARANTINE] = self._file(layout.QUARANTINE)
+        whole = {name: file for name, file in files.items() if file is not None}
+        if whole.keys() != files.keys():
+            return False
         with suppress(Conflict):
-            files = {name: self._file(name) for name in (*self.names, layout.QUARANTINE)}
             meta = {**meta, "rows": self._total}
-            seal(self._store, self._key, Manifest(files, meta, secrets.token_hex(16)))
+            seal(self._store, self._key, Manifest(whole, meta, secrets.token_hex(16)))
             event("predictions are complete", files=len(self.names), rows=self._total)
         return True
 
-    def _file(self, name: str) -> File:
+    def _file(self, name: str, rows: int | None = None) -> File | None:
+        """A file as the manifest names it; None where it does not hold so many rows."""
         data = self._store.get(f"{self._key}/{name}")
+        if rows is not None and _rows_in(data, self._settings.format) != rows:
+            return None
         return File(name, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _rows_in(data: bytes, kind: str) -> int | None:
+    """How many rows a file holds; None where it cannot be read."""
+    if kind == "parquet":
+        import pyarrow.parquet as pq
+
+        try:
+            return int(pq.read_table(pa.BufferReader(data)).num_rows)
+        except (pa.ArrowException, OSError):
+            return None
+    return data.count(b"\n") if data.endswith(b"\n") else None
 
 
 def _serialized(table: pa.Table, kind: str) -> bytes:

@@ -42,11 +42,15 @@ def publish(
     files, version, facts = release.write(), release.version, release.facts
     poll()
     meta = {"run_id": facts.run_id, "task": task.name}
+    total = sum(path.stat().st_size for path in files.values())
+    event("uploading the version", version=version.name, files=len(files), bytes=total)
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
     folder = scratch / "published"
     try:
         poll()
+        event("reading the version back", version=version.name)
         fetch(store, version.key, folder, manifest=manifest)
+        event("running the version in a fresh process, to compare its outputs with what was scored")
         place, predictions = replace(release.place, folder=folder), release.predictions
         rows, largest = compare_outputs(task, place, dataset, predictions, facts.max_length)
     except JobError:

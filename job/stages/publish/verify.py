@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 from job.data.arrow import MappedTable
 from job.data.artifacts import SPLITS, Dataset, Split
 from job.errors import JobError
-from job.models import Place
+from job.models import Place, load_tokenizer
 from job.runtime.stop import poll
+from job.settings import Model
 from job.tasks.base import Task
+from job.tasks.special_tokens import SpecialTokens
 
 ROWS = 8
 """Of each held-out split."""
@@ -50,7 +52,7 @@ def compare_outputs(
     if not rows:
         return 0, 0.0
     scored = _scored(task, predictions, rows)
-    fresh = _fresh(task, place, rows, max_length)
+    fresh = _fresh(task, place, as_read(rows, task, place), max_length)
     compared, largest = 0, 0.0
     for row, want, got in zip(rows, scored, fresh, strict=True):
         if got is None:
@@ -85,6 +87,17 @@ def _trials(task: Task, dataset: Dataset, split: Split) -> list[dict[str, Any]]:
         return []
     table, rows = MappedTable(dataset.table(split)), MappedTable(dataset.rows(split))
     return [{"split": split, **trial} for trial in task.trials(table, rows, ROWS)]
+
+
+def as_read(rows: list[dict[str, Any]], task: Task, place: Place) -> list[dict[str, Any]]:
+    """The rows as the model reads their texts, where its tokenizer cannot take all special tokens as text."""
+    if not task.reads_texts_alone:
+        return rows
+    readable = SpecialTokens(load_tokenizer(place, Model())).readable
+    texts = set(task.text_roles)
+    return [
+        {k: readable([v])[0] if k in texts and v else v for k, v in row.items()} for row in rows
+    ]
 
 
 def _scored(task: Task, predictions: Path, rows: list[dict[str, Any]]) -> list[Any]:

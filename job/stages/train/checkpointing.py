@@ -10,7 +10,7 @@ from typing import Any
 from job.checkpoint import catalog, tensors
 from job.checkpoint.catalog import Restored, TrainerState
 from job.checkpoint.saver import Checkpoint, Saver
-from job.errors import Absent, Torn
+from job.errors import Absent, InputMissing, Torn
 from job.stages.train.context import TrainContext
 from job.stages.train.history import History
 from job.stages.train.step import Stepper
@@ -30,6 +30,7 @@ class Checkpointer:
         workspace, self._world = context.workspace, context.world
         self._settings, self._workspace = context.settings.checkpoint, workspace
         self._stepper, self._history = stepper, history
+        self._dataset = context.dataset.fingerprint
         self.saver = Saver(
             workspace.store,
             workspace.checkpoints,
@@ -58,7 +59,11 @@ class Checkpointer:
         parallel = self._stepper.parallel
         # before the manifest: metrics beyond it are cut when they are merged, lost ones are lost
         checkpoint = Checkpoint(
-            state, self._facts(), self._history.commit, partial(self._committed, state)
+            state,
+            self._dataset,
+            self._facts(),
+            self._history.commit,
+            partial(self._committed, state),
         )
         values = tensors.model_tensors(parallel.model)
         values |= tensors.optimizer_tensors(parallel.model, parallel.optimizer)
@@ -110,6 +115,8 @@ def newest_checkpoint(context: TrainContext) -> Restored | None:
 
     Raises:
         Torn: this pod gets other bytes from the store than the first rank did.
+        Garbled: no checkpoint can be read, though one is whole in the store.
+        InputMissing: it was trained on other rows than are there now.
     """
     workspace, world = context.workspace, context.world
     store, prefix = workspace.store, workspace.checkpoints
@@ -117,6 +124,8 @@ def newest_checkpoint(context: TrainContext) -> Restored | None:
     newest: Restored | None = None
     if world.first:
         newest = catalog.newest(store, prefix, folder)
+        if newest is not None:
+            _check_rows(newest, context.dataset.fingerprint)
         step = newest.state.step if newest else None
         world.rendezvous.publish("step", step)
     else:
@@ -133,3 +142,18 @@ def newest_checkpoint(context: TrainContext) -> Restored | None:
     except (Torn, Absent) as error:  # the first rank has just verified it
         raise Torn(error.message, hint="the store gives its pods different answers") from error
     return newest or Restored.opened(Path(shared["folder"]), shared["meta"])
+
+
+def _check_rows(restored: Restored, fingerprint: str) -> None:
+    """What a run reads is frozen; where that record was lost, the data may have changed meanwhile.
+
+    Raises:
+        InputMissing: the checkpoint was trained on other rows.
+    """
+    trained = restored.meta.get("dataset") or fingerprint  # earlier releases did not say
+    if trained != fingerprint:
+        raise InputMissing(
+            f"the checkpoint of step {restored.state.step} was trained on the data set {trained}, and the "
+            f"rows are now those of {fingerprint}",
+            hint="put the old files back, or give this run another FINETUNE_RUN_ID",
+        )

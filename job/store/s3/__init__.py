@@ -2,80 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, partial
+import filecmp
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from job.errors import Absent, Conflict, JobError, StoreError, Unreachable
+from job.errors import Absent, StoreError, Torn, Unreachable
 from job.retry import retrying
 from job.store.base import Object
-from job.store.keys import check_key
 from job.store.local import replacing
-from job.store.s3.client import expecting, new_client, transfers
-from job.store.s3.errors import (
-    BrokenBodyError,
-    ChangedError,
-    CollisionError,
-    code_and_status,
-    is_lost_condition,
-    is_worth_a_retry,
-    translate,
-)
-from job.uris import Uri
-
-T = TypeVar("T")
-
-PART = 8 << 20
-"""Size of the parts that large objects travel in, in bytes."""
+from job.store.s3.bucket import PART, Bucket, contents, described, etag_and_size
+from job.store.s3.checksums import crc32_of, etag_of, parts_in
+from job.store.s3.client import expecting
+from job.store.s3.errors import BrokenBodyError, ChangedError
+from job.store.s3.write import Write
 
 _DELETE_AT_ONCE = 1000
+_LISTINGS = 4
+"""How many pairs of listings are compared; others may be writing all the while."""
 
 
-class S3Store:
-    """Keys below `prefix` of a bucket; endpoint, region and credentials are the SDK's own.
+class S3Store(Bucket):
+    """Keys below `prefix` of a bucket.
 
     The identity of an object is its ETag and size: a copy with the same bytes is not a change, and
     in a versioned bucket an older version can be found again by it. Its tag is the ETag.
-
-    Args:
-        attempts: how often a request is sent before its error counts; AWS_MAX_ATTEMPTS overrides it.
-            The default gives up after half a minute to a minute on an endpoint that refuses
-            connections, after five minutes on one that accepts them and then says nothing.
-        parallel: how many parts travel at once.
     """
 
-    def __init__(
-        self, bucket: str, prefix: str = "", *, attempts: int = 8, parallel: int = 10
-    ) -> None:
-        self.bucket = bucket
-        self.prefix = prefix.strip("/")
-        self.uri = Uri(f"s3://{bucket}/{self.prefix}".rstrip("/"))
-        self._root = f"{self.prefix}/" if self.prefix else ""
-        self._attempts = attempts
-        self._parallel = parallel
-
     def list(self, prefix: str = "") -> Iterator[Object]:
-        """Every object whose key begins with `prefix`, in the keys' byte order."""
-        pages = self._client.get_paginator("list_objects_v2")
-        listed = self._call(
-            prefix,
-            lambda: [
-                item
-                for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix)
-                for item in page.get("Contents", ())
-            ],
-        )
-        # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
-        for item in sorted(listed, key=lambda item: item["Key"].encode()):
-            if not item["Key"].endswith("/"):  # the folder marks that consoles leave behind
-                key = item["Key"][len(self._root) :]
-                yield _object(key, item["Size"], item["ETag"])
+        """Every object whose key begins with `prefix`, in the keys' byte order.
+
+        No checksum protects a listing, and a name that is missing from one could not be noticed: it is
+        believed when it has come twice, or when it changes each time that it is asked for.
+        """
+        for _ in range(_LISTINGS):
+            listed = self._call(prefix, partial(self._listed, prefix))
+            if listed == self._call(prefix, partial(self._listed, prefix)):
+                break
+        yield from listed
 
     def stat(self, key: str) -> Object:
         """The object's size in bytes, identity and tag."""
-        head = self._call(key, lambda: self._client.head_object(**self._at(key)))
-        return _object(key, head["ContentLength"], head["ETag"])
+        head = self._call(key, lambda: self.head(key))
+        return described(key, head["ContentLength"], head["ETag"])
 
     def get(self, key: str) -> bytes:
         """The whole object; its checksum, where the store has one, is verified."""
@@ -83,7 +54,7 @@ class S3Store:
 
     def read(self, key: str) -> tuple[bytes, str]:
         """The whole object and its ETag."""
-        return self._call(key, lambda: self._read(key))
+        return self._call(key, lambda: self.read_once(key))
 
     def download(self, key: str, path: Path, *, identity: str | None = None) -> None:
         """Copy the object to `path`, in parallel parts, replacing the file whole.
@@ -91,7 +62,7 @@ class S3Store:
         Raises:
             Absent: there is no such object, or none of its versions has that `identity`.
         """
-        self._at(key)
+        self.at(key)
         if identity is None:
             retrying(
                 lambda: self._fetch(key, path, self.stat(key).identity),
@@ -100,12 +71,12 @@ class S3Store:
             )
             return
         try:
-            self._fetch(key, path, identity)
+            self._fetch(key, path, identity, checked=True)
         except _Stale:
             version = self._version(key, identity)
             if version is None:
                 raise
-            self._fetch(key, path, identity, VersionId=version)
+            self._fetch(key, path, identity, checked=True, VersionId=version)
 
     def put(
         self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None
@@ -115,26 +86,7 @@ class S3Store:
         Raises:
             Conflict: the condition does not hold, and the object is not `data` itself.
         """
-        condition: dict[str, str] = {}
-        if if_absent:
-            condition["IfNoneMatch"] = "*"
-        elif if_tag is not None:
-            condition["IfMatch"] = if_tag
-
-        def work() -> str:
-            try:
-                answer = self._client.put_object(**self._at(key), Body=data, **condition)
-            except Exception as error:
-                # AWS answers If-Match on a key that does not exist with 404
-                missing = if_tag is not None and code_and_status(error)[0] == "NoSuchKey"
-                if not condition or not (is_lost_condition(error) or missing):
-                    raise
-                if code_and_status(error)[1] == 409 and self._is_as_before(key, if_tag):
-                    raise CollisionError(str(error)) from error
-                return self._own_write(key, data)
-            return str(answer["ETag"])
-
-        return self._call(key, work)
+        return self._call(key, Write(self, key, data, if_absent, if_tag).send)
 
     def upload(self, path: Path, key: str) -> None:
         """Copy the local file `path` to `key`, in parallel parts.
@@ -142,86 +94,132 @@ class S3Store:
         The SDK adds a checksum to every part, by default CRC32, which the store verifies
         (AWS_REQUEST_CHECKSUM_CALCULATION turns it off for stores that refuse it).
         """
-        at = self._at(key)
+        at = self.at(key)
 
         def work() -> None:
-            with self._transfers() as manager:
-                manager.upload(str(path), at["Bucket"], at["Key"]).result()
+            try:
+                with self._transfers() as manager:
+                    manager.upload(str(path), at["Bucket"], at["Key"]).result()
+            except KeyError as error:
+                raise BrokenBodyError(f"the answer names no {error}, so it is not S3's") from error
 
         self._call(key, work)
 
+    def confirm(self, path: Path, key: str) -> Object:
+        """The object, whose CRC32 or ETag, or else its content, is the local file's.
+
+        Raises:
+            Torn: it is missing, or holds something else.
+        """
+        where, size = f"{self.uri}/{key}", path.stat().st_size
+        try:
+            head = self._call(key, lambda: self.head(key, ChecksumMode="ENABLED"))
+            stored = described(key, head["ContentLength"], head["ETag"])
+            if stored.size != size:
+                raise Torn(f"{where} has {stored.size} bytes instead of {size}")
+            if not self._is_proven(head, path, size):
+                with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                    self.download(key, copy := Path(folder, "copy"))
+                    if not filecmp.cmp(path, copy, shallow=False):
+                        raise Torn(f"{where} does not hold what was uploaded")
+        except Absent as error:
+            raise Torn(f"{where} is missing") from error
+        return stored
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects, a thousand a request; a key that does not exist is not an error."""
-        names = [self._at(key)["Key"] for key in keys]
+        names = [self.at(key)["Key"] for key in keys]
         for start in range(0, len(names), _DELETE_AT_ONCE):
             self._call("", partial(self._delete, names[start : start + _DELETE_AT_ONCE]))
 
-    @cached_property
-    def _client(self) -> Any:
-        return new_client(self._attempts, self._parallel)
+    def sweep(self, prefix: str, *, superseded: bool) -> int:
+        """Abort the uploads in parts that were never completed; whose writer still lives, S3 cannot say."""
+        if not superseded:
+            return 0
+        pages = self.client.get_paginator("list_multipart_uploads")
 
-    def _at(self, key: str) -> dict[str, str]:
-        return {"Bucket": self.bucket, "Key": self._root + check_key(key)}
+        def work() -> int:
+            whole = pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix)
+            begun = [(u["Key"], u["UploadId"]) for page in whole for u in page.get("Uploads", ())]
+            mine = [(key, upload) for key, upload in begun if key.startswith(self._root + prefix)]
+            for key, upload in mine:
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+            return len(mine)
 
-    def _transfers(self) -> Any:
-        return transfers(self._client, PART, self._parallel)
+        return self._call(prefix, work)
+
+    def _listed(self, prefix: str) -> Sequence[Object]:
+        pages = self.client.get_paginator("list_objects_v2")
+        found: list[Object] = []
+        try:
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self._root + prefix):
+                for item in contents(page, self._root + prefix):
+                    if not item["Key"].endswith("/"):  # the folder marks that consoles leave behind
+                        key = item["Key"][len(self._root) :]
+                        found.append(described(key, item["Size"], item["ETag"]))
+        except (
+            ValueError,
+            KeyError,
+        ) as error:  # a number or a time that is none, a name that is not there
+            raise BrokenBodyError(f"the listing cannot be read ({error})") from error
+        # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
+        return sorted(found, key=lambda item: item.key.encode())
 
     def _delete(self, names: Sequence[str]) -> None:
         from botocore.exceptions import ClientError
 
         request = {"Objects": [{"Key": name} for name in names], "Quiet": True}
-        answer = self._client.delete_objects(Bucket=self.bucket, Delete=request)
+        answer = self.client.delete_objects(Bucket=self.bucket, Delete=request)
         for refused in answer.get("Errors", ()):  # the request as a whole succeeds all the same
             raise ClientError({"Error": refused}, "DeleteObjects")
 
-    def _read(self, key: str, **condition: str) -> tuple[bytes, str]:
-        answer = self._client.get_object(**self._at(key), **condition)
-        try:
-            return answer["Body"].read(), str(answer["ETag"])
-        except Exception as error:
-            raise BrokenBodyError(str(error)) from error
+    def _is_proven(self, head: Any, path: Path, size: int) -> bool:
+        """Whether what the store says of an upload shows that it holds the file's bytes."""
+        part = PART if size >= PART else None
+        if crc := head.get("ChecksumCRC32"):
+            return bool(crc == crc32_of(path, part if "-" in crc else None))
+        return self.is_etag_of(head, etag_of(path, part))
 
-    def _is_as_before(self, key: str, if_tag: str | None) -> bool:
-        """Whether a conditional write may still succeed: nobody has written since."""
-        try:
-            return self._read(key)[1] == if_tag
-        except Exception as error:
-            if code_and_status(error)[1] != 404:
-                raise
-            return if_tag is None
+    def _check_parts(self, key: str, etag: str, path: Path, **version: str) -> None:
+        """Compare a file that arrived in parts with its ETag, as far as the store says what those stand for.
 
-    def _own_write(self, key: str, data: bytes) -> str:
-        """The tag of the object at `key`, if it is `data`: an earlier try of the SDK got through."""
-        try:
-            current, tag = self._read(key)
-        except Exception as error:
-            if code_and_status(error)[1] == 404 and code_and_status(error)[0] != "NoSuchBucket":
-                raise Conflict(f"{self.uri}/{key} was removed by somebody else") from None
-            raise
-        if current != data:
-            raise Conflict(f"{self.uri}/{key} was written by somebody else") from None
-        return tag
+        Raises:
+            BrokenBodyError: something else has arrived than the store holds.
+        """
+        parts = parts_in(etag)
+        number = {} if parts is None else {"PartNumber": 1}
+        head = self.head(key, **number, **version)
+        part = None if parts is None else int(head["ContentLength"])
+        if part is None or -(-path.stat().st_size // part) == parts:
+            self.check_etag(key, head, etag_of(path, part))
 
-    def _fetch(self, key: str, path: Path, identity: str, **version: str) -> None:
+    def _fetch(
+        self, key: str, path: Path, identity: str, *, checked: bool = False, **version: str
+    ) -> None:
         """Download exactly the content of `identity`.
+
+        Args:
+            checked: compare what came in parts with its ETag; for files that nobody else verifies.
 
         Raises:
             _Stale: the object has other content now.
         """
-        etag, size = _etag_and_size(identity)
+        etag, size = etag_and_size(identity)
 
         def work() -> None:
             with replacing(path) as name:
                 if size < PART:
                     # one request, whose full-object checksum the SDK verifies
-                    name.write_bytes(self._read(key, IfMatch=etag, **version)[0])
+                    name.write_bytes(self.read_once(key, IfMatch=etag, **version)[0])
                 else:
                     with self._transfers() as manager:
                         manager.download(
-                            *self._at(key).values(), str(name), version, [expecting(etag, size)]
+                            *self.at(key).values(), str(name), version, [expecting(etag, size)]
                         ).result()
                 if (got := name.stat().st_size) != size:
-                    raise StoreError(f"{self.uri}/{key}: {got} bytes came, {size} were expected")
+                    raise BrokenBodyError(f"{got} bytes came, {size} were expected")
+                if checked and (size >= PART or parts_in(etag) not in (None, 1)):
+                    self._check_parts(key, etag, name, **version)
 
         try:
             self._call(key, work)
@@ -230,13 +228,13 @@ class S3Store:
 
     def _version(self, key: str, identity: str) -> str | None:
         """The version that has the identity; None when there is none or they may not be listed."""
-        at = self._at(key)["Key"]
-        pages = self._client.get_paginator("list_object_versions")
+        at = self.at(key)["Key"]
+        pages = self.client.get_paginator("list_object_versions")
 
         def work() -> str | None:
             for page in pages.paginate(Bucket=self.bucket, Prefix=at):
                 for item in page.get("Versions", ()):
-                    version = _object(key, item["Size"], item["ETag"])
+                    version = described(key, item["Size"], item["ETag"])
                     if item["Key"] == at and version.identity == identity:
                         return str(item["VersionId"])
             return None
@@ -248,49 +246,8 @@ class S3Store:
         except StoreError:  # versions are not known to this store, or not for these credentials
             return None
 
-    def _call(self, key: str, work: Callable[[], T]) -> T:
-        """Do `work`, again where a body broke off, and turn the SDK's errors into the store's.
-
-        The SDK repeats requests by itself, so a RetryingReader around the store would do it twice.
-        """
-        where = str(self.uri / key)
-        try:
-            return retrying(work, is_worth_a_retry, attempts=4)
-        except JobError:
-            raise
-        except Exception as error:
-            code, status = code_and_status(error)
-            if status == 412 or "did not match expected ETag" in str(error):
-                raise ChangedError(where) from error
-            if status == 404 and code == "404":
-                self._refuse_missing_bucket()
-            raise translate(error, where) from error
-
-    def _refuse_missing_bucket(self) -> None:
-        from botocore.exceptions import ClientError
-
-        try:
-            self._client.head_bucket(Bucket=self.bucket)
-        except ClientError as error:
-            if code_and_status(error)[1] == 404:
-                raise Absent(
-                    f"s3://{self.bucket}: the bucket does not exist",
-                    hint="create it, or correct its name",
-                ) from None
-
 
 class _Stale(Absent):
     """The object is there with other content."""
 
     hint = "start a new run to use what is there now"
-
-
-def _object(key: str, size: int, etag: str) -> Object:
-    return Object(key, size, f"{etag}:{size}", etag)
-
-
-def _etag_and_size(identity: str) -> tuple[str, int]:
-    etag, _, size = identity.rpartition(":")
-    if not etag or not size.isdecimal():
-        raise StoreError(f"{identity!r} does not identify an S3 object")
-    return etag, int(size)

@@ -22,12 +22,19 @@ _WHO_ASKS = (
     "SignatureDoesNotMatch",
 )
 _BUSY = ("RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling", "TooManyRequests")
-_DAMAGED = ("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch")
+_DAMAGED = (
+    "BadDigest",
+    "EntityTooSmall",  # of the parts of one upload, when they are put together
+    "IncompleteBody",
+    "InvalidPart",
+    "XAmzContentChecksumMismatch",
+)
 _NO_ANSWER = ("ConnectionError", "HTTPClientError")
 _BROKEN = (
     "ChecksumMismatchError",
     "FlexibleChecksumError",
     "IncompleteReadError",
+    "ResponseParserError",
     "ResponseStreamingError",
     "RetriesExceededError",
     "BrokenBodyError",
@@ -39,16 +46,21 @@ class ChangedError(Exception):
 
 
 class BrokenBodyError(Exception):
-    """A body broke off, fell silent or arrived damaged after the answer had begun."""
+    """A body broke off, fell silent or arrived damaged after the answer had begun; or what answered was
+    not S3."""
 
 
 class CollisionError(Exception):
     """A conditional write met another request under way (409), and nothing was written."""
 
 
+class CutShortError(Exception):
+    """The store acknowledged a write and holds something else than it was given."""
+
+
 def is_worth_a_retry(error: BaseException) -> bool:
-    """Whether to ask again: the SDK itself retries neither of these."""
-    return isinstance(error, CollisionError) or is_broken_body(error)
+    """Whether to ask again: the SDK itself retries none of these."""
+    return isinstance(error, (CollisionError, CutShortError)) or is_broken_body(error)
 
 
 def code_and_status(error: BaseException) -> tuple[str, int]:
@@ -91,7 +103,7 @@ def translate(error: Exception, where: str) -> JobError:
     if status in (429, 500, 502, 503, 504) or code in _BUSY or _is(error, _NO_ANSWER):
         return Unreachable(text)
     if is_broken_body(error) or _is(error, ("RetriesExceededError",)):
-        return Unreachable(f"{text}; the connection broke off each time")
+        return Unreachable(f"{text}; the answer broke off or arrived damaged each time")
     # s3transfer wraps a failed upload, and the reason with it
     cause = error.__cause__ or error.__context__
     if isinstance(cause, Exception) and _is(error, ("S3UploadFailedError",)):

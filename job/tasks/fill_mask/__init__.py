@@ -16,6 +16,7 @@ from job.settings.protocols import HasData, HasSeed, HasTrain
 from job.tasks.language_modeling import LanguageModel, loss_and_count, row_losses
 from job.tasks.packing import Packer
 from job.tasks.row_rules import Columns
+from job.tasks.special_tokens import obeyed
 from job.tasks.tokens import tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs
 
@@ -46,7 +47,7 @@ class FillMask(LanguageModel):
     mask_id: int = -1
     special_ids: tuple[int, ...] = ()
     continuation_ids: tuple[int, ...] = ()
-    """Tokens that continue a word; known only where whole words are masked."""
+    """Tokens that continue a word."""
     vocabulary: int = 0
 
     name = "fill-mask"
@@ -111,7 +112,7 @@ class FillMask(LanguageModel):
             self,
             mask_id=int(tokenizer.mask_token_id),
             special_ids=tuple(sorted(tokenizer.all_special_ids)),
-            continuation_ids=_continuations(tokenizer) if self.whole_words else (),
+            continuation_ids=_continuations(tokenizer),
             vocabulary=len(tokenizer),
         )
 
@@ -126,10 +127,16 @@ class FillMask(LanguageModel):
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
         """Blocks laid out as the tokenizer lays out a sentence, with a separator between texts."""
-        around = tokenizer.encode(str(tokenizer.mask_token))
-        at = around.index(self.mask_id)
+        before, after = self.around(tokenizer)
         between = [tokenizer.sep_token_id] if tokenizer.sep_token_id is not None else []
-        return Packer(max_length, before=around[:at], after=around[at + 1 :], between=between)
+        return Packer(max_length, before=before, after=after, between=between)
+
+    def around(self, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+        """The ids of the special tokens that the tokenizer puts before a text and after it."""
+        with obeyed(tokenizer):
+            ids = tokenizer.encode(str(tokenizer.mask_token))
+        at = ids.index(self.mask_id)
+        return ids[:at], ids[at + 1 :]
 
     # -- masking ---------------------------------------------------------------------------------
 
@@ -137,7 +144,7 @@ class FillMask(LanguageModel):
         """Which of a row's tokens are to be predicted in an epoch, shape (tokens,)."""
         can = ~np.isin(ids, self.special_ids)
         draws = np.random.default_rng([self.seed, epoch + 1, row, 0]).random(len(ids))
-        if self.continuation_ids:
+        if self.whole_words:
             # the draw of a word's first token decides for all of the word
             first = can & ~np.isin(ids, self.continuation_ids)
             starts = np.maximum.accumulate(np.where(first, np.arange(len(ids)), 0))

@@ -13,7 +13,8 @@ from job.batching import Rows
 from job.batching.padding import Padding
 from job.tasks.fill_mask import FillMask
 from job.tasks.row_rules import Columns
-from job.tasks.tokens import inputs_of, tokenize
+from job.tasks.special_tokens import SpecialTokens
+from job.tasks.tokens import inputs_of
 from job.tasks.types import Batch, Features, Outputs, Scored
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Filling(FillMask):
     """Fills in the tokenizer's mask token wherever a text has it."""
 
     mask: str = "[MASK]"
+    predicted = ("prediction", "candidates")
     verbatim_roles = ("text",)  # cleaning could change the mask
 
     @classmethod
@@ -69,9 +71,16 @@ class Filling(FillMask):
         self, rows: Columns, tokenizer: PreTrainedTokenizerFast, max_length: int
     ) -> Features:
         """Token ids with special tokens; what is beyond max_length is cut off, masks included."""
-        tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, max_length)
-        columns = {"input_ids": tokens.input_ids, "length": tokens.lengths}
-        return Features(columns, np.arange(len(rows["text"])), tokens.truncated)
+        special = SpecialTokens(tokenizer, but=[self.mask])
+        before, after = self.around(tokenizer)
+        room = max_length - len(before) - len(after)
+        whole = special.ids_of([special.marked(text or "") for text in rows["text"]])
+        ids = [before + row[:room] + after for row in whole]
+        columns = {
+            "input_ids": pa.array(ids, pa.list_(pa.int32())),
+            "length": pa.array([len(row) for row in ids], pa.int32()),
+        }
+        return Features(columns, np.arange(len(ids)), sum(len(row) > room for row in whole))
 
     def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
         """input_ids and attention_mask."""

@@ -13,7 +13,13 @@ from job.batching import Rows
 from job.batching.padding import Padding
 from job.settings.protocols import HasData, HasEncode, HasEvaluate
 from job.tasks.base import Task
-from job.tasks.question_answering.answers import empty_token, fault, parsed, tokens_of
+from job.tasks.question_answering.answers import (
+    empty_token,
+    fault,
+    misshapen,
+    parsed,
+    tokens_of,
+)
 from job.tasks.question_answering.questions import shortened
 from job.tasks.question_answering.spans import SpanSearch, answers_of
 from job.tasks.row_rules import Columns
@@ -50,7 +56,8 @@ class QuestionAnswering(Task):
     longest = 384
     text_roles = ("context", "question")
     verbatim_roles = ("context",)
-    targets = known = ("answers",)
+    targets = ("answers",)
+    predicted = ("prediction", "score")
     compared = ("prediction", "score")
     default_metric = "f1"
 
@@ -82,7 +89,7 @@ class QuestionAnswering(Task):
             return "no answers"
         answers = parsed(given)
         if answers is None:
-            return f'answers are not {{"text": […], "answer_start": […]}}: {given[:40]}'
+            return misshapen(given)
         wrong = fault(answers, context)
         return f"{wrong}; {self.name} needs it there" if wrong else None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from job.tasks.json_text import json_value
 from job.tasks.types import Ints
 
 
@@ -21,7 +21,7 @@ class Answer(NamedTuple):
 def parsed(text: str | None) -> list[Answer] | None:
     """The answers in {"text": […], "answer_start": […]}, in characters; None if the text is not such JSON."""
     try:
-        answers = json.loads(text or "")
+        answers = json_value(text or "")
     except ValueError:
         return None
     texts, starts = (
@@ -34,6 +34,25 @@ def parsed(text: str | None) -> list[Answer] | None:
     if not all(type(text) is str for text in texts) or not all(type(at) is int for at in starts):
         return None
     return [Answer(*pair) for pair in zip(texts, starts, strict=True)]
+
+
+def misshapen(text: str) -> str:
+    """What keeps a text from being answers, where `parsed` says that it is none."""
+    wanted = 'answers are not {"text": […], "answer_start": […]}'
+    try:
+        answers = json_value(text)
+        texts, starts = answers["text"], answers["answer_start"]
+    except (ValueError, KeyError, TypeError):
+        return f"{wanted}: {text[:40]}"
+    if not isinstance(texts, list) or not isinstance(starts, list):
+        return f"{wanted}: {text[:40]}"
+    if len(texts) != len(starts):
+        return f"{wanted}: {len(texts)} texts, {len(starts)} starts"
+    for answer in texts:
+        if type(answer) is not str:
+            return f"{wanted}: the text {str(answer)[:40]} is not in quotes"
+    wrong = next((start for start in starts if type(start) is not int), None)
+    return f"{wanted}: the start {str(wrong)[:40]} is not a whole number"
 
 
 def fault(answers: Sequence[Answer], context: str) -> str | None:

@@ -20,6 +20,7 @@ from job.tasks.positions import positions_of
 from job.tasks.row_rules import Columns
 from job.tasks.seq2seq.generation import configure, predictions, references, unwrapped
 from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
+from job.tasks.special_tokens import SETTING, SpecialTokens
 from job.tasks.tokens import inputs_of, tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
@@ -51,7 +52,6 @@ class Seq2Seq(Task):
     peft_type = "SEQ_2_SEQ_LM"
     text_roles = ("source", "target")
     targets = ("target",)
-    known = ("reference", "loss")
     compared = ("loss", "prediction")
 
     @classmethod
@@ -75,8 +75,15 @@ class Seq2Seq(Task):
         """Sets the languages of a tokenizer that knows several.
 
         Raises:
-            SettingsError: they are missing or unknown, or the tokenizer does not end a text.
+            SettingsError: they are missing or unknown, the tokenizer does not end a text, or the prefix
+                is not what it seems.
         """
+        found = SpecialTokens(tokenizer).first_in(self.encode.prefix)
+        if found and not self.encode.obey_special_tokens:
+            raise SettingsError(
+                f"FINETUNE_ENCODE__PREFIX holds {found}, a special token, which is read as text",
+                hint=f"set {SETTING}=true",
+            )
         set_languages(tokenizer, self.encode.source_language, self.encode.target_language)
         ids = tokenize_targets(tokenizer, ["a"], TARGET_TOKENS).input_ids[0].as_py()
         if tokenizer.eos_token_id not in ids:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from job.errors import SettingsError
+from job.tasks.special_tokens import SpecialTokens
 from job.tasks.tokens import Tokens, tokenize
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def tokenize_targets(
     """
     if not hasattr(tokenizer, "_switch_to_target_mode"):
         return tokenize(tokenizer, texts, None, max_length)
-    tokens = tokenizer(text_target=list(texts), truncation=True, max_length=max_length)
+    texts = SpecialTokens(tokenizer).readable(texts)
+    tokens = tokenizer(text_target=texts, truncation=True, max_length=max_length)
     ids = tokens["input_ids"]
     return Tokens(
         input_ids=pa.array(ids, pa.list_(pa.int32())),

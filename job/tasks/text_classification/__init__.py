@@ -19,7 +19,9 @@ from job.tasks.base import Task
 from job.tasks.labels import (
     as_list,
     classes,
+    fault_of,
     is_number,
+    kind_of,
     of_model,
     ordered,
     refuse_unknown,
@@ -58,7 +60,8 @@ class TextClassification(Task):
     name = "text-classification"
     auto_class = "AutoModelForSequenceClassification"
     peft_type = "SEQ_CLS"
-    targets = known = ("label",)
+    targets = ("label",)
+    predicted = ("prediction", "score", "probabilities")
 
     @classmethod
     def create(cls, settings: _Settings) -> Self:
@@ -92,18 +95,28 @@ class TextClassification(Task):
     # -- rows ------------------------------------------------------------------------------------
 
     def problems(self, rows: Columns) -> list[str | None]:
-        """A row needs its texts and a label; for regression the label must be a finite number."""
-        problems: list[str | None] = [None] * len(rows["label"])
-        for i, label in enumerate(rows["label"]):
-            if label is None or not label.strip():
-                problems[i] = "no label"
-            elif self.problem_type == REGRESSION and not is_number(label):
-                problems[i] = f"the label {label[:40]!r} is not a number"
+        """A row needs its texts and a label that can be read: for regression a finite number."""
+        problems = [self._fault_of(label) for label in rows["label"]]
         for role in self.text_roles:
             for i, text in enumerate(rows[role]):
                 if text is None:
                     problems[i] = f"no {role}"
         return problems
+
+    def _fault_of(self, label: str | None) -> str | None:
+        if label is None or not label.strip():
+            return "no label"
+        if self.problem_type == REGRESSION:
+            return None if is_number(label) else f"the label {label[:40]!r} is not a number"
+        if self.problem_type == SINGLE:
+            return None
+        return fault_of(label.strip(), lists=self.problem_type == MULTI or None)
+
+    def kinds_of(self, rows: Columns) -> list[str]:
+        """Whether labels are single classes or lists, which decides what is learned unless it is set."""
+        return [
+            kind_of(label or "") if self.problem_type == "auto" else "" for label in rows["label"]
+        ]
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The classes of each row; none for regression."""
@@ -125,13 +138,19 @@ class TextClassification(Task):
         }
 
     def restored(self, facts: Mapping[str, Any]) -> TextClassification:
-        """The task with the labels and the problem type that the data set was encoded with."""
-        return replace(
-            self,
-            labels=tuple(facts["labels"]),
-            problem_type=facts["problem_type"],
-            train_counts=facts["train_counts"],
-        )
+        """The task with the labels and the problem type that the data set was encoded with.
+
+        Raises:
+            SettingsError: a class weight is for a label that does not exist.
+        """
+        labels, problem = tuple(facts["labels"]), facts["problem_type"]
+        self._check_weights(labels)
+        counts = facts["train_counts"]
+        return replace(self, labels=labels, problem_type=problem, train_counts=counts)
+
+    def _check_weights(self, labels: tuple[str, ...]) -> None:
+        if isinstance(self.class_weights, Mapping):
+            refuse_unknown_weights(self.class_weights, labels)
 
     def fitted(
         self,
@@ -155,8 +174,7 @@ class TextClassification(Task):
             raise DataError("no training row has a label", hint=hint)
         refuse_unseen(train, counts)
         labels = ordered(train, model_labels)
-        if isinstance(self.class_weights, Mapping):
-            refuse_unknown_weights(self.class_weights, labels)
+        self._check_weights(labels)
         return replace(self, problem_type=problem, labels=labels, train_counts=train)
 
     def learned(
@@ -165,7 +183,10 @@ class TextClassification(Task):
         counts: Mapping[str, Mapping[str, int]],
         tokenizer: PreTrainedTokenizerFast,
     ) -> TextClassification:
-        """The task with the model's labels; LABEL_0, LABEL_1 … stand for 0, 1 …"""
+        """The task with the model's labels; LABEL_0, LABEL_1 … stand for 0, 1 …
+
+        Losses are not balanced, since nobody knows the counts of the rows that the model learned from.
+        """
         labels = of_model(config)
         problem = self.problem_type
         if problem == "auto":
@@ -173,7 +194,9 @@ class TextClassification(Task):
         if problem == REGRESSION:
             return replace(self, problem_type=problem, labels=("score",))
         refuse_unknown(labels, counts)
-        return replace(self, problem_type=problem, labels=labels)
+        self._check_weights(labels)
+        weights = "none" if self.class_weights == "balanced" else self.class_weights
+        return replace(self, problem_type=problem, labels=labels, class_weights=weights)
 
     def completed(self, rows: Columns) -> Columns:
         """For every row the first label, no labels, or 0."""

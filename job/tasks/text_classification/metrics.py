@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from job.settings.metrics import OF_CLASSES, SUPPORT
+from job.settings.metrics import OF_CLASSES, SUPPORT, of_class
 from job.tasks.types import Floats
 
 
@@ -145,8 +145,8 @@ def _averages(truth: Any, guess: Any, labels: Sequence[str]) -> dict[str, float]
         scores[f"{name}_weighted"] = float((values * support).sum() / max(1, support.sum()))
     for i, label in enumerate(labels):
         for name, values in zip(OF_CLASSES, each, strict=False):
-            scores[f"{name}_{label}"] = float(values[i])
-        scores[f"{SUPPORT}_{label}"] = int(support[i])
+            scores[of_class(name, label)] = float(values[i])
+        scores[of_class(SUPPORT, label)] = int(support[i])
     return scores
 
 

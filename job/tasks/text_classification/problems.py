@@ -99,6 +99,12 @@ class SingleLabel(Problem):
     def encoded(self, labels: Sequence[str], names: Sequence[str]) -> pa.Array:
         """Class numbers."""
         index = {name: i for i, name in enumerate(names)}
+        unknown = next((label for label in labels if label not in index), None)
+        if unknown is not None:
+            raise DataError(
+                f"the label {unknown[:40]!r} is not one of the model's classes",
+                hint="write one class a row, as text, or train a model on lists of classes",
+            )
         return pa.array(np.array([index[label] for label in labels], dtype=np.int64))
 
     def label_weights(
@@ -157,9 +163,8 @@ class MultiLabel(Problem):
             listed = as_list(label)
             if listed is None:
                 raise DataError(
-                    f"the label {label[:40]!r} is not a list, and the first rows' labels are",
-                    hint='write every label as a list (["a"]), or set '
-                    "FINETUNE_MODEL__PROBLEM_TYPE=single_label_classification",
+                    f"the label {label[:40]!r} is not a list, and the model gives any number of labels",
+                    hint='write every label as a list (["a"])',
                 )
             row[[index[name] for name in listed]] = 1
         rows = pa.FixedSizeListArray.from_arrays(pa.array(hot.ravel()), len(names))

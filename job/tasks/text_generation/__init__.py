@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -25,7 +25,7 @@ from job.tasks.language_modeling import (
 )
 from job.tasks.packing import Packer
 from job.tasks.row_rules import Columns
-from job.tasks.text_generation.chats import halves_of, problem_of_answered
+from job.tasks.text_generation.chats import Layout, messages_of, problem_of_answered
 from job.tasks.tokens import inputs_of, tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from job.data.arrow import MappedTable
+
+
+Ids = list[list[int]]
 
 
 class _Settings(HasData, HasEvaluate, Protocol):
@@ -94,6 +97,30 @@ class TextGeneration(LanguageModel):
             for prompt, completion in pairs
         ]
 
+    def unreadable(self, rows: Columns, tokenizer: PreTrainedTokenizerFast) -> list[str | None]:
+        """A chat that the tokenizer's template refuses, with the template's own words."""
+        if "messages" not in self.columns:
+            return [None] * len(next(iter(rows.values())))
+        layout = Layout.of(tokenizer)
+        return [self._refusal(chat, layout) for chat in rows["messages"]]
+
+    def _refusal(self, chat: str | None, layout: Layout) -> str | None:
+        try:
+            self._laid_out(chat, layout)
+        except Exception as error:  # noqa: BLE001 - a template can fail in any way
+            return f"the chat template refuses it: {error or type(error).__name__}"
+        return None
+
+    def _laid_out(self, chat: str | None, layout: Layout) -> object:
+        return layout.halves(chat)
+
+    def texts_of(self, rows: Columns) -> list[str]:
+        """The contents of a chat's messages, joined, or the text roles."""
+        if "messages" not in self.columns:
+            return super().texts_of(rows)
+        chats = [messages_of(chat) for chat in rows["messages"]]
+        return [" ".join(message.get("content") or "" for message in chat) for chat in chats]
+
     # -- features --------------------------------------------------------------------------------
 
     def configure_tokenizer(self, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -125,9 +152,7 @@ class TextGeneration(LanguageModel):
         if self.plain:
             tokens = tokenize(tokenizer, [t or "" for t in rows["text"]], None, None, special=False)
             return Features({"input_ids": tokens.input_ids}, np.arange(len(rows["text"])))
-        prompts, completions = self._halves(rows, tokenizer)
-        asked = tokenize(tokenizer, prompts, None, None, special=False).input_ids.to_pylist()
-        answers = tokenize(tokenizer, completions, None, None, special=False).input_ids.to_pylist()
+        asked, answers = self._halves(rows, tokenizer)
         # a chat template writes its special tokens itself; one more after the prompt would end it
         before = [] if "messages" in self.columns else leading_tokens(tokenizer)
         end = [] if "messages" in self.columns else [tokenizer.eos_token_id]
@@ -148,13 +173,16 @@ class TextGeneration(LanguageModel):
         }
         return Features(columns, np.arange(len(ids)), cut)
 
-    def _halves(
-        self, rows: Columns, tokenizer: PreTrainedTokenizerFast
-    ) -> tuple[Sequence[str], Sequence[str]]:
+    def _halves(self, rows: Columns, tokenizer: PreTrainedTokenizerFast) -> tuple[Ids, Ids]:
+        """The token ids of what is given, and of what is to be learned."""
         if "prompt" in self.columns:
-            return [p or "" for p in rows["prompt"]], [c or "" for c in rows["completion"]]
-        halves = [halves_of(chat or "[]", tokenizer) for chat in rows["messages"]]
-        return [prompt for prompt, _ in halves], [completion for _, completion in halves]
+            sides = [[text or "" for text in rows[role]] for role in ("prompt", "completion")]
+            tokens = [tokenize(tokenizer, side, None, None, special=False) for side in sides]
+            return tokens[0].input_ids.to_pylist(), tokens[1].input_ids.to_pylist()
+        layout = Layout.of(tokenizer)
+        halves = [layout.halves(chat) for chat in rows["messages"]]
+        prompts, completions = zip(*halves, strict=True) if halves else ((), ())
+        return layout.special.ids_of(prompts), layout.special.ids_of(completions)
 
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Packer | None:
         """Blocks of plain texts, with the end-of-text token between texts."""

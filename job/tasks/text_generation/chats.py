@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
+
+from job.tasks.json_text import json_value
+from job.tasks.special_tokens import SpecialTokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -12,48 +15,114 @@ if TYPE_CHECKING:
 Messages = list[dict[str, Any]]
 
 NOT_A_CHAT = 'messages must be a list of {"role": …, "content": …}'
+UNANSWERED = (
+    "nothing to learn: the last message is not the assistant's; text-generation needs an answer"
+)
+
+
+def messages_of(chat: str | None) -> Messages:
+    """A chat's messages, the parts of each one's content joined.
+
+    Raises:
+        ValueError: it is not a chat, or a message holds something that is not text; with the reason.
+    """
+    try:
+        messages = json_value(chat or "")
+    except ValueError:
+        raise ValueError(NOT_A_CHAT) from None
+    if not isinstance(messages, list) or not messages:
+        raise ValueError(NOT_A_CHAT)
+    return [_message(message, number) for number, message in enumerate(messages, 1)]
+
+
+def _message(message: Any, number: int) -> dict[str, Any]:
+    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+        raise ValueError(NOT_A_CHAT)
+    content = message.get("content")
+    if content is None and message.get("tool_calls"):
+        return message
+    if "content" not in message:
+        raise ValueError(NOT_A_CHAT)
+    parts = content if isinstance(content, list) else [content]
+    return {**message, "content": "".join(_text(part, number) for part in parts)}
+
+
+def _text(part: Any, number: int) -> str:
+    """The text of a message's content, or of a part of it, which names its type."""
+    if isinstance(part, dict):
+        kind = part.get("type", "text")
+        if kind != "text":
+            raise ValueError(f"message {number} holds a part of type {kind!r}, which is not text")
+        part = part.get("text")
+    if not isinstance(part, str):
+        raise ValueError(f"the content of message {number} is not text")
+    return part
 
 
 def problem_of_answered(chat: str | None) -> str | None:
     """Why a chat cannot be learned from, or None; its last message must be the assistant's."""
     try:
-        messages = json.loads(chat or "")
-        roles = [message["role"] for message in messages]
-        last = str(messages[-1]["content"])
-    except (ValueError, TypeError, KeyError, IndexError):
-        return NOT_A_CHAT
-    if roles[-1] != "assistant" or not last.strip():
-        return "nothing to learn: the last message is not the assistant's; text-generation needs an answer"
-    return None
+        last = messages_of(chat)[-1]
+    except ValueError as error:
+        return str(error)
+    answer = last.get("content") or ""
+    return None if last["role"] == "assistant" and answer.strip() else UNANSWERED
+
+
+def asked_of(chat: str | None) -> Messages:
+    """The messages of a chat that is to be answered, without empty ones at its end.
+
+    Raises:
+        ValueError: as `messages_of`; or nothing is asked.
+    """
+    messages = messages_of(chat)
+    said = [number for number, m in enumerate(messages, 1) if m.get("content") or "tool_calls" in m]
+    if not said:
+        raise ValueError(NOT_A_CHAT)
+    messages = messages[: said[-1]]
+    if messages[-1]["role"] == "assistant":
+        raise ValueError("the last message is the assistant's: nothing is asked")
+    return messages
 
 
 def problem_of_asked(chat: str | None) -> str | None:
     """Why a chat cannot be answered, or None; its last message must not be the assistant's."""
     try:
-        roles = [message["role"] for message in json.loads(chat or "") if message["content"]]
-    except (ValueError, TypeError, KeyError):
-        return NOT_A_CHAT
-    if not roles:
-        return NOT_A_CHAT
-    if roles[-1] == "assistant":
-        return "the last message is the assistant's: nothing is asked"
+        asked_of(chat)
+    except ValueError as error:
+        return str(error)
     return None
 
 
-def prompt_of(messages: Messages, tokenizer: PreTrainedTokenizerFast) -> str:
-    """Messages as text, up to where the assistant's next one begins."""
-    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return str(prompt)
+@dataclass(frozen=True)
+class Layout:
+    """How a tokenizer's template lays out chats: as text in which the users' special tokens are marked
+    (see SpecialTokens), so that those of the template alone are obeyed."""
 
+    tokenizer: PreTrainedTokenizerFast
+    special: SpecialTokens
 
-def halves_of(chat: str, tokenizer: PreTrainedTokenizerFast) -> tuple[str, str]:
-    """A chat as text, cut where its last message begins.
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerFast) -> Layout:
+        """The tokenizer's own."""
+        return cls(tokenizer, SpecialTokens(tokenizer))
 
-    A template may lay out the last message differently from a prompt for it; then the prompt is the
-    beginning that both have.
-    """
-    messages = json.loads(chat)
-    whole = str(tokenizer.apply_chat_template(messages, tokenize=False))
-    prompt = prompt_of(messages[:-1], tokenizer)
-    same = sum(accumulate((a == b for a, b in zip(prompt, whole, strict=False)), min))
-    return whole[:same], whole[same:]
+    def prompt(self, chat: str | None) -> str:
+        """A chat that is to be answered, up to where the answer begins."""
+        return self._prompt(self.special.marked(asked_of(chat)))
+
+    def halves(self, chat: str | None) -> tuple[str, str]:
+        """A chat cut where its last message begins.
+
+        A template may lay out the last message differently from a prompt for it; then the prompt is
+        the beginning that both have.
+        """
+        messages = self.special.marked(messages_of(chat))
+        whole = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
+        prompt = self._prompt(messages[:-1]) if messages[1:] else ""
+        same = sum(accumulate((a == b for a, b in zip(prompt, whole, strict=False)), min))
+        return whole[:same], whole[same:]
+
+    def _prompt(self, messages: Messages) -> str:
+        template = self.tokenizer.apply_chat_template
+        return str(template(messages, tokenize=False, add_generation_prompt=True))

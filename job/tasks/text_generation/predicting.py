@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from job.tasks.language_modeling import decoded, leading_tokens
 from job.tasks.positions import positions_of
 from job.tasks.row_rules import Columns
 from job.tasks.text_generation import TextGeneration
-from job.tasks.text_generation.chats import problem_of_asked, prompt_of
+from job.tasks.text_generation.chats import Layout, problem_of_asked
 from job.tasks.tokens import tokenize
 from job.tasks.types import Batch, Features, Floats, Outputs, Scored
 
@@ -45,6 +44,9 @@ class Prompting(TextGeneration):
             return [problem_of_asked(chat) for chat in rows[role]]
         return [f"no {role}" if text is None else None for text in rows[role]]
 
+    def _laid_out(self, chat: str | None, layout: Layout) -> object:
+        return layout.prompt(chat)
+
     def packer(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
         """None: prompts stay as they are."""
         return
@@ -59,12 +61,15 @@ class Prompting(TextGeneration):
     ) -> Features:
         """input_ids of the prompts' ends, leaving room for what is generated."""
         (role,) = self.columns
-        texts = [text or "" for text in rows[role]]
         if role == "messages":
-            texts = [prompt_of(json.loads(chat), tokenizer) for chat in texts]
-        # what a tokenizer puts after a text would end it
-        whole = tokenize(tokenizer, texts, None, None, special=False).input_ids.to_pylist()
-        before = leading_tokens(tokenizer) if role != "messages" else []
+            layout = Layout.of(tokenizer)
+            whole = layout.special.ids_of([layout.prompt(chat) for chat in rows[role]])
+            before: list[int] = []
+        else:
+            texts = [text or "" for text in rows[role]]
+            # what a tokenizer puts after a text would end it
+            whole = tokenize(tokenizer, texts, None, None, special=False).input_ids.to_pylist()
+            before = leading_tokens(tokenizer)
         room = max(1, max_length - len(before) - min(self.most, max_length // 2))
         bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         first = [eos if bos is None else bos]

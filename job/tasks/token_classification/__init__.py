@@ -32,6 +32,7 @@ from job.tasks.token_classification.tags import (
     fault,
     first_of,
     is_tag,
+    read_tags,
     repaired,
     scheme_of,
     tags_for,
@@ -71,7 +72,8 @@ class TokenClassification(Task):
     auto_class = "AutoModelForTokenClassification"
     peft_type = "TOKEN_CLS"
     text_roles = ("tokens",)
-    targets = known = ("tags",)
+    targets = ("tags",)
+    predicted = ("prediction", "entities")
     verbatim_roles = ("tokens",)
     compared = ("entities",)
 
@@ -103,12 +105,16 @@ class TokenClassification(Task):
             if not value:
                 return f"no {role}"
             if listed(value) is None:
-                return f"{role} is not a list: {value[:40]}"
-        return fault(listed(tokens) or [], listed(tags) or [], self.scheme)
+                return f"{role} is not a JSON list of texts: {value[:40]}"
+        return fault(listed(tokens) or [], read_tags(tags), self.scheme)
+
+    def texts_of(self, rows: Columns) -> list[str]:
+        """The words, joined by single spaces."""
+        return [" ".join(listed(words) or []) for words in rows["tokens"]]
 
     def labels_of(self, rows: Columns) -> list[list[str]]:
         """The tags as the rows have them; the first where a word has several."""
-        return [[first_of(tag, self.scheme) for tag in listed(tags) or []] for tags in rows["tags"]]
+        return [[first_of(tag, self.scheme) for tag in read_tags(tags)] for tags in rows["tags"]]
 
     # -- labels ----------------------------------------------------------------------------------
 
@@ -165,13 +171,15 @@ class TokenClassification(Task):
         if scheme == "auto":
             of_entities = all(is_tag(label, scheme) for label in labels)
             scheme = scheme_of(labels) if of_entities else "none"
+        labels = tuple(first_of(label, scheme) for label in labels)
         refuse_unknown(labels, counts)
         return replace(self, labels=labels, scheme=scheme)
 
     def completed(self, rows: Columns) -> Columns:
         """The first tag for every word; a text that is not a list is split into words at white space."""
         sentences = [words_of(text) for text in rows["tokens"]]
-        tokens = [None if s is None else json.dumps(s, ensure_ascii=False) for s in sentences]
+        pairs = zip(rows["tokens"], sentences, strict=True)
+        tokens = [t if s is None else json.dumps(s, ensure_ascii=False) for t, s in pairs]
         tags = [json.dumps([self.labels[0]] * len(s or [])) for s in sentences]
         return {**rows, "tokens": tokens, "tags": tags}
 
@@ -186,11 +194,10 @@ class TokenClassification(Task):
     ) -> Features:
         """The columns of `windows.columns_of`, and labels: IGNORED where nothing is learned."""
         sentences = [listed(words) or [] for words in rows["tokens"]]
-        given = [listed(tags) or [] for tags in rows["tags"]]
+        given = [read_tags(tags) for tags in rows["tags"]]
         tags = [repaired(tags, self.scheme) for tags in given]
         stride = stride_of(tokenizer, max_length, self.stride)
-        texts = [" ".join(words) for words in sentences]
-        parts = windows_of(tokenizer, texts, max_length, stride)
+        parts = windows_of(tokenizer, self.texts_of(rows), max_length, stride)
         flat = [window for windows in parts for window in windows]
         labels = [
             part

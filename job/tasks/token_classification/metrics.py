@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import datasets
 import evaluate
 
-from job.settings.metrics import SUPPORT
+from job.settings.metrics import SUPPORT, of_class
 from job.tasks.token_classification.tags import Entity, entities
 
 Tags = Sequence[Sequence[str]]
@@ -48,8 +48,8 @@ class EntityScores(evaluate.Metric):
         scores |= _shares(hits.total(), guessed.total(), true.total())
         for name in types:
             each = _shares(hits[name], guessed[name], true[name])
-            scores |= {f"{metric}_{name}": value for metric, value in each.items()}
-            scores[f"{SUPPORT}_{name}"] = true[name]
+            scores |= {of_class(metric, name): value for metric, value in each.items()}
+            scores[of_class(SUPPORT, name)] = true[name]
         return scores
 
 

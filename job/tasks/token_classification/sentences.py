@@ -11,7 +11,7 @@ from job.batching import Rows
 from job.data.artifacts import ROW
 from job.tasks.labels import listed
 from job.tasks.token_classification.alignment import is_first, word_numbers
-from job.tasks.token_classification.tags import OUTSIDE, repaired
+from job.tasks.token_classification.tags import OUTSIDE, read_tags, repaired
 from job.tasks.types import Floats, Ints, Scored
 from job.tasks.windows import groups, merged, opened
 
@@ -77,7 +77,7 @@ def sentences_of(scored: Scored, labels: Sequence[str], scheme: str) -> Iterator
     windows = groups(scored.table.column(ROW), len(rows[0]))
     for numbers, tokens, tags in zip(windows, *rows, strict=True):
         words, read = listed(tokens) or [], tokens_of(scored, numbers)
-        truth = repaired(listed(tags) or [], scheme)
+        truth = repaired(read_tags(tags), scheme)
         yield Sentence(words, truth, _guessed(read, words, labels, missing), read)
 
 

@@ -1,7 +1,8 @@
 """Tags of words: schemes, entities and repair. Pure functions.
 
 IOB2 begins every entity with B- and continues it with I-; BIOES also ends it with E-, and marks an
-entity of one word with S- (Ratinov and Roth 2009).
+entity of one word with S- (Ratinov and Roth 2009). Where entities have no types, tags are the letters
+alone; such a tag is read as one of the type `_`, as seqeval calls it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from job.tasks.labels import listed
+
 OUTSIDE = "O"
+UNNAMED = "_"
+"""The type of entities that have none."""
 PREFIXES = {"iob2": "BI", "bioes": "BIES"}
 """The letters of each scheme, in the order of the labels."""
 
@@ -22,12 +27,21 @@ class Entity(NamedTuple):
     end: int
 
 
+def read_tags(text: str | None) -> list[str]:
+    """The tags in a JSON list; white space around one is never meant."""
+    return [tag.strip() for tag in listed(text) or []]
+
+
 def is_tag(tag: str, scheme: str) -> bool:
-    """Whether a tag is O or one of the scheme's letters with a type; `auto` is either scheme."""
+    """Whether a tag is O or one of the scheme's letters, with or without a type; `auto` is either
+    scheme."""
     if scheme == "none":
         return bool(tag)
     letters = PREFIXES.get(scheme, PREFIXES["bioes"])
-    return tag == OUTSIDE or (len(tag) > 2 and tag[0] in letters and tag[1] == "-")
+    letter, dash, name = tag[:1], tag[1:2], tag[2:]
+    return tag == OUTSIDE or (
+        letter in tuple(letters) and (not dash or (dash == "-" and name != ""))
+    )
 
 
 def described(scheme: str) -> str:
@@ -37,10 +51,13 @@ def described(scheme: str) -> str:
 
 
 def first_of(tag: str, scheme: str) -> str:
-    """The first of several tags that annotators gave a word (`B-person,B-group`), else the tag."""
+    """The first of several tags that annotators gave a word (`B-person,B-group`), else the tag; always
+    with a type."""
+    if scheme == "none":
+        return tag
     parts = tag.split(",")
-    listed = scheme != "none" and len(parts) > 1 and all(is_tag(part, scheme) for part in parts)
-    return parts[0] if listed else tag
+    first = parts[0] if all(is_tag(part, scheme) for part in parts) else tag
+    return f"{first}-{UNNAMED}" if len(first) == 1 and first != OUTSIDE else first
 
 
 def fault(words: Sequence[str], tags: Sequence[str], scheme: str) -> str | None:
@@ -55,6 +72,9 @@ def fault(words: Sequence[str], tags: Sequence[str], scheme: str) -> str | None:
             f"the tag {wrong[:40]!r} is not in the scheme: {described(scheme)}; "
             "token-classification needs one of these"
         )
+    types = () if scheme == "none" else types_of(first_of(tag, scheme) for tag in tags)
+    if len(types) > 1 and UNNAMED in types:
+        return "some tags have a type and others have none"
     return None if any(word.strip() for word in words) else "no tokens"
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from job.tasks import TASKS
+from job.tasks.base import Task
+from job.tasks.text_classification import TextClassification
 from tests.support.settings import loaded, refused
 
 REGRESSION = {"MODEL__PROBLEM_TYPE": "regression"}
@@ -11,21 +14,20 @@ MULTI = {"MODEL__PROBLEM_TYPE": "multi_label_classification"}
 FSDP = {"TRAIN__STRATEGY": "fsdp"}
 
 
-@pytest.mark.parametrize(
-    "task", ["token-classification", "question-answering", "summarization", "translation"]
-)
+@pytest.mark.parametrize("task", [task.name for task in TASKS if task is not TextClassification])
 def test_class_weights_are_for_labels_of_texts(task: str) -> None:
     given = {"TRAIN__CLASS_WEIGHTS": "balanced"}
     refused(f"FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for {task}", TASK=task, **given)
-    chats = {"TASK": "text-generation", "DATA__COLUMNS__MESSAGES": "chat"}
-    refused("FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for text-generation", **chats, **given)
     loaded(**given)
 
 
-def test_label_smoothing_is_not_for_positions() -> None:
-    given = {"TRAIN__LABEL_SMOOTHING": "0.1"}
-    refused("no meaning for question-answering", TASK="question-answering", **given)
-    loaded(TASK="token-classification", **given)
+@pytest.mark.parametrize("task", TASKS)
+def test_label_smoothing_is_for_the_tasks_whose_loss_reads_it(task: type[Task]) -> None:
+    given = {"TASK": task.name, "TRAIN__LABEL_SMOOTHING": "0.1"}
+    if hasattr(task, "label_smoothing"):
+        loaded(**given)
+    else:
+        refused(f"SMOOTHING has no meaning for {task.name}", **given)
 
 
 @pytest.mark.parametrize(

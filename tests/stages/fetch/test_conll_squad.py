@@ -41,8 +41,8 @@ def test_a_tab_separates_where_there_is_one() -> None:
     ("text", "line", "reason"),
     [
         ("a O\nb\nc O\n\nd O\n", 2, "a token without a tag"),
-        ("a O\nb X O\n\nd O\n", 2, "3 columns in place of 2"),
-        ("a O\n\tO\n\nd O\n", 2, "an empty token or tag"),
+        ("a O\nb X O\n\nd O\n", 2, "3 columns where 2 are expected"),
+        ("a O\n\tO\n\nd O\n", 2, "a token without a tag"),
         ("a O\nb\0 O\n\nd O\n", 2, "holds a NUL byte"),
     ],
 )
@@ -96,8 +96,10 @@ def test_questions_become_rows() -> None:
 
 
 def test_what_is_no_squad_file_is_refused() -> None:
+    rows, bad = squad({"data": "x"})
+    assert not rows and "no list of paragraphs" in bad[0].reason
     with pytest.raises(DataError, match="not JSON that can be read as rows"):
-        squad({"data": "x"})
+        squad("x")
 
 
 def test_names_tell_the_format() -> None:

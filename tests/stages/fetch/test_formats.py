@@ -22,6 +22,7 @@ from job.data.artifacts import FILE, LINE, RawRows
 from job.errors import DataError, SettingsError
 from job.settings import Data
 from job.stages.fetch import fetch, resolve_inputs
+from job.stages.fetch.class_names import named
 from tests.support.samples import SHARED
 
 ROWS = [{"text": "one, two", "label": "a"}, {"text": 'a "quote"\nand é', "label": "b"}]
@@ -179,6 +180,52 @@ def test_the_class_names_that_datasets_keeps_in_the_schema_are_used(tmp_path: Pa
     parquet.write_table(rows, tmp_path / "rows.parquet")
     raw = read(tmp_path / "rows.parquet", tmp_path / "scratch")
     assert [row["label"] for row in rows_of(raw)] == ["spam", "ham", None]
+
+
+def test_class_names_are_used_wherever_a_feature_holds_them(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features, List, Sequence
+
+    classes = ClassLabel(names=["joy", "anger", "fear"])
+    features = Features(
+        {
+            "labels": List(classes),
+            "tags": Sequence(classes, length=2),
+            "deep": [[classes]],
+            "spans": Sequence({"kind": classes, "at": List(classes)}),
+            "one": {"kind": classes},
+            "plain": classes,
+        }
+    )
+    row = {
+        "labels": [0, 2, -1],
+        "tags": [1, 1],
+        "deep": [[0], [1]],
+        "spans": {"kind": [1], "at": [[0]]},
+        "one": {"kind": 2},
+        "plain": 0,
+    }
+    rows = Dataset.from_list([row], features=features)
+    rows.to_parquet(tmp_path / "rows.parquet")
+    (found,) = rows_of(read(tmp_path / "rows.parquet", tmp_path / "scratch"))
+    assert json.loads(found["labels"]) == ["joy", "fear", None]
+    assert json.loads(found["tags"]) == ["anger", "anger"]
+    assert json.loads(found["deep"]) == [["joy"], ["anger"]]
+    assert json.loads(found["spans"]) == {"kind": ["anger"], "at": [["joy"]]}
+    assert json.loads(found["one"]) == {"kind": "fear"}
+    assert found["plain"] == "joy"
+
+
+def test_class_names_as_older_releases_of_datasets_describe_them() -> None:
+    classes = {"_type": "ClassLabel", "names": ["joy", "anger"]}
+    assert named([1, None, 0.0], {"_type": "Sequence", "feature": classes}) == [
+        "anger",
+        None,
+        "joy",
+    ]
+    spans = {"_type": "Sequence", "feature": {"kind": classes, "at": {"_type": "Value"}}}
+    assert named({"kind": [1], "at": [5]}, spans) == {"kind": ["anger"], "at": [5]}
+    assert named("anger", classes) == "anger"
+    assert named([5], [{"_type": "Value"}]) == [5]
 
 
 def test_bytes_in_parquet_that_are_no_text_are_put_aside(tmp_path: Path) -> None:

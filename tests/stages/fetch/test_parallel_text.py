@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.data.arrow import stream
-from job.data.artifacts import FILE, LINE, RawRows, inputs_from_json, inputs_to_json
+from job.data.artifacts import FILE, LINE, Frozen, RawRows
 from job.errors import DataError, InputMissing
 from job.settings import Data
 from job.stages.fetch import fetch, resolve_inputs
 from job.stages.fetch import parallel_text as pairing
 from job.store import open_store
+from job.store.records import record_of
 
 
 def read(data: Data, scratch: Path, limit: int | None = None) -> RawRows:
@@ -121,7 +122,8 @@ def test_files_in_a_bucket_are_both_frozen(bucket: str, tmp_path: Path) -> None:
         ("a.de", False),
         ("a.en", True),
     ]
-    assert inputs_from_json(inputs_to_json(inputs, {})) == inputs
+    frozen = json.loads(Frozen(inputs.files, {}).json())
+    assert record_of(Frozen, frozen, "inputs.json").inputs == inputs
     assert inputs.identities()[1][-1] == "target"
     raw = fetch(data, inputs, tmp_path / "s")
     assert rows_of(raw) == [(1, "eins", "one"), (2, "zwei", "two")]

@@ -53,6 +53,7 @@ def asked(predictor: Predictor, rows: dict[str, list[str]]) -> dict[str, list[An
     task = predictor.inference.task
     assert task.problems(task.completed(rows)) == [None] * count
     table = predictor.predict(MappedTable.of(pa.table({**rows, **origin})))
+    assert set(table.column_names) == {*task.predicted}
     return dict(table.to_pydict())
 
 

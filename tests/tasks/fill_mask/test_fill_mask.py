@@ -100,6 +100,16 @@ def test_continuations_are_known_from_the_vocabulary(bert: Path) -> None:
     assert task.restored(fitted.facts) == fitted
 
 
+def test_a_data_set_serves_masks_of_tokens_and_of_words(bert: Path) -> None:
+    """The settings of TRAIN are no part of a data set: what it was prepared with may be another run's."""
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    tokens, words = (
+        FillMask.create(settings_of(train=Train(whole_word_mask=whole))) for whole in (False, True)
+    )
+    prepared = tokens.fitted({}, {}, (), tokenizer).facts
+    assert words.restored(prepared) == words.fitted({}, {}, (), tokenizer)
+
+
 def test_a_tokenizer_without_a_mask_token_is_refused(bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bert)
     tokenizer.mask_token = None

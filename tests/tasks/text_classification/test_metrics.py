@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from job.settings.metrics import is_of_class, of_class
 from job.tasks.text_classification.metrics import compute
 
 
@@ -79,3 +80,19 @@ def test_a_constant_guess_has_no_correlation_and_is_no_error() -> None:
         "regression", ["score"], np.ones((3, 1), np.float32), np.array([1, 2, 3], np.float32)
     )
     assert scores["pearson"] == scores["spearman"] == 0
+
+
+@pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
+def test_a_class_that_is_called_as_an_average_is_kept_apart(problem: str) -> None:
+    labels = ["weighted", "micro", "samples", "'weighted'", "other"]
+    guess, truth = one_hot([0, 1, 2, 3, 4, 0], 5), one_hot([0, 1, 1, 3, 4, 4], 5)
+    targets = truth if problem.startswith("multi") else truth.argmax(axis=-1).astype(np.float32)
+    plain = compute(problem, ["a", "b", "c", "d", "e"], guess, targets)
+    scores = compute(problem, labels, guess, targets)
+    averages = {name: value for name, value in plain.items() if not is_of_class(name)}
+    assert {name: scores[name] for name in averages} == averages
+    for metric in ("precision", "recall", "f1", "support"):
+        found = [scores[of_class(metric, label)] for label in labels]
+        assert found == [plain[f"{metric}_{label}"] for label in "abcde"]
+    assert len(scores) == len(plain)
+    assert scores["f1_'weighted'"] == plain["f1_a"]

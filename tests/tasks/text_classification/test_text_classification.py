@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -92,6 +93,22 @@ def test_what_cannot_be_learned_is_refused() -> None:
         made(class_weights={"spma": 2}).fitted(
             {"label": ["a"]}, {"train": {"ham": 9, "spam": 9}}, ()
         )
+
+
+def test_a_weight_for_no_label_is_refused_with_a_data_set_and_a_model_too() -> None:
+    facts = {"labels": ["ham", "spam"], "problem_type": SINGLE, "train_counts": {}}
+    config = SimpleNamespace(num_labels=2, id2label={0: "ham", 1: "spam"}, problem_type=SINGLE)
+    weighted = made(class_weights={"spma": 2})
+    with pytest.raises(SettingsError, match="'spma'"):
+        weighted.restored(facts)
+    with pytest.raises(SettingsError, match="'spma'"):
+        weighted.learned(config, {}, cast("Any", None))
+
+
+def test_a_model_is_scored_without_the_counts_of_its_training_rows() -> None:
+    config = SimpleNamespace(num_labels=2, id2label={0: "ham", 1: "spam"}, problem_type=SINGLE)
+    task = made(class_weights="balanced").learned(config, {"test": {"ham": 3}}, cast("Any", None))
+    assert task.label_weights.tolist() == [1, 1]
 
 
 def test_rows_without_text_or_label_are_problems() -> None:

@@ -57,6 +57,19 @@ def test_of_several_tags_for_a_word_the_first_counts() -> None:
     assert first_of("B-a,B-b", "auto") == "B-a"
 
 
+def test_letters_without_types_mark_entities_of_one_type() -> None:
+    """As in the data of BioBERT; seqeval calls the type `_`."""
+    tags = ["B", "I", "O", "I", "B", "B"]
+    assert fault(["x"] * 6, tags, "auto") is None
+    assert repaired(tags, "iob2") == ["B-_", "I-_", "O", "B-_", "B-_", "B-_"]
+    assert repaired(["B", "E", "S"], "bioes") == ["B-_", "E-_", "S-_"]
+    assert [entity.type for entity in entities(repaired(tags, "iob2"))] == ["_"] * 4
+    assert repaired(["B", "NN"], "none") == ["B", "NN"]
+    assert scheme_of(first_of(tag, "auto") for tag in tags) == "iob2"
+    assert fault(["x"] * 2, ["B", "B-a"], "auto") == "some tags have a type and others have none"
+    assert not any(is_tag(tag, "iob2") for tag in ("E", "S", "B-", "-", "", "BI"))
+
+
 def test_the_scheme_is_read_from_the_tags() -> None:
     assert scheme_of(["O", "B-E-x"]) == "iob2"
     assert scheme_of(["O", "S-x"]) == "bioes"

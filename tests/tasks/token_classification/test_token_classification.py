@@ -28,7 +28,7 @@ from tests.tasks.token_classification.samples import fitted, made, model_of, row
         ('["a"]', '["S-LOC"]', "iob2", "the tag 'S-LOC' is not in the scheme: O, B-TYPE, I-TYPE"),
         ('["a"]', '["3"]', "auto", "the tag '3' is not"),
         ('["a"]', '["B-"]', "auto", "the tag 'B-' is not"),
-        ("a b", '["O"]', "auto", "tokens is not a list: a b"),
+        ("a b", '["O"]', "auto", "tokens is not a JSON list of texts: a b"),
         (None, '["O"]', "auto", "no tokens"),
         ('["a"]', None, "auto", "no tags"),
         ("[]", "[]", "auto", "no tokens"),

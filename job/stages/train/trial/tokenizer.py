@@ -35,6 +35,10 @@ def check_tokenizer(start: StartingPoint, sample: Sample, folder: Path) -> None:
     start.tokenizer.save_pretrained(folder)
     place = Place(start.place.name, folder, "")
     loaded = models.load_tokenizer(place, start.settings.model)
+    if (
+        not start.task.reads_texts_alone
+    ):  # then it is not saved how it takes special tokens in texts
+        loaded.split_special_tokens = start.tokenizer.split_special_tokens
     for problem in _differences(start, sample, loaded):
         raise SettingsError(
             f"the tokenizer of {start.place.name} is another one after it was saved and loaded as "
