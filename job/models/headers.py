@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,11 @@ def forget_impossible_padding(config: PreTrainedConfig) -> None:
 def parameter_count(config: Any, task: Task) -> int:
     """How many parameters the model that a config describes has; none is allocated."""
     return sum(p.numel() for p in _described(config, task).parameters())
+
+
+def stored_count(place: Place) -> int:
+    """How many parameters the weights hold."""
+    return sum(math.prod(shape) for _, shape in _headers(place))
 
 
 def _described(config: Any, task: Task) -> PreTrainedModel:
