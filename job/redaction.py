@@ -30,6 +30,11 @@ PLACE_NAME = r"(?i)^(?:old)?pwd$|_(?:file|path|dir|url|uri)$"
 REMEMBERED = 8
 """Characters of the shortest secret that is looked for by itself: a shorter one is in many words."""
 
+_remembered: list[str] = []
+"""What is known to be secret, in all its forms, the longest first."""
+
+_KEPT_IN_URIS = "%/?:@!$&'()*+,;=-._~"
+"""What a library that escapes the rest of a URI leaves as it is."""
 _WORD = re.compile(rf"(?P<begin>{BEGIN})(?P<rest>[^\s'\"]+)", re.IGNORECASE)
 _QUERY = re.compile(rf"(?P<base>{BEGIN}[^\s?#'\"]+)\?[^\s'\"]+", re.IGNORECASE)
 _PARAMETER = re.compile(r"(?P<name>[?&;][\w.%-]+)=[^\s&'\"]+")
@@ -83,22 +88,18 @@ def is_secret(name: str) -> bool:
     return re.search(SECRET_NAME, name) is not None and not re.search(PLACE_NAME, name)
 
 
-_remembered: list[str] = []
-"""The longest first."""
-
-
 def _forms(secret: str) -> Iterator[str]:
     """How libraries write it: as it is, in a URI, in Python, and in JSON."""
     for form in {secret, unquote(secret)}:
         # a surrogate, which stands for a byte that is no text, cannot be escaped
         safe = form.encode("utf-8", "replace").decode()
         yield form
-        yield from (quote_plus(safe), *(quote(safe, safe=kept) for kept in ("", "/", _IN_URIS)))
+        yield from (
+            quote_plus(safe),
+            *(quote(safe, safe=kept) for kept in ("", "/", _KEPT_IN_URIS)),
+        )
         yield from (repr(form)[1:-1], json.dumps(form)[1:-1])
         yield json.dumps(form, ensure_ascii=False)[1:-1]
-
-
-_IN_URIS = "%/?:@!$&'()*+,;=-._~"
 
 
 def _without_value(parameter: re.Match[str]) -> str:
@@ -111,15 +112,18 @@ def mask_all(value: Any) -> Any:
 
 
 def redact_all(value: Any) -> Any:
-    """The same as it may be printed."""
-    return _each(value, redact)
+    """The same as it may be printed, with the names in it."""
+    return _each(value, redact, redact)
 
 
-def _each(value: Any, hide: Callable[[str], str]) -> Any:
+def _each(value: Any, hide: Callable[[str], str], name: Callable[[str], str] = str) -> Any:
     if isinstance(value, dict):
-        return {key: _each(item, hide) for key, item in value.items()}
+        return {
+            name(key) if isinstance(key, str) else key: _each(item, hide, name)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [_each(item, hide) for item in value]
+        return [_each(item, hide, name) for item in value]
     return value if value is None or isinstance(value, (int, float)) else hide(str(value))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from job import redaction
 from job.errors import JobError
-from job.redaction import mask, redact, remember
+from job.redaction import mask, redact, redact_all, remember
 from job.supervisor import termination_message
 from job.telemetry import Watcher, milestone, watched
 from job.uris import Uri, remember_environment
@@ -113,6 +113,7 @@ def test_what_is_compared_does_not_depend_on_what_is_known() -> None:
     remember("a-long-password")
     assert mask(text) == str(Uri(text)) == Uri(text).without_secrets == text
     assert redact(text) == "s3://bucket/***/a.csv"
+    assert redact_all({text: [text, 1, None]}) == {redact(text): [redact(text), 1, None]}
 
 
 def test_watchers_are_told_nothing_secret() -> None:

@@ -122,7 +122,7 @@ class GivenFolder:
         except UnicodeEncodeError:
             name = os.fsencode(key).decode("utf-8", "backslashreplace")
             raise BadName(
-                f"{self.root}: the file name {name!r} is not UTF-8",
+                f"{self.root}: the file name '{name}' is not UTF-8",
                 hint="rename it, as convmv does for a whole folder",
             ) from None
         inside = resolved(path).is_relative_to(self.root)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from job.data.artifacts import file_sha256
-from job.errors import Absent, Forbidden, SettingsError, StoreError, Unreachable
+from job.errors import Absent, BadName, Forbidden, SettingsError, StoreError, Unreachable
 from job.store.base import Object
 from job.store.keys import check_key
 from job.store.local import os_errors, replacing
@@ -44,7 +44,7 @@ class HttpReader:
         self._redirect_hosts = redirect_hosts
         folder, _, name = self._url.without_secrets.rpartition("/")
         self.uri = Uri(folder)
-        self.key = check_key(unquote(name)) if name else "index"
+        self.key = _key(name)
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         """The one object, if its key begins with `prefix`."""
@@ -198,6 +198,14 @@ class HttpReader:
             raise Unreachable(where, hint="the server is in trouble; try later")
         if status >= 400:
             raise StoreError(where, hint="check the address")
+
+
+def _key(name: str) -> str:
+    """The last part of an address as a key; as it is written, where what it stands for is none."""
+    try:
+        return check_key(unquote(name)) if name else "index"
+    except BadName:
+        return name
 
 
 def _identity(headers: Mapping[str, str]) -> str | None:

@@ -152,6 +152,8 @@ def _launcher(runtime: Runtime, env: Mapping[str, str]) -> _Launcher:
     )
     if not torchrun:
         return _Launcher(nodes, node, address)
+    if env.get("LOCAL_WORLD_SIZE") == env["WORLD_SIZE"]:
+        address = LOOPBACK  # all are on this machine, which torchrun calls by its name
     # torchrun listens at MASTER_PORT itself
     port = _number("MASTER_PORT", env) + 1 if "MASTER_PORT" in env else None
     device = _number("LOCAL_RANK", env) if "LOCAL_RANK" in env else 0

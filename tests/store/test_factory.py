@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from hashlib import md5
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 
@@ -12,6 +17,7 @@ from job.errors import Conflict, InputMissing, SettingsError
 from job.store import open_reader, open_store, resolve
 from job.store.patterns import compiled
 from job.store.s3 import S3Store
+from job.uris import Uri
 
 NAMES = [
     "data/a.csv",
@@ -22,6 +28,7 @@ NAMES = [
     "data/deep/c.csv",
     "data/deep/er/d.csv",
     "data/_temporary/e.csv",
+    "data/deep [v2]/f.csv",
     "database.csv",
 ]
 
@@ -31,11 +38,27 @@ EXPECTED = [
     ("data/*.csv", ["data/[x].csv", "data/a.csv"]),
     ("data/?.csv*", ["data/a.csv", "data/b.csv.gz"]),
     ("data/[!b-z].csv", ["data/a.csv"]),
-    ("data/**/*.csv", ["data/[x].csv", "data/a.csv", "data/deep/c.csv", "data/deep/er/d.csv"]),
+    (
+        "data/**/*.csv",
+        [
+            "data/[x].csv",
+            "data/a.csv",
+            "data/deep [v2]/f.csv",
+            "data/deep/c.csv",
+            "data/deep/er/d.csv",
+        ],
+    ),
     ("data/**/[cd].csv", ["data/deep/c.csv", "data/deep/er/d.csv"]),
     ("data/deep/**", ["data/deep/c.csv", "data/deep/er/d.csv"]),
     ("d*/deep/*.csv", ["data/deep/c.csv"]),
     ("data/[x].csv", ["data/[x].csv"]),
+    ("data/[a].csv", ["data/a.csv"]),
+    ("data/[[]x[]].csv", ["data/[x].csv"]),
+    ("data/deep [v2]/", ["data/deep [v2]/f.csv"]),
+    ("data/deep [v2]/*.csv", ["data/deep [v2]/f.csv"]),
+    ("data/deep [v2]/f.csv", ["data/deep [v2]/f.csv"]),
+    ("data/deep [v2]", ["data/deep [v2]/f.csv"]),
+    ("da*/deep [[]v2]/*", ["data/deep [v2]/f.csv"]),
     ("data/_SUCCESS", ["data/_SUCCESS"]),
     ("data/deep/", ["data/deep/c.csv", "data/deep/er/d.csv"]),
     ("data/deep", ["data/deep/c.csv", "data/deep/er/d.csv"]),
@@ -45,6 +68,7 @@ EXPECTED = [
             "data/[x].csv",
             "data/a.csv",
             "data/b.csv.gz",
+            "data/deep [v2]/f.csv",
             "data/deep/c.csv",
             "data/deep/er/d.csv",
         ],
@@ -66,6 +90,81 @@ def test_resolve(root: str) -> None:
         found = resolve(f"{root}/{rest}")
         assert [reader.get(item.key).decode() for reader, item in found] == expected, rest
         assert all(item.identity == reader.stat(item.key).identity for reader, item in found)
+
+
+KEYS = [
+    "ds//part.csv",
+    "ds/part.csv",
+    "/x.csv",
+    "win/a\\b.csv",
+    "up/../y.csv",
+    "c:/z.csv",
+    "50%/q.csv",
+]
+
+
+class ExactKeys(BaseHTTPRequestHandler):
+    """A bucket that keeps keys as they are, which SeaweedFS does not; an object's content is its key."""
+
+    def do_HEAD(self) -> None:
+        self._answer(b"", self._key())
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
+        if "list-type" not in query:
+            self._answer(self._key().encode(), self._key())
+            return
+        (prefix,) = query["prefix"]
+        items = "".join(
+            f"<Contents><Key>{quote(key)}</Key><Size>{len(key)}</Size>"
+            f'<ETag>"{md5(key.encode()).hexdigest()}"</ETag></Contents>'
+            for key in KEYS
+            if key.startswith(prefix)
+        )
+        listing = f"<Name>raw</Name><EncodingType>url</EncodingType>{items}"
+        self._answer(f"<ListBucketResult>{listing}</ListBucketResult>".encode(), "")
+
+    def _key(self) -> str:
+        return unquote(urlsplit(self.path).path).removeprefix("/raw/")
+
+    def _answer(self, body: bytes, key: str) -> None:
+        self.send_response(200 if key in KEYS or not key else 404)
+        self.send_header("Content-Length", str(len(body or key.encode())))
+        self.send_header("ETag", f'"{md5(key.encode()).hexdigest()}"')
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def exact_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), ExactKeys) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            monkeypatch.setenv(name, "us-east-1")
+        yield
+        server.shutdown()
+
+
+def test_a_key_of_s3_is_what_it_is(exact_keys: None) -> None:
+    for key in KEYS:
+        ((reader, item),) = resolve(f"s3://raw/{key}")
+        assert reader.uri.of_key(item.key) == Uri(f"s3://raw/{key}")
+        assert reader.get(item.key) == key.encode()
+    for name, expected in (
+        ("ds/", KEYS[:2]),
+        ("ds//", KEYS[:1]),
+        ("/", KEYS[2:3]),
+        ("", [key for key in KEYS if "/." not in key]),
+        ("ds//*.csv", KEYS[:1]),
+        ("ds/**/*.csv", KEYS[:2]),
+        ("*/a\\*", KEYS[3:4]),
+    ):
+        found = resolve(f"s3://raw/{name}")
+        assert {r.uri.of_key(o.key).secret for r, o in found} == {f"s3://raw/{k}" for k in expected}
 
 
 def test_nothing_there(root: str) -> None:

@@ -164,6 +164,11 @@ def test_a_server_that_redirects_in_circles_is_not_asked_again(site: str) -> Non
         assert len(circle.seen) == 20
 
 
+def test_a_name_that_stands_for_none_is_kept_as_it_is_written() -> None:
+    for name, key in (("a%20b.csv", "a b.csv"), ("a%5Cb.csv", "a%5Cb.csv"), ("%2e%2e", "%2e%2e")):
+        assert HttpReader(f"https://host/{name}").key == key
+
+
 def test_a_missing_file_is_a_missing_input(site: str) -> None:
     with pytest.raises(InputMissing) as caught:
         resolve(f"{site}/nothing.csv?sig=s3cr")

@@ -33,6 +33,11 @@ from job.supervisor.topology import Topology, topology_of
             {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "m", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "x"},
             Topology(4, 3, 1, "m", 29501, 1),
         ),
+        (
+            {},
+            {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "m", "TORCHELASTIC_RUN_ID": "x"},
+            Topology(2, 1, 1, "127.0.0.1", device=0),
+        ),
         ({"env": "none"}, {"WORLD_SIZE": "2", "RANK": "1"}, Topology()),
     ],
 )  # fmt: skip

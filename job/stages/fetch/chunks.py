@@ -62,7 +62,9 @@ class Rows:
         """A row that takes about so many characters."""
         self._rows.append(row)
         self._lines.append(line)
-        self._names.update(dict.fromkeys(row))
+        for name in row:
+            if name not in self._names:
+                self._names[name] = None
         self._chars += chars
 
     def refuse(self, line: int, reason: str, text: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +18,15 @@ from job.settings import Data
 from job.stages.fetch.saved_folders import without_facts
 from job.store.base import Object, Reader
 from job.store.factory import resolve
+from job.store.rate import LeastRate
 from job.uris import Uri
 
 AHEAD = 3
 """Downloads that run at the same time, the file that is waited for included."""
 POLL_SECONDS = 0.2
+SLOW_SECONDS = 600.0
+"""How long the least rate of a download is measured. A store may have given up, and begun again, in
+half of it, and parts of some MiB are seen when they are whole."""
 
 _CHANGED = "the run reads what its first attempt found; put it back, or start a new run"
 
@@ -100,7 +106,8 @@ def local_copies(
 
     Raises:
         InputMissing: a file no longer exists, or has changed.
-        Forbidden, Unreachable, StoreError: the store's.
+        Unreachable: the store's, or a download comes too slowly.
+        Forbidden, StoreError: the store's.
     """
     # asked for again, since a signed query is needed to read and may not stand in a record
     remote = {file.split for file in inputs if not _is_local(file)}
@@ -113,7 +120,11 @@ def local_copies(
         while True:
             while len(waiting) < ahead and (item := next(todo, None)):
                 waiting.append(
-                    _Copy(item[1], _origin(item[1], stored), scratch / f"download-{item[0]:06d}")
+                    _Copy(
+                        item[1],
+                        _origin(item[1], stored),
+                        scratch / f"download-{item[0]:06d}" / "file",
+                    )
                 )
             if not waiting:
                 return
@@ -166,9 +177,13 @@ class _Copy:
         """The file's path, once it is there."""
         if self._thread is None:
             return self._verified()
+        rate, seen = LeastRate(self.input.uri, SLOW_SECONDS), 0
         while self._thread.is_alive():
             poll()
             self._thread.join(POLL_SECONDS)
+            arrived = self._arrived()
+            rate.add(arrived - seen)
+            seen = arrived
         if isinstance(self._error, Absent):
             raise InputMissing(
                 f"{self.input.uri}: it no longer exists as it was", hint=_CHANGED
@@ -192,7 +207,15 @@ class _Copy:
             raise InputMissing(f"{path}: it has changed since the run began", hint=_CHANGED)
         return path
 
+    def _arrived(self) -> int:
+        """The bytes that are on this disk, in the file or in what is to become it."""
+        size = 0
+        with suppress(FileNotFoundError):  # not begun, or just renamed
+            for path in self._path.parent.rglob("*"):
+                size += path.lstat().st_blocks * 512  # a file may have its size from the start
+        return size
+
     def discard(self) -> None:
         """Delete a download."""
         if self._thread is not None:
-            self._path.unlink(missing_ok=True)
+            shutil.rmtree(self._path.parent, ignore_errors=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_DEPTH = 200
 """Levels of lists and objects within each other. Python's own decoder gives up at about a thousand, less what the caller's
@@ -22,8 +21,7 @@ class TooDeep:
     """Stands for a value that was skipped."""
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A value of a document."""
 
     value: Any
@@ -54,11 +52,12 @@ DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
     """Whether a value has more than so many levels."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(
-        isinstance(item, (dict, list)) and (levels <= 1 or is_deep(item, levels - 1))
-        for item in inner
-    )
+    if not isinstance(value, (dict, list)):
+        return False
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, (dict, list)) and (levels <= 1 or is_deep(item, levels - 1)):
+            return True
+    return False
 
 
 def end_of(text: str, start: int) -> int | None:

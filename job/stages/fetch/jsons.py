@@ -198,7 +198,7 @@ def _members(scanner: Scanner) -> Iterator[Value]:
         if scanner.peek() == "[":
             number = -1
             for number, element in enumerate(scanner.elements()):
-                if number == 0 and isinstance(element.value, dict):
+                if number == 0 and isinstance(element.value, dict | TooDeep):
                     lists.append(key)
                 if lists[-1:] == [key]:
                     yield element

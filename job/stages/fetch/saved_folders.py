@@ -30,9 +30,8 @@ def without_facts(stored: Iterable[Stored], uri: Uri) -> list[Stored]:
         folders.setdefault(str(path.parent), set()).add(path.name)
     for folder, names in folders.items():
         if _SPLITS in names:
-            splits = [
-                PurePosixPath(f).name for f in folders if str(PurePosixPath(f).parent) == folder
-            ]
+            below = (PurePosixPath(name) for name in folders if name != folder)
+            splits = [path.name for path in below if str(path.parent) == folder]
             raise SettingsError(
                 f"{uri}: a folder of several splits ({', '.join(sorted(splits)) or 'none'})",
                 hint="name the folder of one of them, such as its train/",

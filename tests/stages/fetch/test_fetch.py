@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 
 from job.data.arrow import stream
 from job.data.artifacts import FILE, RawRows, Split
-from job.errors import InputMissing, Stopped
+from job.errors import InputMissing, Stopped, Unreachable
 from job.runtime.stop import polling
 from job.settings import Data
-from job.stages.fetch import fetch, resolve_inputs
+from job.stages.fetch import fetch, files, resolve_inputs
 from job.store import open_store
 from job.store.s3 import S3Store
 
@@ -164,3 +165,22 @@ def test_with_a_limit_one_file_is_downloaded_at_a_time(
     raw = fetch(data, resolve_inputs(data), tmp_path / "scratch", limit=3)
     assert texts_of(raw) == ["a1", "a2", "b1"]
     assert asked == ["a.txt", "b.txt"]
+
+
+def test_a_download_that_drips_is_not_waited_for(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(bucket).put("a.txt", b"a\n")
+    data = make(train=f"{bucket}/a.txt")
+    inputs = resolve_inputs(data)
+
+    def drip(self: S3Store, key: str, path: Path, *, identity: str | None = None) -> None:
+        path.parent.mkdir(parents=True)
+        for size in range(200):
+            path.write_bytes(b"a" * size)
+            time.sleep(0.05)
+
+    monkeypatch.setattr(S3Store, "download", drip)
+    monkeypatch.setattr(files, "SLOW_SECONDS", 0.5)
+    with pytest.raises(Unreachable, match=r"a\.txt: \d+ bytes in .*too slow"):
+        fetch(data, inputs, tmp_path / "scratch")

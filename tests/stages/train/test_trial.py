@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from job.stages.train import Sample, StartingPoint, trial
 from job.stages.train.model import begun
 from job.stages.train.trial import passes
 from job.stages.train.trial.tokenizer import check_tokenizer
-from tests.support.architectures import ARCHITECTURES, wordpiece
+from tests.support.architectures import ARCHITECTURES, Architecture, wordpiece
 from tests.support.plants import PLANTS, edited, weights
 from tests.support.trial import tried
 
@@ -178,8 +178,8 @@ def test_special_tokens_in_texts_are_no_disagreement(
     """How they are read is saved with a classifier's tokenizer, and not where masks must be obeyed."""
     bert = ARCHITECTURES["bert"]
     texts = [f"{text} [SEP] {text} [MASK]" for text in bert.rows["text"]]
-    strange = replace(bert, rows={**bert.rows, "text": texts})
-    assert tried(build("bert"), strange, tmp_path, TASK=task).ran
+    strange = SimpleNamespace(task=task, settings={}, rows={**bert.rows, "text": texts})
+    assert tried(build("bert"), cast("Architecture", strange), tmp_path).ran
 
 
 def test_rows_are_few_and_of_different_lengths() -> None:
