@@ -6,10 +6,11 @@ Nothing else in the job uses transformers' Auto classes.
 from job.models.adapters import modules_of, save_adapter, without_adapters
 from job.models.compatibility import check_fits
 from job.models.config import label_names, load_config, max_length_of
+from job.models.headers import check_weights, parameter_count, stored_count
 from job.models.layers import first_layers
 from job.models.locate import Place, find, from_config
 from job.models.tokenizer import load_tokenizer, tokenizer_sha256, vocabulary_of
-from job.models.weights import check_weights, load, load_base, pad_as, parameter_count, save
+from job.models.weights import load, load_base, pad_as, save
 
 __all__ = [
     "Place",
@@ -29,6 +30,7 @@ __all__ = [
     "parameter_count",
     "save",
     "save_adapter",
+    "stored_count",
     "tokenizer_sha256",
     "vocabulary_of",
     "without_adapters",

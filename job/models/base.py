@@ -13,9 +13,9 @@ from job.distributed.world import World
 from job.models.agreement import check_agreement, check_class
 from job.models.compatibility import check_fits
 from job.models.config import label_names, load_config, max_length_of
+from job.models.headers import check_shapes, check_weights
 from job.models.locate import Place, find, from_config
 from job.models.tokenizer import load_tokenizer, vocabulary_of
-from job.models.weights import check_shapes, check_weights
 from job.settings import Settings
 from job.tasks.special_tokens import read_as_text
 

@@ -6,15 +6,15 @@ weights do not train well.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from job.errors import DataError, SettingsError
+from job.errors import SettingsError
 from job.models.adapters import with_adapter
 from job.models.config import load_config
 from job.models.damage import COMPLETE, readable
+from job.models.headers import body_prefix, contradiction, forget_impossible_padding
 from job.models.locate import Place
 from job.models.quiet_imports import transformers
 from job.settings import Model
@@ -22,9 +22,6 @@ from job.tasks.base import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
-
-INDEX = "model.safetensors.index.json"
-"""Where weights in several files have their list."""
 
 
 def load(place: Place, task: Task, settings: Model, *, trained: bool = False) -> PreTrainedModel:
@@ -55,7 +52,7 @@ def load_base(
     vocabulary = config.get_text_config().vocab_size
     if place.base:
         config = load_config(Place(place.name, place.base, ""), settings)
-    _forget_impossible_padding(config)
+    forget_impossible_padding(config)
     task.configure(config)
     missing: frozenset[str] = frozenset()
     if place.blank:
@@ -70,13 +67,6 @@ def load_base(
     if getattr(model, "generation_config", None) is not None:
         task.configure_generation(model.generation_config, model.config)
     return model, missing
-
-
-def _forget_impossible_padding(config: PreTrainedConfig) -> None:
-    """A padding token outside of the vocabulary, such as -1, means none; torch refuses to build with it."""
-    text = config.get_text_config()
-    if text.pad_token_id is not None and not 0 <= text.pad_token_id < text.vocab_size:
-        text.pad_token_id = None
 
 
 def pad_as(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -123,7 +113,7 @@ def _pretrained(
             output_loading_info=True,
             **_attention(settings),
         )
-    _check_body(place, model, report)
+    _checkbody_prefix(place, model, report)
     lacking = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
     # of parameters that are tied, the first name alone
     return model, frozenset(name for name, _ in model.named_parameters() if name in lacking)
@@ -134,13 +124,13 @@ def _attention(settings: Model) -> dict[str, str]:
     return {} if auto else {"attn_implementation": settings.attention}
 
 
-def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
+def _checkbody_prefix(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
     """Let nothing start at random but a head, or a pooler that another head did not need.
 
     Raises:
         SettingsError: config.json asks for what the weights lack.
     """
-    body = _body(model)
+    body = body_prefix(model)
     output = _output_layer(place, model)
     missing = sorted(
         name
@@ -156,12 +146,6 @@ def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any])
             f"{len(missing) - 1} more that config.json asks for",
             hint=COMPLETE,
         )
-
-
-def _body(model: PreTrainedModel) -> str:
-    """What the names of all parameters but a head's begin with; nothing for a T5, which has no head."""
-    prefix: str = model.base_model_prefix
-    return f"{prefix}." if hasattr(model, prefix) else ""
 
 
 def _output_layer(place: Place, model: PreTrainedModel) -> str:
@@ -193,18 +177,6 @@ def _output_layer(place: Place, model: PreTrainedModel) -> str:
     return name
 
 
-def contradiction(
-    place: Place, name: str, held: Iterable[int], asked: Iterable[int]
-) -> SettingsError:
-    """A parameter that has another shape in the weights than config.json gives it."""
-    shapes = (" x ".join(map(str, shape)) for shape in (held, asked))
-    return SettingsError(
-        f"the model in {place.name} contradicts its own config: {name} has another shape in its "
-        "weights ({}) than config.json says ({})".format(*shapes),
-        hint=f"correct config.json; or {COMPLETE}",
-    )
-
-
 def _check_head(place: Place, task: Task, missing: frozenset[str]) -> None:
     if lacking := sorted(name for name in missing if "pooler" not in name):
         raise SettingsError(
@@ -221,87 +193,3 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
-
-
-def parameter_count(config: Any, task: Task) -> int:
-    """How many parameters the model that a config describes has; none is allocated."""
-    return sum(p.numel() for p in _described(config, task).parameters())
-
-
-def _described(config: Any, task: Task) -> PreTrainedModel:
-    """The model that a config describes, without memory for its parameters."""
-    import torch
-
-    auto = getattr(transformers(), task.auto_class)
-    with torch.device("meta"):
-        return auto.from_config(config)
-
-
-def check_weights(place: Place) -> None:
-    """Read the weights' headers, so that a damaged model ends the run before its data is prepared.
-
-    Raises:
-        DataError: there are none, or a file was cut short.
-    """
-    if place.blank:
-        return
-    if not any(place.weights.glob("*.safetensors")):
-        raise DataError(
-            f"{place.name} holds no .safetensors file",
-            hint="save it with transformers' save_pretrained; weights in a pickle (pytorch_model.bin) "
-            "are not read, since unpickling can run any code in this job",
-        )
-    _check_index(place)
-    for _ in _headers(place):
-        pass
-
-
-def _headers(place: Place) -> Iterator[tuple[str, list[int]]]:
-    """Name and shape of every tensor in the weights."""
-    from safetensors import safe_open
-
-    for path in sorted(place.weights.glob("*.safetensors")):
-        with readable(path.name, place), safe_open(path, framework="numpy") as file:
-            yield from ((name, file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - it cannot be iterated
-
-
-def _check_index(place: Place) -> None:
-    """An index of several files names files beside it, and those that are there.
-
-    Raises:
-        DataError: it does not.
-    """
-    path = place.weights / INDEX
-    if not path.is_file():
-        return
-    with readable(INDEX, place):
-        files = set(json.loads(path.read_text())["weight_map"].values())
-    for name in sorted(map(str, files)):
-        if Path(name).name != name or not (place.weights / name).is_file():
-            raise DataError(
-                f"{INDEX} in {place.name} names {name}, and there is no such file beside it",
-                hint=COMPLETE,
-            )
-
-
-def check_shapes(place: Place, task: Task, settings: Model) -> None:
-    """Compare the weights' headers with the model that config.json describes, before anything is loaded.
-
-    A name that the one has and the other has not is left to `load`.
-
-    Raises:
-        SettingsError: a parameter has another shape.
-    """
-    config = load_config(Place(place.name, place.weights, ""), settings)
-    if place.blank or getattr(config, "auto_map", None):
-        return
-    with readable("config", place):
-        _forget_impossible_padding(config)
-        model = _described(config, task)
-    body = _body(model)
-    shapes = {name: list(p.shape) for name, p in model.named_parameters(remove_duplicate=False)}
-    for name, held in _headers(place):
-        # the weights of a model without a head, and of one with a head, differ by this prefix
-        asked = shapes.get(name) or shapes.get(body + name) or shapes.get(name.removeprefix(body))
-        if asked and asked != held:
-            raise contradiction(place, name, held, asked)

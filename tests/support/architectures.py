@@ -173,14 +173,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         lambda: bytes_of("$A </s>", bos_token=None),
         "AutoModelForSeq2SeqLM",
     ),
-    # an output layer of its own, as in T5 1.1 and Flan-T5
-    "mt5": Architecture(
-        {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "pad_token_id": 0,
-         "eos_token_id": 2, "decoder_start_token_id": 0, "initializer_factor": 2.0},
-        "translation",
-        lambda: bytes_of("$A </s>", bos_token=None),
-        "AutoModelForSeq2SeqLM",
-    ),
     "bart": Architecture(
         {**SIDES, **ENDS, "max_position_embeddings": 64, "decoder_start_token_id": 2},
         "translation",

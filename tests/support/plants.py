@@ -50,14 +50,10 @@ def weights(change: Callable[[dict[str, Any]], None]) -> Edit:
 
 def _largest(tensors: Mapping[str, Any]) -> str:
     """A matrix of the body: the last of those that are largest but for the embeddings."""
-    matrices: list[tuple[int, str]] = sorted(
-        (t.numel(), n) for n, t in tensors.items() if t.dim() == 2 and "emb" not in n
-    )
-    return next(
-        n
-        for _, n in reversed(matrices)
-        if not any(part in n for part in ("lm_head", "wte", "shared"))
-    )
+    matrices = sorted((t.numel(), n) for n, t in tensors.items() if t.dim() == 2 and "emb" not in n)
+    outer = ("lm_head", "wte", "shared")
+    name: str = next(n for _, n in reversed(matrices) if not any(part in n for part in outer))
+    return name
 
 
 def _not_a_number(tensors: dict[str, Any]) -> None:

@@ -19,7 +19,8 @@ from job.data.artifacts import ROW
 from job.errors import DataError, SettingsError
 from job.models.base import find_base
 from job.settings import load
-from job.stages.train import Sample, StartingPoint, model, trial
+from job.stages.train import Sample, StartingPoint, trial
+from job.stages.train.model import begun
 from job.stages.train.trial import passes
 from job.stages.train.trial.tokenizer import check_tokenizer
 from tests.support.architectures import ARCHITECTURES, Architecture, wordpiece
@@ -79,6 +80,21 @@ def test_ten_are_planted_into_each() -> None:
         assert sum(kind in plant.kinds for plant in PLANTS.values()) >= 10, kind
 
 
+@pytest.mark.parametrize("more", [{}, {**ALL_LINEAR, "PUBLISH__MERGE": "false"}])
+def test_an_output_layer_of_its_own_is_a_t5s_right(
+    more: dict[str, str], build: Build, tmp_path: Path
+) -> None:
+    """As T5 1.1, Flan-T5 and mT5 have one."""
+    folder = Path(shutil.copytree(build("t5"), tmp_path / "model"))
+    edited("config.json", tie_word_embeddings=False)(folder)
+
+    def separate(tensors: dict[str, Any]) -> None:
+        tensors["lm_head.weight"] = tensors["shared.weight"].flip(0).contiguous()
+
+    weights(separate)(folder)
+    assert tried(folder, ARCHITECTURES["t5"], tmp_path / "scratch", **more).ran
+
+
 def test_a_named_tokenizer_decides(build: Build, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(build("bart"), folder)
@@ -103,7 +119,7 @@ def test_a_large_model_is_tried_by_its_first_layers(
     ran: list[int] = []
 
     def counted(start: StartingPoint) -> tuple[Any, frozenset[str]]:
-        made = model.begun(start)
+        made = begun(start)
         ran.append(len(made[0].bert.encoder.layer))
         return made
 

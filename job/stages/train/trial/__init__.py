@@ -69,16 +69,17 @@ def try_out(start: StartingPoint, sample: Sample, scratch: Path) -> Trial:
 
 
 def _affordable(start: StartingPoint, folder: Path) -> StartingPoint | None:
-    """The model, or its first layers where it is large; None where those are too large as well."""
-    if _parameters(start, start.place) <= WHOLE:
+    """The model, or its first layers where it is large; None where those are too large as well, or
+    where the model brings its own code, which alone knows its layers."""
+    config = models.load_config(start.place, start.settings.model)
+    if getattr(config, "auto_map", None):
+        return start if models.stored_count(start.place) <= WHOLE else None
+    if models.parameter_count(config, start.task) <= WHOLE:
         return start
     place = models.first_layers(start.place, start.settings.model, folder)
-    return replace(start, place=place) if _parameters(start, place) <= MOST else None
-
-
-def _parameters(start: StartingPoint, place: Place) -> int:
     config = models.load_config(place, start.settings.model)
-    return models.parameter_count(config, start.task)
+    small = models.parameter_count(config, start.task) <= MOST
+    return replace(start, place=place) if small else None
 
 
 @contextmanager
