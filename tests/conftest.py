@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.support.kubernetes_api import Api, api_server
 from tests.support.servers import Server, seaweedfs
 
 # machines that run tests are shared: a slow example is no failure
@@ -51,3 +53,11 @@ def bucket(s3_env: Server) -> Iterator[str]:
     client.delete_object(Bucket=name, Key="first")
     yield uri
     client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
+    """A cluster's API server without objects, named by KUBECONFIG."""
+    with api_server() as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path)))
+        yield server

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from job.cluster import Cluster, Resource, completion_of
 from job.errors import ClusterError, ClusterForbidden, SettingsError
-from tests.support.kubernetes_api import NAMESPACE, Api, Body, api_server
+from tests.support.kubernetes_api import NAMESPACE, Api, Body
 
 JOBS = Resource("batch", "v1", "jobs")
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
-    with api_server() as server:
-        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path)))
-        yield server
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from helm import cli
-from tests.support.kubernetes_api import NAMESPACE, Api, Body, api_server
+from tests.support.kubernetes_api import NAMESPACE, Api, Body
 
 
 class Release:
@@ -44,11 +43,9 @@ class Release:
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
-    with api_server() as server:
-        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path)))
-        monkeypatch.setenv("HELM_CACHE_HOME", str(tmp_path / "cache"))
-        yield server
+def api(api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Api:
+    monkeypatch.setenv("HELM_CACHE_HOME", str(tmp_path / "cache"))
+    return api
 
 
 def test_a_trainjob_comes_after_its_runtime(binary: str, api: Api) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,11 @@ from job.monitors.report import Milestone, Report
 from job.runs.record import State
 from job.runtime.stop import StopSignal
 from job.store import Store, open_store
-from tests.support.kubernetes_api import NAMESPACE, Api, Body, api_server
+from tests.support.kubernetes_api import NAMESPACE, Api, Body
 
 REPORT = Report(1, {"step": 3, "eta_seconds": 60}, (Milestone(1, "Started", "run", time.time()),))
 DONE = State("r", outcome="done", step=8, result={"model": "s3://x"}, ended=time.time())
 LABELS = {"app.kubernetes.io/instance": "demo", "app.kubernetes.io/component": "train"}
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
-    with api_server() as server:
-        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path)))
-        yield server
 
 
 @pytest.fixture

@@ -18,18 +18,11 @@ from job.launch.queue import Waiting, unstarted, waiting
 from job.runs.record import State
 from job.runtime.stop import StopSignal
 from job.store import Store, open_store
-from tests.support.kubernetes_api import NAMESPACE, Api, Body, api_server
+from tests.support.kubernetes_api import NAMESPACE, Api, Body
 
 TOO_MUCH = "couldn't assign flavors to pod set main: insufficient quota for nvidia.com/gpu (2 > 1)"
 PREEMPTED = "Preempted to accommodate a workload in the ClusterQueue"
 AT = "2026-08-20T10:30:00Z"
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
-    with api_server() as server:
-        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path)))
-        yield server
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -46,11 +47,16 @@ class Pod0:
             await asyncio.sleep(0.01)
 
 
-def followed(folder: Path, script: Script, peer_wait: float = 60) -> Exit:
-    """How the pod ends."""
+class Followed(Protocol):
+    """How the pod ends whose workers are a program, where pod 0 follows a script."""
 
-    async def play() -> Exit:
-        pod0 = Pod0(folder, peer_wait)
+    def __call__(self, program: str, script: Script, peer_wait: float = 60) -> Exit: ...
+
+
+@pytest.fixture
+def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Followed:
+    async def play(script: Script, peer_wait: float) -> Exit:
+        pod0 = Pod0(tmp_path, peer_wait)
         await pod0.server.listen()
         try:
             await script(pod0)
@@ -59,14 +65,14 @@ def followed(folder: Path, script: Script, peer_wait: float = 60) -> Exit:
             pod0.workers.kill()
             await pod0.server.close()
 
-    return asyncio.run(play())
+    def run(program: str, script: Script, peer_wait: float = 60) -> Exit:
+        workers_run(program, tmp_path, monkeypatch)
+        return asyncio.run(play(script, peer_wait))
+
+    return run
 
 
-def test_it_begins_ends_and_begins_again_as_it_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers_run(FOREVER, tmp_path, monkeypatch)
-
+def test_it_begins_ends_and_begins_again_as_it_is_told(followed: Followed) -> None:
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         pod0.say(Kind.START, "a")
@@ -79,14 +85,12 @@ def test_it_begins_ends_and_begins_again_as_it_is_told(
         await pod0.started(3)
         pod0.say(Kind.FINISH)
 
-    assert followed(tmp_path, script) == (0, {})
+    assert followed(FOREVER, script) == (0, {})
 
 
 def test_an_attempt_that_lost_a_peer_is_reported_and_the_next_one_awaited(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    followed: Followed,
 ) -> None:
-    workers_run(LOST, tmp_path, monkeypatch)
-
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         for attempt in ("a", "b"):
@@ -95,26 +99,18 @@ def test_an_attempt_that_lost_a_peer_is_reported_and_the_next_one_awaited(
         pod0.say(Kind.STOP)
         pod0.say(Kind.FINISH)
 
-    assert followed(tmp_path, script) == (0, {})
+    assert followed(LOST, script) == (0, {})
 
 
-def test_workers_that_failed_by_themselves_end_the_pod(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers_run("echo '{\"exit_code\": 70}' > $outcome; exit 70", tmp_path, monkeypatch)
-
+def test_workers_that_failed_by_themselves_end_the_pod(followed: Followed) -> None:
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         pod0.say(Kind.START, "a")
 
-    assert followed(tmp_path, script).code == 70
+    assert followed("echo '{\"exit_code\": 70}' > $outcome; exit 70", script).code == 70
 
 
-def test_workers_that_are_done_wait_for_pod_0_to_say_that_the_run_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers_run("exit 0", tmp_path, monkeypatch)
-
+def test_workers_that_are_done_wait_for_pod_0_to_say_that_the_run_is(followed: Followed) -> None:
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         pod0.say(Kind.START, "a")
@@ -123,44 +119,32 @@ def test_workers_that_are_done_wait_for_pod_0_to_say_that_the_run_is(
         assert not pod0.following.done()
         pod0.workers.stop()
 
-    assert followed(tmp_path, script).code == 143, "stopped before pod 0 said so"
+    assert followed("exit 0", script).code == 143, "stopped before pod 0 said so"
 
 
-def test_a_pod_whose_place_is_taken_ends_with_75(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers_run(FOREVER, tmp_path, monkeypatch)
-
+def test_a_pod_whose_place_is_taken_ends_with_75(followed: Followed) -> None:
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         pod0.say(Kind.START, "a")
         await pod0.started(1)
         pod0.say(Kind.REPLACED)
 
-    code, outcome = followed(tmp_path, script)
+    code, outcome = followed(FOREVER, script)
     assert code == 75
     assert "another pod has taken this one's place" in outcome["message"]
 
 
-def test_a_stop_ends_the_workers_and_the_pod(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers_run(FOREVER, tmp_path, monkeypatch)
-
+def test_a_stop_ends_the_workers_and_the_pod(followed: Followed) -> None:
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         pod0.say(Kind.START, "a")
         await pod0.started(1)
         pod0.workers.stop()
 
-    assert followed(tmp_path, script).code == 143
+    assert followed(FOREVER, script).code == 143
 
 
-def test_pod_0_that_is_gone_is_waited_for_and_found_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers_run(FOREVER, tmp_path, monkeypatch)
-
+def test_pod_0_that_is_gone_is_waited_for_and_found_again(followed: Followed) -> None:
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         pod0.say(Kind.START, "a")
@@ -172,50 +156,41 @@ def test_pod_0_that_is_gone_is_waited_for_and_found_again(
         await pod0.expect(Kind.HELLO)
         pod0.say(Kind.FINISH)
 
-    assert followed(tmp_path, script) == (0, {})
+    assert followed(FOREVER, script) == (0, {})
 
 
-def test_pod_0_that_does_not_come_back_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers_run(FOREVER, tmp_path, monkeypatch)
-
+def test_pod_0_that_does_not_come_back_is_given_up(followed: Followed) -> None:
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         await pod0.server.close()
 
-    code, outcome = followed(tmp_path, script, peer_wait=0.3)
+    code, outcome = followed(FOREVER, script, peer_wait=0.3)
     assert code == 75
     assert "was not reached within 0.3 s" in outcome["message"]
 
 
-def test_pod_0_of_another_run_is_not_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers_run(FOREVER, tmp_path, monkeypatch)
-
+def test_pod_0_of_another_run_is_not_followed(followed: Followed) -> None:
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         await pod0.server.close()
         pod0.server = ControlServer(replace(pod0.first, token="another run's"))
         await pod0.server.listen()
 
-    code, outcome = followed(tmp_path, script, peer_wait=0.3)
+    code, outcome = followed(FOREVER, script, peer_wait=0.3)
     assert code == 75
     assert "did not take each other for pods of one run" in outcome["message"]
     assert "FINETUNE_RUNTIME__PEER_TOKEN" in outcome["message"]
 
 
 def test_a_pod_that_comes_when_the_run_is_over_asks_the_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("job.supervisor.follower.FIRST_QUERY_SECONDS", 0.1)
     answer = '{\\"exit_code\\": 0, \\"result\\": {\\"finished\\": true}}'
-    workers_run(f'[ $5 = outcome ] && echo "{answer}" > $outcome', tmp_path, monkeypatch)
 
     async def script(pod0: Pod0) -> None:
         await pod0.expect(Kind.HELLO)
         await pod0.server.close()
 
-    code, outcome = followed(tmp_path, script)
+    code, outcome = followed(f'[ $5 = outcome ] && echo "{answer}" > $outcome', script)
     assert (code, outcome["result"]) == (0, {"finished": True})
