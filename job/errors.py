@@ -288,15 +288,3 @@ def before_recording() -> Iterator[None]:
 def one_line(error: BaseException, most: int = 300) -> str:
     """What a library says, on one line and not too long."""
     return " ".join(str(error).split())[:most]
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device, or this process, had no memory left."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    # the last two are oneDNN's
-    words = (
-        *("can't allocate memory", "not enough memory", "Cannot allocate memory", "bad_alloc"),
-        *("could not create a primitive", "could not create a memory object"),
-    )
-    return isinstance(error, (RuntimeError, OSError)) and any(word in str(error) for word in words)

@@ -14,9 +14,9 @@ from job.errors import (
     StoreUnreachable,
     Unreachable,
     from_os_error,
-    is_out_of_memory,
     one_line,
 )
+from job.runtime.device import is_out_of_memory
 
 
 def known(error: BaseException) -> JobError | None:

@@ -83,3 +83,15 @@ def seed_everything(*numbers: int) -> None:
     import torch
 
     torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device, or this process, had no memory left."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    # the last two are oneDNN's
+    words = (
+        *("can't allocate memory", "not enough memory", "Cannot allocate memory", "bad_alloc"),
+        *("could not create a primitive", "could not create a memory object"),
+    )
+    return isinstance(error, (RuntimeError, OSError)) and any(word in str(error) for word in words)

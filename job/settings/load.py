@@ -51,21 +51,17 @@ def load(
     """
     remember_environment(environment)
     variables, flags = given(environment), parse_flags(list(arguments))
-    wrong = [*unusable(flags, "flag"), *unusable(variables, "environment")]
-    wrong += unusable(of_libraries(environment), "environment")
-    if wrong:
+    theirs = of_libraries(environment)
+    if wrong := [*unusable(flags, "flag"), *unusable({**variables, **theirs}, "environment")]:
         raise refusal(wrong)
-    path = variables.pop(CONFIG_VARIABLE, "")
-    path = flags.pop(CONFIG_VARIABLE, path)
+    path = flags.pop(CONFIG_VARIABLE, variables.pop(CONFIG_VARIABLE, ""))
     content = read_file(path) if path else {}
     by_flag, by_variable = Variables(Settings, flags), Variables(Settings, variables)
     sources = [("flag", by_flag()), ("environment", by_variable()), (path, content)]
     if wrong := [line for name, values in sources for line in unfit(values, name)]:
         raise refusal(wrong)
     origins = {leaf: name for name, values in reversed(sources) for leaf in flatten(values)}
-    wrong = names.unknown_variables(flags, "flag")
-    wrong += names.unknown_variables(variables, "environment")
-    wrong += names.unclear_keys(variables, "environment")
+    wrong = _misnamed(flags, variables)
     for name, values in sources:
         wrong += names.unknown_keys(values, name, {*flags, *variables})
     settings = None
@@ -79,6 +75,13 @@ def load(
     if across := mistakes(settings, rules):
         raise refusal(across)
     return Loaded(settings, origins)
+
+
+def _misnamed(flags: Mapping[str, str], variables: Mapping[str, str]) -> list[str]:
+    """What names no setting, or may name two."""
+    unknown = names.unknown_variables(flags, "flag")
+    unknown += names.unknown_variables(variables, "environment")
+    return unknown + names.unclear_keys(variables, "environment")
 
 
 def refusal(wrong: list[str]) -> SettingsError:

@@ -15,7 +15,7 @@ from job.data.artifacts import SPLITS, CleanRows, RawRows, Split
 from job.settings import Data
 from job.settings.protocols import HasClean, HasData, HasSeed
 from job.stages.clean.bad_rows import check_bad
-from job.stages.clean.labels import check_kinds, warn_of_doubtful
+from job.stages.clean.labels import question
 from job.stages.clean.profile import profile
 from job.stages.clean.rare_labels import Kept, keep_in_train
 from job.stages.clean.scan import Scan, Scanned
@@ -62,8 +62,7 @@ def clean(
     )
     written = write_splits(scanned, decision, raw.weights, rules, scratch)
     scanned.path.unlink()
-    check_kinds(written)
-    warn_of_doubtful(written)
+    question(written)
     counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
     counted["kept_for_their_label"] = kept.moved
     check_not_empty(_wanted(data, partial=partial), counted, rules)

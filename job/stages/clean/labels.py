@@ -17,7 +17,17 @@ SHOWN = 5
 """Of the labels that are alike."""
 
 
-def check_kinds(written: Mapping[Split, Written]) -> None:
+def question(written: Mapping[Split, Written]) -> None:
+    """Refuse labels that can't be what they seem, and warn of those that may not be.
+
+    Raises:
+        DataError: they are lists in some rows and not in others, or vectors.
+    """
+    _check_kinds(written)
+    _warn_of_doubtful(written)
+
+
+def _check_kinds(written: Mapping[Split, Written]) -> None:
     """Refuse labels that are lists in some rows and not in others, and lists that are vectors.
 
     Raises:
@@ -43,7 +53,7 @@ def check_kinds(written: Mapping[Split, Written]) -> None:
         )
 
 
-def warn_of_doubtful(written: Mapping[Split, Written]) -> None:
+def _warn_of_doubtful(written: Mapping[Split, Written]) -> None:
     """Say which classes may be one class that is written in several ways, and which may be none."""
     counts: Counter[str] = sum((counts.labels for counts in written.values()), Counter())
     if missing := sorted(label for label in counts if label.casefold() in MISSING):

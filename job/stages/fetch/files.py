@@ -109,11 +109,7 @@ def local_copies(
         Unreachable: the store's, or a download comes too slowly.
         Forbidden, StoreError: the store's.
     """
-    # asked for again, since a signed query is needed to read and may not stand in a record
-    remote = {file.split for file in inputs if not _is_local(file)}
-    names = [name for split in remote for name in (split, f"{split}_target")]
-    sources = dict.fromkeys(s.uri for name in names for s in getattr(data, name))
-    stored = [file for uri in sources if uri.scheme != "file" for file in _files_at(uri, data)]
+    stored = _stored_elsewhere(data, inputs)
     todo = enumerate(inputs)
     waiting: deque[_Copy] = deque()
     try:
@@ -134,6 +130,15 @@ def local_copies(
     finally:
         for copy in waiting:
             copy.discard()
+
+
+def _stored_elsewhere(data: Data, inputs: Sequence[Input]) -> list[_Stored]:
+    """The files that are not on this disk, asked for again: a signed query is needed to read and may
+    not stand in a record."""
+    remote = {file.split for file in inputs if not _is_local(file)}
+    names = [name for split in remote for name in (split, f"{split}_target")]
+    sources = dict.fromkeys(s.uri for name in names for s in getattr(data, name))
+    return [file for uri in sources if uri.scheme != "file" for file in _files_at(uri, data)]
 
 
 def _is_local(file: Input) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from job.batching import Rows
 from job.batching.sampler import evaluation_batches
-from job.errors import OutOfMemory, is_out_of_memory, one_line
+from job.errors import OutOfMemory, one_line
+from job.runtime.device import is_out_of_memory
 from job.stages.train.plan import Plan
 from job.telemetry import warn
 

@@ -10,8 +10,8 @@ import numpy as np
 from job.batching import Rows
 from job.data.arrow import MappedTable
 from job.data.artifacts import FILE, LINE
-from job.errors import Diverged, PeerLost, is_out_of_memory
-from job.runtime.device import seed_everything
+from job.errors import Diverged, PeerLost
+from job.runtime.device import is_out_of_memory, seed_everything
 from job.stages.train.context import TrainContext
 from job.stages.train.memory import TokenBudget, free
 from job.stages.train.parallel import ParallelModel

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from job.batching import Rows
-from job.errors import OutOfMemory, is_out_of_memory
+from job.errors import OutOfMemory
+from job.runtime.device import is_out_of_memory
 from job.settings import Train
 from job.stages.train.memory import TokenBudget
 from job.stages.train.plan import Plan

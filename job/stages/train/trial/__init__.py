@@ -17,8 +17,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from job import models
-from job.errors import JobError, SettingsError, is_out_of_memory, one_line
+from job.errors import JobError, SettingsError, one_line
 from job.models import Place
+from job.runtime.device import is_out_of_memory
 from job.stages.train.context import StartingPoint
 from job.stages.train.trial.passes import check_passes
 from job.stages.train.trial.sample import Sample
