@@ -244,7 +244,7 @@ def broken(folder: Path) -> None:
             ("holds no .safetensors file", "pytorch_model.bin", "can run any code", "save it"),
         ),
         (without_tokenizer, ("holds no tokenizer", "FINETUNE_MODEL__TOKENIZER")),
-        (broken, ("the config in", "not a valid JSON", "download it again")),
+        (broken, ("the config in", "cannot be read (JSONDecodeError", "download it again")),
         (shutil.rmtree, ("does not exist", "check the name")),
     ],
 )
