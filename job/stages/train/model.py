@@ -95,7 +95,7 @@ def _with_lora(
 ) -> Any:
     """The model with adapters; what the base lacked is trained itself, and saved with them: a head, and
     the rows of the embeddings from `words` on."""
-    from peft import LoraConfig, TaskType, get_peft_model
+    from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 
     targets, whole = settings.target_modules, models.modules_of(model, lacking)
     config = LoraConfig(
@@ -119,6 +119,9 @@ def _with_lora(
             f"LoRA does not fit {type(model).__name__} ({one_line(error)})",
             hint="name the modules in FINETUNE_MODEL__LORA__TARGET_MODULES, or `all-linear`",
         ) from None
+    if config.task_type == TaskType.QUESTION_ANS:
+        # peft's class for it keeps token_type_ids from the model; every other class passes all inputs on
+        adapted.__class__ = PeftModel
     for parameter in beside:
         parameter.requires_grad_(True)
     return adapted
