@@ -230,7 +230,9 @@ def _longest_stored(values: pa.Array) -> int:
 def _decoded(values: pa.Array) -> pa.Array:
     """Values that are named, each where it belongs."""
     if isinstance(values, pa.DictionaryArray):
-        return values.dictionary_decode()
+        # Arrow cannot pick views, of which polars makes its categories
+        stored = _decoded(values.dictionary)
+        return pa.DictionaryArray.from_arrays(values.indices, stored).dictionary_decode()
     if isinstance(values, pa.RunEndEncodedArray):
         return pc.run_end_decode(values)
     if _is_view(values.type):

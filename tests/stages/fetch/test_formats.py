@@ -173,6 +173,16 @@ def test_both_arrow_formats_are_read(tmp_path: Path, opener: Any) -> None:
     assert values_of(read(tmp_path / "rows.arrow", tmp_path / "scratch")) == TYPED
 
 
+def test_categories_as_polars_writes_them_are_read(tmp_path: Path) -> None:
+    names = pa.array(["ham", "a name of more than twelve bytes"], pa.string_view())
+    labels = pa.DictionaryArray.from_arrays(pa.array([1, None, 0, 1], pa.uint8()), names)
+    rows = pa.table({"label": labels})
+    with pa.ipc.new_file(str(tmp_path / "rows.arrow"), rows.schema) as writer:
+        writer.write_table(rows, max_chunksize=3)
+    raw = read(tmp_path / "rows.arrow", tmp_path / "scratch")
+    assert [row["label"] for row in rows_of(raw)] == rows["label"].to_pylist()
+
+
 def test_the_class_names_that_datasets_keeps_in_the_schema_are_used(tmp_path: Path) -> None:
     features = {"label": {"names": ["ham", "spam"], "_type": "ClassLabel"}}
     about = json.dumps({"info": {"features": features}})
