@@ -70,8 +70,10 @@ class _Layout:
         return cls(width, split, tokens or 0, width - 1 if tags is None else tags, *given)
 
     def is_comment(self, line: str) -> bool:
-        """Whether a line that begins with `#` is no token: it has other columns than these."""
-        return line.startswith("#") and len(self.split(line)) != self.width
+        """Whether a line that begins with `#` is no token: it has other columns than these, or is written
+        as no token is here (`# id 1<tab>domain=en` where spaces separate)."""
+        mixed = self.split is _by_spaces and "\t" in line and " " in line
+        return line.startswith("#") and (mixed or len(self.split(line)) != self.width)
 
     def fault(self, line: str, cells: Sequence[str]) -> str | None:
         """What is wrong with a line."""

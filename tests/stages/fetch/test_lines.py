@@ -218,6 +218,7 @@ def test_only_tabs_and_spaces_separate() -> None:
     [
         ("# a comment of words\n#foo O\n# O\nb O\n", ["#foo", "#", "b"]),
         ("#foo O\n#bar O\n", ["#foo", "#bar"]),
+        ("# id 1\tdomain=en\nrome _ _ B-LOC\n# _ _ O\n", ["rome", "#"]),
         ("#\n#begin document (x); part 000\na NN O\n#end document\n", ["a"]),
     ],
 )
