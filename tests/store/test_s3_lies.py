@@ -91,6 +91,23 @@ def test_bits_that_flip_on_the_way_are_noticed_in_large_files_too(
     assert (tmp_path / "got").read_bytes() == (tmp_path / "large").read_bytes()
 
 
+def test_parts_of_any_lengths_are_the_same_file(bucket: str, tmp_path: Path) -> None:
+    """As s3fs writes them, and so pandas: what is in its buffer when that is full."""
+    store = open_store(bucket)
+    parts = [os.urandom((5 << 20) + more) for more in (999, 0, 7)]
+    at = {"Bucket": bucket.removeprefix("s3://"), "Key": "large"}
+    client = S3Store(at["Bucket"]).client
+    upload = {**at, "UploadId": client.create_multipart_upload(**at)["UploadId"]}
+    done = [
+        {"PartNumber": n, "ETag": client.upload_part(**upload, PartNumber=n, Body=part)["ETag"]}
+        for n, part in enumerate(parts, 1)
+    ]
+    client.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+    store.put("small", b"by which the store shows what its ETags are")
+    store.download("large", tmp_path / "got", identity=store.stat("large").identity)
+    assert (tmp_path / "got").read_bytes() == b"".join(parts)
+
+
 def test_a_name_that_flips_in_a_listing_is_noticed(
     bucket: str, lying: Callable[..., S3Store]
 ) -> None:

@@ -6,7 +6,8 @@ import base64
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -87,15 +88,16 @@ def md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-def etag_of(path: Path, part: int | None) -> str:
+def etag_of(path: Path, part: int | Sequence[int] | None) -> str:
     """The ETag of a file's bytes by S3's convention.
 
     Args:
-        part: the bytes of each part but the last; None for an object that one request writes.
+        part: the bytes of each part, or of each but the last; None for an object that one request
+            writes.
     """
     if part is None:
         digest = hashlib.md5(usedforsecurity=False)
-        for block in _blocks(path, _BLOCK):
+        for block in _blocks(path, repeat(_BLOCK)):
             digest.update(block)
         return digest.hexdigest()
     whole, count = _combined(path, part, md5)
@@ -106,7 +108,7 @@ def crc32_of(path: Path, part: int | None) -> str:
     """The CRC32 of a file's bytes as S3 writes it: base64, or that of the parts' CRC32s and their number."""
     if part is None:
         value = 0
-        for block in _blocks(path, _BLOCK):
+        for block in _blocks(path, repeat(_BLOCK)):
             value = zlib.crc32(block, value)
         return base64.b64encode(value.to_bytes(4, "big")).decode()
     whole, count = _combined(path, part, _crc32)
@@ -120,12 +122,17 @@ def _crc32(data: bytes) -> bytes:
     return zlib.crc32(data).to_bytes(4, "big")
 
 
-def _combined(path: Path, part: int, digest: Callable[[bytes], bytes]) -> tuple[bytes, int]:
-    digests = [digest(block) for block in _blocks(path, part)]
+def _combined(
+    path: Path, part: int | Sequence[int], digest: Callable[[bytes], bytes]
+) -> tuple[bytes, int]:
+    sizes = repeat(part) if isinstance(part, int) else part
+    digests = [digest(block) for block in _blocks(path, sizes)]
     return b"".join(digests), len(digests)
 
 
-def _blocks(path: Path, size: int) -> Iterator[bytes]:
+def _blocks(path: Path, sizes: Iterable[int]) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while block := file.read(size):
+        for size in sizes:
+            if not (block := file.read(size)):
+                break
             yield block
