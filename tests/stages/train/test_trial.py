@@ -64,6 +64,12 @@ def test_a_model_that_is_right_passes(
     assert [path for path in tmp_path.iterdir() if path.name.startswith("trial-")] == []
 
 
+def test_a_kernel_for_gpus_is_not_tried(build: Build, tmp_path: Path) -> None:
+    assert tried(
+        build("bert"), ARCHITECTURES["bert"], tmp_path, MODEL__ATTENTION="flash_attention_2"
+    ).ran
+
+
 @pytest.mark.parametrize(("kind", "name"), PLANTED)
 def test_what_is_planted_is_found(kind: str, name: str, build: Build, tmp_path: Path) -> None:
     plant, folder = PLANTS[name], tmp_path / "model"

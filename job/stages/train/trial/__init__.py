@@ -20,7 +20,8 @@ from job import models
 from job.errors import JobError, SettingsError, one_line
 from job.models import Place
 from job.runtime.device import is_out_of_memory
-from job.stages.train.context import StartingPoint
+from job.settings import Model, Publish, Train
+from job.stages.train.context import StartingPoint, StartSettings
 from job.stages.train.trial.passes import check_passes
 from job.stages.train.trial.sample import Sample
 from job.stages.train.trial.tokenizer import check_tokenizer
@@ -44,6 +45,23 @@ class Trial:
     """Whether it was small enough to run at all."""
 
 
+@dataclass(frozen=True)
+class _OnCpu:
+    """The settings that a trial reads, with attention that a CPU can compute."""
+
+    model: Model
+    publish: Publish
+    train: Train
+    seed: int
+
+    @classmethod
+    def of(cls, settings: StartSettings) -> _OnCpu:
+        model = settings.model
+        if model.attention == "flash_attention_2":
+            model = model.model_copy(update={"attention": "auto"})
+        return cls(model, settings.publish, settings.train, settings.seed)
+
+
 def try_out(start: StartingPoint, sample: Sample, scratch: Path) -> Trial:
     """Try the model with a few rows: padded against single ones, forward, backward, a step, saved,
     loaded, and text through the saved tokenizer.
@@ -53,6 +71,7 @@ def try_out(start: StartingPoint, sample: Sample, scratch: Path) -> Trial:
         DataError: the model's files are damaged.
     """
     began = time.monotonic()
+    start = StartingPoint(_OnCpu.of(start.settings), start.task, start.place, start.tokenizer)
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix="trial-", dir=scratch))
     try:
