@@ -16,7 +16,7 @@ from job.models.damage import readable
 from job.models.locate import Place
 from job.models.quiet_imports import transformers
 from job.tasks.positions import COUNTED_FROM_PADDING
-from job.telemetry import event
+from job.telemetry import event, warn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
@@ -88,18 +88,35 @@ def check_class(place: Place, tokenizer: PreTrainedTokenizerFast) -> None:
     for backend in (file, tokenizer.backend_tokenizer):  # some are saved with what was set
         backend.no_truncation()
         backend.no_padding()
+    backends = (file, tokenizer.backend_tokenizer)
     for text in PROBES:
-        ids = [
-            backend.encode(text, add_special_tokens=False).ids
-            for backend in (file, tokenizer.backend_tokenizer)
-        ]
-        if ids[0] != ids[1]:
-            raise SettingsError(
-                f"{place.name}: {text[:20]!r} is {ids[0][:8]} by tokenizer.json, and {ids[1][:8]} as "
-                f"{type(tokenizer).__name__}, which transformers takes it for",
-                hint="where tokenizer.json is right, write "
-                '"tokenizer_class": "TokenizersBackend" into tokenizer_config.json; else remove it',
+        by_file, by_class = (_encoded(backend, text) for backend in backends)
+        if by_file == by_class:
+            continue
+        kind = type(tokenizer).__name__
+        if len({tuple(_encoded(backend, text.strip())) for backend in backends}) == 1:  # Llama 2
+            warn(
+                "texts that begin or end with spaces are cut otherwise than tokenizer.json does",
+                model=place.name,
+                tokenizer=kind,
             )
+            continue
+        at = next((i for i, (a, b) in enumerate(zip(by_file, by_class, strict=False)) if a != b), 0)
+        raise SettingsError(
+            f"{place.name}: {text[:20]!r} is {_shown(by_file, at)} by tokenizer.json, and "
+            f"{_shown(by_class, at)} as {kind}, which transformers takes it for",
+            hint="where tokenizer.json is right, write "
+            '"tokenizer_class": "TokenizersBackend" into tokenizer_config.json; else remove it',
+        )
+
+
+def _encoded(backend: Any, text: str) -> list[int]:
+    ids: list[int] = backend.encode(text, add_special_tokens=False).ids
+    return ids
+
+
+def _shown(ids: list[int], at: int) -> str:
+    return f"{'… ' if at else ''}{ids[at : at + 8]}"
 
 
 def _said(

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.normalizers import Prepend, Replace, Sequence
+from tokenizers.trainers import BpeTrainer
 from transformers import AutoTokenizer, GPT2Config, XLNetConfig
 
 from job.errors import SettingsError
@@ -15,7 +19,7 @@ from job.models import Place, load_config, load_tokenizer, max_length_of
 from job.models.agreement import check_agreement, check_class
 from job.settings import Model
 from job.tasks.positions import positions_of
-from tests.support.architectures import ARCHITECTURES, wordpiece
+from tests.support.architectures import ARCHITECTURES, TEXTS, wordpiece
 from tests.support.plants import edited
 
 
@@ -104,6 +108,22 @@ def test_a_type_that_takes_a_tokenizer_for_another(
         return
     with pytest.raises(SettingsError, match=r"by tokenizer.json, and \[.* as RobertaTokenizer"):
         check_class(Place("m", tmp_path, ""), tokenizer)
+
+
+def test_a_class_that_differs_in_outer_spaces_alone_is_taken(tmp_path: Path, caplog: Any) -> None:
+    """Llama 2's own tokenizer.json puts a space before any text, and its class before a word only."""
+    backend = Tokenizer(BPE(unk_token="<unk>", byte_fallback=True))
+    backend.normalizer = Sequence([Prepend("\u2581"), Replace(" ", "\u2581")])
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{number:02X}>" for number in range(256))]
+    trainer = BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False)
+    backend.train_from_iterator(TEXTS, trainer)
+    backend.save(str(tmp_path / "tokenizer.json"))
+    named = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(named))
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with caplog.at_level("WARNING", logger="finetune"):
+        check_class(Place("m", tmp_path, ""), AutoTokenizer.from_pretrained(tmp_path))
+    assert "texts that begin or end with spaces are cut otherwise" in caplog.text
 
 
 def test_positions_are_read_as_each_type_means_them() -> None:
