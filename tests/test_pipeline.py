@@ -139,6 +139,7 @@ def test_rows_in_a_bucket_become_a_published_classifier(
     assert "data set committed" not in other.stderr
 
 
+@pytest.mark.slow
 def test_the_same_run_with_other_settings_is_refused(model: Path, tmp_path: Path) -> None:
     data = write_tickets(tmp_path / "rows.csv")
     env = settings(str(tmp_path / "store"), str(data), model, RUN_ID="r1", TRAIN__EPOCHS="1")

@@ -180,6 +180,7 @@ def test_a_class_weight_for_no_label(model: Path, data: Path, tmp_path: Path) ->
     is_refused(
         tmp_path, env, 78,
         "FINETUNE_TRAIN__CLASS_WEIGHTS names 'bilingual'", "the labels are 'billing', 'delivery'",
+        command="check",
     )  # fmt: skip
 
 
@@ -188,6 +189,7 @@ def test_text_longer_than_the_model_takes(model: Path, data: Path, tmp_path: Pat
     is_refused(
         tmp_path, above, 78,
         "FINETUNE_ENCODE__MAX_LENGTH=100 is above the 64 tokens", "set it to 64 at most",
+        command="check",
     )  # fmt: skip
 
 
@@ -259,7 +261,7 @@ def test_a_model_that_cannot_be_loaded(
     shutil.copytree(model, copy)
     spoil(copy)
     code = 66 if spoil is shutil.rmtree else 65
-    is_refused(tmp_path, given(tmp_path, copy, data), code, str(copy), *words)
+    is_refused(tmp_path, given(tmp_path, copy, data), code, str(copy), *words, command="check")
 
 
 @pytest.mark.slow

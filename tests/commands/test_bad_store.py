@@ -62,7 +62,9 @@ def test_wrong_credentials(bucket: str, data: Path, tmp_path: Path) -> None:
     env = given(
         tmp_path, "no-model", data, OUTPUT=f"{bucket}/out", AWS_SECRET_ACCESS_KEY="no-such-secret"
     )
-    refused(77, f"{bucket}/out", "SignatureDoesNotMatch", WHO, env=env, folder=tmp_path)
+    refused(
+        77, f"{bucket}/out", "SignatureDoesNotMatch", WHO, command="check", env=env, folder=tmp_path
+    )
 
 
 def test_credentials_that_may_only_read(

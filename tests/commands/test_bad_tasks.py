@@ -125,7 +125,7 @@ def test_a_vocabulary_smaller_than_its_alphabet(tmp_path: Path) -> None:
     refused(78, *words, command="tokenizer", env=env, folder=tmp_path)
 
 
-@pytest.mark.parametrize("command", ["check", "prepare"])
+@pytest.mark.parametrize("command", ["check", pytest.param("prepare", marks=pytest.mark.slow)])
 def test_config_and_tokenizer_that_disagree(command: str, model: Path, tmp_path: Path) -> None:
     """Found by the trial batch, before a GPU is asked for."""
     folder = Path(shutil.copytree(model, tmp_path / "bert"))

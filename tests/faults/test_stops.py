@@ -84,6 +84,7 @@ def test_a_pod_that_waits_for_another_is_stopped(pod: int, tmp_path: Path) -> No
         assert (state["attempt"], state["stalled"]) == (1, 0)
 
 
+@pytest.mark.slow
 def test_the_second_of_two_pods_that_are_the_same_run_ends_the_first(tmp_path: Path) -> None:
     env = settings(tmp_path, str(tmp_path / "store"), "m", **NEVER, TRAIN__EPOCHS="9999")
     with Cluster(1, env, tmp_path).up() as first:

@@ -121,6 +121,7 @@ def until(what: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_it_trains_skips_and_trains_again_when_data_has_come(release: Release) -> None:
     code, out, err = release.launch()
     assert code == 0, err

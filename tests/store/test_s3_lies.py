@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -24,7 +26,9 @@ def lying(
     s3_env: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., S3Store]]:
     """A store behind a proxy with these faults, and no pauses between two tries."""
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    no_pauses = SimpleNamespace(time=time.time, sleep=lambda seconds: None)
+    monkeypatch.setattr("tenacity.nap.time", no_pauses)
+    monkeypatch.setattr("botocore.endpoint.time", no_pauses)
     with ExitStack() as stack:
 
         def behind(**faults: float) -> S3Store:

@@ -12,6 +12,7 @@ from tests.faults.pods import Cluster
 from tests.faults.runs import left, settings
 
 
+@pytest.mark.slow
 def test_a_pod_killed_in_a_world_comes_back_and_the_others_stay(tmp_path: Path) -> None:
     env = settings(tmp_path, str(tmp_path / "store"), "m", RUNTIME__MAX_STALLED_ATTEMPTS="3")
     killed: list[bool] = []

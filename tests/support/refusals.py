@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 
 from job.demo import tickets
 from job.store import Store
-from tests.support.samples import finetune
+from tests.support.samples import checked, finetune
 
 SECRETS = ("admin-secret", "reader-secret", "no-such-secret")
 ROWS = tuple(tickets(60))
@@ -34,7 +35,7 @@ def refused(
     code: int, *words: str, command: str = "run", env: dict[str, str], folder: Path
 ) -> subprocess.CompletedProcess[str]:
     """Run a command that must end with `code` and one line of error that holds all of `words`."""
-    done = finetune(command, env=env, cwd=folder)
+    done = (checked if command == "check" else partial(finetune, command))(env=env, cwd=folder)
     assert done.returncode == code, done.stderr
     message = the_error(done)
     for word in words:

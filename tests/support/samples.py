@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 
@@ -101,16 +105,40 @@ def finetune(
     *arguments: str, env: Mapping[str, str], cwd: Path, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """The command line, in a process of its own, with no FINETUNE_ variables but these."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("FINETUNE_")}
     return subprocess.run(
         [sys.executable, "-m", "job", *arguments],
-        env={**clean, "PYTHONPATH": str(ROOT), **env},
+        env={**_without_settings(), "PYTHONPATH": str(ROOT), **env},
         cwd=cwd,
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
+
+
+def checked(*, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """`finetune check` as `finetune` runs it, but in this process, which has imported torch long ago."""
+    from job.__main__ import main
+
+    root, out, err = logging.getLogger(), io.StringIO(), io.StringIO()
+    handlers, level = root.handlers[:], root.level
+    try:
+        with (
+            patch.dict(os.environ, {**_without_settings(), **env}, clear=True),
+            contextlib.chdir(cwd),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = main(["check"])
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    return subprocess.CompletedProcess(["check"], code, out.getvalue(), err.getvalue())
+
+
+def _without_settings() -> dict[str, str]:
+    """This process's variables but for the job's own."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("FINETUNE_")}
 
 
 def encoded(features: Features, path: Path) -> Path:
