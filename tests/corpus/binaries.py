@@ -73,7 +73,9 @@ def _small_until_read() -> Cases:
     yield Case("arrow/one value seen often", file("a.arrow", lambda: _arrow(_seen_often())))
     nulls = pa.Array.from_buffers(pa.null(), (1 << 31) - 2, [None])
     yield Case("arrow/rows of nothing", file("a.arrow", _arrow(pa.table({"text": nulls}))))
-    yield Case("arrow/zeros", file("a.arrow", lambda: _arrow(_zeros(), compression="zstd")))
+    yield Case(
+        "arrow/zeros, compressed", file("a.arrow", lambda: _arrow(_zeros(), compression="zstd"))
+    )
     yield Case("parquet/one large cell", file("a.parquet", _large_cell))
     wide = pa.table({f"c{i}": ["a"] for i in range(12_000)})
     yield Case("arrow/many columns", file("a.arrow", _arrow(wide)))

@@ -23,13 +23,15 @@ def corpus(*arguments: str) -> str:
     return done.stdout
 
 
+def test_each_broken_input_has_a_name_of_its_own() -> None:
+    names = [case.name for case in cases()]
+    assert len(names) == len(set(names)) >= 150
+
+
 def test_some_broken_inputs() -> None:
     assert "none ended with a bug" in corpus("--every", "12")
 
 
 @pytest.mark.slow
 def test_every_broken_input() -> None:
-    table = corpus()
-    names = [case.name for case in cases()]
-    assert len(names) == len(set(names)) >= 150
-    assert f"{len(names)}\n" in table
+    assert f"{len(list(cases()))}\n" in corpus()
