@@ -16,7 +16,7 @@ from job.data.artifacts import file_sha256
 from job.errors import Absent, Conflict, Torn
 from job.store.base import Object
 from job.store.keys import resolved, safe_path
-from job.store.local import LOCK, OWN, os_errors, remove_if_dead, replacing, sync, temporary
+from job.store.local import LOCK, OWN, copy, os_errors, remove_if_dead, replacing, sync, temporary
 from job.uris import Uri
 
 
@@ -92,11 +92,7 @@ class FolderStore:
         Raises:
             Absent: there is no such file, or its content is not that of `identity`.
         """
-        source = self._file(key)
-        with os_errors(str(source)), replacing(path) as name:
-            shutil.copyfile(source, name)
-            if identity and file_sha256(name) != identity:
-                raise Absent(f"{source} has changed since it was recorded")
+        copy(self._file(key), path, identity)
 
     def put(
         self, key: str, data: bytes, *, if_absent: bool = False, if_tag: str | None = None

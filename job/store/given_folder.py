@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from functools import cached_property
@@ -13,7 +12,7 @@ from job.data.artifacts import file_sha256, irregular
 from job.errors import Absent, BadName
 from job.store.base import Object
 from job.store.keys import resolved
-from job.store.local import os_errors, replacing
+from job.store.local import copy, os_errors
 from job.uris import Uri
 
 
@@ -85,11 +84,7 @@ class GivenFolder:
         Raises:
             Absent: there is no such file, or its content is not that of `identity`.
         """
-        source = self._file(key)
-        with os_errors(str(source)), replacing(path) as name:
-            shutil.copyfile(source, name)
-            if identity and file_sha256(name) != identity:
-                raise Absent(f"{source} has changed since it was recorded")
+        copy(self._file(key), path, identity)
 
     def _file(self, key: str) -> Path:
         path = self._path(key)

@@ -6,11 +6,13 @@ import errno
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from job.data.artifacts import file_sha256
 from job.errors import Absent, BadName, Conflict, StoreError, Unreachable, from_os_error
 
 OWN = ".~"
@@ -142,3 +144,15 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def copy(source: Path, path: Path, identity: str | None = None) -> None:
+    """Copy a file to `path`, replacing it whole.
+
+    Raises:
+        Absent: there is no such file, or its SHA-256 is not `identity`.
+    """
+    with os_errors(str(source)), replacing(path) as name:
+        shutil.copyfile(source, name)
+        if identity and file_sha256(name) != identity:
+            raise Absent(f"{source} has changed since it was recorded")
