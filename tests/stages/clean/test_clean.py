@@ -8,54 +8,19 @@ from typing import Any
 
 import pytest
 
-from job.data.arrow import schema_of, stream
-from job.data.artifacts import CleanRows, RawRows, Split
+from job.data.arrow import schema_of
 from job.errors import DataError, SettingsError, Stopped
 from job.runtime.stop import polling
-from job.settings import Clean, Data
+from job.settings import Data
 from job.stages.clean import clean
 from job.stages.fetch import fetch, resolve_inputs
 from job.tasks.text_classification import TextClassification
+from tests.support.cleaning import counts, jsonl, labelled, rows_of, run, run_raw, texts_of
 from tests.support.samples import SHARED, settings_of
 
 
 def nothing() -> None:
     pass
-
-
-def jsonl(path: Path, *rows: dict[str, Any]) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
-
-
-def labelled(*texts: str, label: str = "x") -> list[dict[str, Any]]:
-    return [{"text": text, "label": label} for text in texts]
-
-
-def run(folder: Path, settings: dict[str, Any] | None = None, **data: Any) -> CleanRows:
-    """Fetch and clean; nothing is held out unless `data` says so."""
-    chosen = Data(**{"validation_fraction": 0, "test_fraction": 0, **data})
-    raw = fetch(chosen, resolve_inputs(chosen), folder / "fetch")
-    return run_raw(folder, chosen, raw, **(settings or {}))
-
-
-def run_raw(folder: Path, data: Data, raw: RawRows, **settings: Any) -> CleanRows:
-    rules = TextClassification.create(settings_of(data=data))
-    chosen = settings_of(clean=Clean(**settings), data=data)
-    return clean(chosen, rules, raw, folder / "clean")
-
-
-def rows_of(rows: CleanRows, split: Split = "train") -> list[dict[str, Any]]:
-    return [row for b in stream(rows.tables[split]) for row in b.to_pylist()]
-
-
-def texts_of(rows: CleanRows, split: Split = "train") -> list[str]:
-    return [row["text"] for row in rows_of(rows, split)]
-
-
-def counts(rows: CleanRows, split: str = "train") -> dict[str, Any]:
-    found: dict[str, Any] = rows.profile["splits"][split]
-    return found
 
 
 def test_columns_are_renamed_derived_and_picked(tmp_path: Path) -> None:
@@ -308,181 +273,3 @@ def test_the_first_rows_need_not_hold_any_out(tmp_path: Path) -> None:
     rules = TextClassification.create(settings_of(data=data))
     rows = clean(settings_of(data=data), rules, raw, tmp_path / "clean", partial=True)
     assert rows.rows == {"train": 1}
-
-
-# -- labels ----------------------------------------------------------------------------------
-
-
-def test_white_space_around_a_label_is_never_meant(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.jsonl", *labelled("a", label="spam "), *labelled("b", label="spam"))
-    assert counts(run(tmp_path, train=path))["labels"] == {"spam": 2}
-
-
-def test_labels_that_are_alike_are_named_with_their_counts(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    rows = [
-        *labelled("a", "b", label="ham"),
-        *labelled("c", label="Ham"),
-        *labelled("d", label="x"),
-    ]
-    with caplog.at_level("WARNING", logger="finetune"):
-        run(tmp_path, train=jsonl(tmp_path / "a.jsonl", *rows))
-    (record,) = caplog.records
-    assert "differ only in case" in record.message
-    assert "'Ham' (1), 'ham' (2)" in str(vars(record))
-
-
-def test_labels_that_may_be_missing_values_are_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    rows = [*labelled("a", "b", label="nan"), *labelled("c", label="None"), *labelled("d")]
-    with caplog.at_level("WARNING", logger="finetune"):
-        run(tmp_path, train=jsonl(tmp_path / "a.jsonl", *rows))
-    (record,) = caplog.records
-    assert "'None' (1), 'nan' (2)" in str(vars(record))
-
-
-@pytest.mark.parametrize("test", [[], labelled("z", label='["x"]')])
-def test_labels_that_are_lists_in_some_rows_only_are_refused(
-    test: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    """Wherever the first list stands: after many rows, or in another split."""
-    single = labelled(*map(str, range(200)))
-    lists = [] if test else labelled("z", label='["x", "y"]')
-    files: dict[str, Any] = {"train": jsonl(tmp_path / "a.jsonl", *single, *lists)}
-    if test:
-        files["test"] = jsonl(tmp_path / "b.jsonl", *test)
-    said = "0 of 200 train rows, 1 of 1 test rows" if test else "1 of 201 train rows"
-    with pytest.raises(DataError, match=f"the labels of {said} are lists, and those of the others"):
-        run(tmp_path, **files)
-
-
-def test_lists_of_0_and_1_are_questioned_and_lists_of_classes_are_not(tmp_path: Path) -> None:
-    vectors = jsonl(tmp_path / "a.jsonl", *({"text": t, "label": [0, 1]} for t in "ab"))
-    with pytest.raises(DataError, match="every label is a list of 0 and 1: a vector over two"):
-        run(tmp_path, train=vectors)
-    classes = jsonl(tmp_path / "b.jsonl", *({"text": str(n), "label": [0, n]} for n in (1, 2)))
-    assert counts(run(tmp_path, train=classes))["labels"] == {"0": 2, "1": 1, "2": 1}
-
-
-def rare(folder: Path, rows: int = 400, **more: Any) -> list[dict[str, Any]]:
-    """Rows of two classes, and of many that one row has each."""
-    return [
-        {"text": f"text {n}", "label": f"rare{n}" if n % 10 == 0 else "xy"[n % 2], **more}
-        for n in range(rows)
-    ]
-
-
-def test_one_row_of_a_rare_label_is_always_trained_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = jsonl(tmp_path / "a.jsonl", *rare(tmp_path))
-    fractions: dict[str, Any] = {"validation_fraction": 0.2, "test_fraction": 0.2}
-    with caplog.at_level("WARNING", logger="finetune"):
-        rows = run(tmp_path, train=path, **fractions)
-    learned = counts(rows)["labels"]
-    assert len(learned) == 42
-    assert all(set(counts(rows, split)["labels"]) <= {"x", "y"} for split in ("validation", "test"))
-    moved = rows.profile["kept_for_their_label"]
-    assert 5 < moved < 30
-    assert "only held-out rows had" in caplog.text
-    plain = [{**row, "label": "xy"[n % 2]} for n, row in enumerate(rare(tmp_path))]
-    (tmp_path / "plain").mkdir()
-    other = run(tmp_path / "plain", train=jsonl(tmp_path / "b.jsonl", *plain), **fractions)
-    assert other.profile["kept_for_their_label"] == 0
-    for split in ("validation", "test"):  # all others stay where they were
-        before, after = texts_of(other, split), texts_of(rows, split)
-        assert set(after) < set(before)
-    assert sum(map(len, (texts_of(other), texts_of(rows)))) == 2 * counts(rows)["rows"] - moved
-
-
-@pytest.mark.parametrize(
-    "more", [{"sample": 0.1}, {"sample": 50}, {"weight": 0.1}], ids=["part", "count", "weight"]
-)
-def test_no_draw_takes_the_last_row_of_a_label(more: dict[str, Any], tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.jsonl", *rare(tmp_path))
-    weight = more.pop("weight", 1)
-    rows = run(tmp_path, more, train={"uri": path, "weight": weight}, validation_fraction=0.2)
-    assert len(counts(rows)["labels"]) == 42
-    assert counts(rows)["rows"] < 120
-
-
-def test_a_group_goes_to_the_training_rows_as_a_whole(tmp_path: Path) -> None:
-    made = rare(tmp_path)
-    for n, row in enumerate(made):
-        row["author"] = f"author {n // 5}"
-    path = jsonl(tmp_path / "a.jsonl", *made)
-    rows = run(tmp_path, train=path, split_by="author", validation_fraction=0.2)
-    assert len(counts(rows)["labels"]) == 42
-    numbers = [
-        {int(text.split()[1]) // 5 for text in texts_of(rows, split)}
-        for split in ("train", "validation")
-    ]
-    assert not numbers[0] & numbers[1]
-
-
-# -- derived columns --------------------------------------------------------------------------
-
-NAMES = ("range", "dict", "lipsum", "cycler", "joiner", "namespace")
-
-
-def test_a_column_is_itself_whatever_jinja_calls_its_functions(tmp_path: Path) -> None:
-    row = {name: f"the {name}" for name in NAMES}
-    path = jsonl(tmp_path / "a.jsonl", {**row, "label": "x"})
-    template = " ".join(f"{{{{{name}}}}}" for name in NAMES)
-    rows = run(tmp_path, {"derive": {"text": template}}, train=path)
-    assert texts_of(rows) == [" ".join(row.values())]
-    other = jsonl(tmp_path / "b.jsonl", *labelled("a"))
-    for name in NAMES:
-        with pytest.raises(
-            DataError, match=f"no column '{name}'.* the columns are 'text', 'label'"
-        ):
-            run(tmp_path, {"derive": {"text": f"{{{{ {name} }}}}"}}, train=other)
-
-
-@pytest.mark.parametrize(
-    ("template", "said"),
-    [
-        ("{{ text * (n|int) }}", "longer than 1,048,576 characters"),
-        ("{{ 'x' * 10**8 }}", "longer than 1,048,576 characters"),
-        ("{{ 7 ** 1000000000 }}", "longer than 1,048,576 characters"),
-        ("{{ text.ljust(n|int) }}", "longer than 1,048,576 characters"),
-        ("{{ '%100000000d' % 1 }}", "longer than 1,048,576 characters"),
-        ("{{ text.ljust((n|int) * 1000)|length }}", "it takes too much memory"),
-        ("{{ text.ljust(1000000).replace('', text.ljust(1000000)) }}", "it takes too much memory"),
-        ("{{ ('a' * 1000)|join(text.ljust(1000000)) }}", "it takes too much memory"),
-        ("{% for a in t %}{% for b in t %}{% for c in t %}{% endfor %}{% endfor %}{% endfor %}",
-         "more than 100,000 turns of loops and calls"),
-        ("{% macro f(k) %}{{ f(k) }}{% endmacro %}{{ f(1) }}", "RecursionError"),
-        ("{% macro f(k) %}{% if k %}{{ f(k - 1) }}{{ f(k - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
-         "more than 100,000 turns of loops and calls"),
-        ("{{ '\\ud800' }}", "UnicodeEncodeError"),
-        ("{{ text.split() }}", "a list is not text"),
-        ("{{ text.split }}", "is not text"),
-        ("{{ self }}", "is not text"),
-    ],
-)  # fmt: skip
-def test_a_derived_value_has_bounds(template: str, said: str, tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.jsonl", {"text": "a b", "n": 10**8, "t": "x" * 100, "label": "x"})
-    with pytest.raises(DataError, match=rf"a\.jsonl:1: 'text' cannot be derived: .*{said}"):
-        run(tmp_path, {"derive": {"text": template}}, train=path, max_row_bytes=1 << 20)
-
-
-def test_long_derived_values_are_written_in_parts(tmp_path: Path) -> None:
-    """More of them than may be in memory at once, in order and with nothing lost between two parts."""
-    path = jsonl(tmp_path / "a.jsonl", *({"n": n, "label": "xy"[n % 2]} for n in range(300)))
-    settings = {"derive": {"text": "{{ n }} {{ 'a' * 300 }}", "more": "{{ text|length }}"}}
-    rows = run(tmp_path, settings, train=path, max_row_bytes=1024)
-    found = rows_of(rows)
-    assert [(r["text"].split()[0], r["label"], r["__line"]) for r in found] == [
-        (str(n), "xy"[n % 2], n + 1) for n in range(300)
-    ]
-
-
-def test_loops_over_what_a_row_holds_are_fine(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.jsonl", {"t": "b a", "label": "x"})
-    template = (
-        "{% for w in t.split()|sort %}{{ loop.index }}{{ w }}{{ '-' if not loop.last }}{% endfor %}"
-    )
-    assert texts_of(run(tmp_path, {"derive": {"text": template}}, train=path)) == ["1a-2b"]
