@@ -62,7 +62,9 @@ def check_agreement(
                 f"{place.name}: {file} gives {name}={given}, and the tokenizer's {kind}_token "
                 f"{getattr(tokenizer, f'{kind}_token')!r} is {own}"
             )
-            if not chosen or (kind == "pad" and config.model_type in COUNTED_FROM_PADDING):
+            outvoted = kind == "bos" and own in _ids(generation.get(name))
+            counted = kind == "pad" and config.model_type in COUNTED_FROM_PADDING
+            if counted or not (chosen or outvoted):
                 raise SettingsError(problem, hint=f"correct the one that is wrong, {NAMED}")
             event("the model and the tokenizer differ; the tokenizer decides", what=problem)
     _check_generation(place, config, generation, max(words, len(tokenizer)))

@@ -71,7 +71,6 @@ def test_what_agrees(file: str, fields: dict[str, Any], folder: Path) -> None:
     [
         ("config.json", {"pad_token_id": 99999}, r"config.json gives pad_token_id=99999, .* '</s>' is 2"),
         ("config.json", {"eos_token_id": 7}, r"config.json gives eos_token_id=7, .* '</s>' is 2"),
-        ("config.json", {"bos_token_id": 7}, r"config.json gives bos_token_id=7, .* '<s>' is 1"),
         ("generation_config.json", {"eos_token_id": 99999}, "generation_config.json gives eos_token_id=99999"),
         ("generation_config.json", {"forced_bos_token_id": 500}, "forced_bos_token_id=500, and there are"),
         ("config.json", {"id2label": {"1": "a", "2": "b"}}, r"id2label numbers its labels \[1, 2\]"),
@@ -84,6 +83,17 @@ def test_what_differs_is_refused(
 ) -> None:
     edited(file, **fields)(folder)
     with pytest.raises(SettingsError, match=said):
+        agreed(folder)
+
+
+def test_the_first_token_of_two_files_in_three_is_taken(folder: Path, caplog: Any) -> None:
+    """As in models distilled from others, whose config.json kept the token of their base."""
+    edited("config.json", bos_token_id=7)(folder)
+    with caplog.at_level("INFO", logger="finetune"):
+        assert agreed(folder).bos_token_id == 1
+    assert "the tokenizer decides" in caplog.text
+    edited("generation_config.json", bos_token_id=7)(folder)
+    with pytest.raises(SettingsError, match=r"config.json gives bos_token_id=7, .* '<s>' is 1"):
         agreed(folder)
 
 

@@ -53,6 +53,11 @@ class Bucket:
         """The SDK's."""
         return new_client(self._attempts, self._parallel)
 
+    @property
+    def _place(self) -> str:
+        """The bucket, among those of all endpoints: each kind of bucket has ETags of its own."""
+        return f"{self.client.meta.endpoint_url}/{self.bucket}"
+
     def at(self, key: str) -> dict[str, str]:
         """What names an object in a request."""
         return {"Bucket": self.bucket, "Key": self._root + check_key(key)}
@@ -62,7 +67,7 @@ class Bucket:
 
     def is_etag_of(self, answer: Any, expected: str) -> bool:
         """Whether an answer's ETag is the one expected; see `Etags.fits`."""
-        return self._etags.fits(str(self.client.meta.endpoint_url), answer, expected)
+        return self._etags.fits(self._place, answer, expected)
 
     def check_etag(self, key: str, answer: Any, expected: str) -> None:
         """Compare an answer's ETag with that of what has arrived; see `Etags.check`.
@@ -70,7 +75,7 @@ class Bucket:
         Raises:
             BrokenBodyError: something else has arrived than the store holds.
         """
-        self._etags.check(str(self.client.meta.endpoint_url), key, answer, expected)
+        self._etags.check(self._place, key, answer, expected)
 
     def read_once(self, key: str, **condition: str) -> tuple[bytes, str]:
         """The whole object and its ETag, by a single request; its errors are the SDK's.

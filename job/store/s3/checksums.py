@@ -38,7 +38,7 @@ class Etags:
     parts' MD5s.
 
     One that does not fit speaks of damage, or of a store whose ETags are something else. Where this
-    endpoint has shown that its are MD5s, it is damage; elsewhere what arrives twice is believed.
+    bucket has shown that its are MD5s, it is damage; elsewhere what arrives twice is believed.
     """
 
     _shown: ClassVar[set[str]] = set()
@@ -46,14 +46,14 @@ class Etags:
     def __init__(self) -> None:
         self._arrived: dict[tuple[str, str], str] = {}
 
-    def fits(self, endpoint: str, answer: Mapping[str, Any], expected: str) -> bool:
-        """Whether an answer's ETag is the expected one; that shows what this endpoint's ETags are."""
+    def fits(self, bucket: str, answer: Mapping[str, Any], expected: str) -> bool:
+        """Whether an answer's ETag is the expected one; that shows what this bucket's ETags are."""
         same = etag_in(answer).strip('"') == expected
         if same:
-            self._shown.add(endpoint)
+            self._shown.add(bucket)
         return same
 
-    def check(self, endpoint: str, key: str, answer: Mapping[str, Any], expected: str) -> None:
+    def check(self, bucket: str, key: str, answer: Mapping[str, Any], expected: str) -> None:
         """
         Args:
             expected: the ETag of what has arrived, by convention.
@@ -62,10 +62,10 @@ class Etags:
             BrokenBodyError: something else has arrived than the store holds.
         """
         etag = etag_in(answer)
-        if self.fits(endpoint, answer, expected) or not _may_be_md5(answer):
+        if self.fits(bucket, answer, expected) or not _may_be_md5(answer):
             return
         again = self._arrived.get((key, etag)) == expected
-        if again and endpoint not in self._shown:
+        if again and bucket not in self._shown:
             return
         self._arrived[key, etag] = expected
         raise BrokenBodyError(f"what arrived is not what its ETag {etag} stands for")
