@@ -102,7 +102,7 @@ def test_what_a_uri_names(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("file://out", "write file:///out for an absolute path, or ./out"),
-        ("file://attack-out/run", "is a server, not a folder"),
+        ("file://out/run", "is a server, not a folder"),
         ("FILE://C:/a", "is a server"),
         ("file:///a#b/c", "without file://"),
         ("file:///x?y/z", "without file://"),
