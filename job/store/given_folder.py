@@ -13,6 +13,7 @@ from job.errors import Absent, BadName
 from job.store.base import Object
 from job.store.keys import resolved
 from job.store.local import copy, os_errors
+from job.text import is_text
 from job.uris import Uri
 
 
@@ -112,14 +113,12 @@ class GivenFolder:
 
     def _path(self, key: str) -> Path:
         path = self.root / key
-        try:
-            key.encode()
-        except UnicodeEncodeError:
+        if not is_text(key):
             name = os.fsencode(key).decode("utf-8", "backslashreplace")
             raise BadName(
                 f"{self.root}: the file name '{name}' is not UTF-8",
                 hint="rename it, as convmv does for a whole folder",
-            ) from None
+            )
         inside = resolved(path).is_relative_to(self.root)
         if not inside and not (self._follow_links and ".." not in path.parts):
             raise BadName(

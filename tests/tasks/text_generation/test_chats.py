@@ -48,6 +48,7 @@ def test_a_chat_must_end_with_the_answer_to_be_learned_and_without_it_to_be_answ
     [
         *(None, "not a list", "3", "{}", '["a"]', '[{"role": 1, "content": "a"}]', "[" * 100_000),
         r'[{"role": "user", "content": "half \ud83d"}]',
+        f'[{{"role": "user", "content": "a", "extra": {"[" * 300}{"]" * 300}}}]',
         "[{'role': 'user', 'content': 'as Python prints it'}]",
     ],
 )
