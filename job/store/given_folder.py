@@ -12,7 +12,7 @@ from job.data.artifacts import file_sha256, irregular
 from job.errors import Absent, BadName
 from job.store.base import Object
 from job.store.keys import resolved
-from job.store.local import copy, os_errors
+from job.store.local import copy, os_errors, walk
 from job.text import is_text
 from job.uris import Uri
 
@@ -53,7 +53,7 @@ class GivenFolder:
         start = self._path(prefix.rpartition("/")[0]) if "/" in prefix else self.root
         entries = []
         with os_errors(str(self.root)):
-            for folder, folders, names in os.walk(start, onerror=_raise_unless_absent):
+            for folder, folders, names in walk(start):
                 links = [name for name in folders if Path(folder, name).is_symlink()]
                 for name in [*names, *links]:
                     path = Path(folder, name)
@@ -127,9 +127,3 @@ class GivenFolder:
                 "FINETUNE_DATA__FOLLOW_LINKS=true",
             )
         return path
-
-
-def _raise_unless_absent(error: OSError) -> None:
-    # os.walk skips what it may not read; a listing that did so would lose data silently
-    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        raise error
