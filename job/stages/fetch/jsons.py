@@ -8,14 +8,7 @@ from typing import Any, BinaryIO
 
 from job.settings import Data
 from job.stages.fetch.chunks import HALF, TOO_DEEP, Chunk, Rows
-from job.stages.fetch.json_values import (
-    DECODER,
-    Repeated,
-    TooDeep,
-    Value,
-    end_of,
-    has_half,
-)
+from job.stages.fetch.json_values import DECODER, Repeated, TooDeep, Value, end_of, has_half
 from job.stages.fetch.scanner import Scanner
 from job.stages.fetch.text import blocks, pieces
 from job.text import is_all_text, is_deep
