@@ -190,11 +190,32 @@ class Evaluate(Section):
     generation: Annotated[Generation, Inherited] = Generation()
     """For summarization and translation."""
 
+    slices: tuple[str, ...] = ()
+    """Parts of the held-out rows that are scored by themselves as well: `label`, `length` (in words), or columns of the data, a part for each value."""
+
 
 class Publish(Section):
     """What becomes of the trained model."""
 
     incidental = True
+
+    gate: Literal["always", "not-worse", "better"] = "not-worse"
+    """When a version becomes the champion: always, or where a paired test on the gate's rows shows that it is not worse than the best champion so far by `margin`, or better by `min_gain`."""
+
+    margin: Annotated[float, Field(ge=0)] | None = None
+    """For `not-worse`: how much worse it may be, in the metric's units. By default 1 % of the metric's scale, or of the champion's value where it has none, as perplexity."""
+
+    min_gain: Annotated[float, Field(ge=0)] = 0.0
+    """For `better`: by how much it must be better, in the metric's units."""
+
+    life_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """The most that the chance may be, over all nights together, that a worse version is ever promoted."""
+
+    floors: dict[str, float] = {}
+    """The least score in a part of the gate's rows below which nothing is promoted: `{"label=spam": 0.9, "length=64-127": 0.8}`, or a column's name and value."""
+
+    slice_margin: Annotated[float, Field(ge=0)] | None = None
+    """How much worse than the best champion a version may be in any part that FINETUNE_EVALUATE__SLICES names; by default that is shown and decides nothing."""
 
     merge: bool = True
     """Merge LoRA adapters into the weights; false publishes the adapters alone, for the base model that they were trained on."""
