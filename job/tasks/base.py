@@ -273,6 +273,7 @@ class Task(ABC):
     def metrics(self, scored: Scored) -> dict[str, float]:
         """Every metric of the task, without prefix and without loss."""
 
+    @abstractmethod
     def scorer(self, scored: Scored, metric: str) -> Scorer | None:
         """The outputs as one metric sees them, to be compared with another model's over the same rows.
 
@@ -287,7 +288,6 @@ class Task(ABC):
         Returns:
             None where the metric says nothing of single rows, or of none of these.
         """
-        return None
 
     @abstractmethod
     def written(self, scored: Scored) -> dict[str, Any]:
