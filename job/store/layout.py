@@ -10,6 +10,7 @@
       predictions/{run_id or fingerprint}/
       tokenizers/{fingerprint}/
       launches/{namespace}.{release}.json
+      announced.json
 
 A name that ends in a slash above is an artifact: its files count once its manifest is there
 (`job.store.commit`). Keys are relative to the store's root; `model` is FINETUNE_NAME.
@@ -145,3 +146,8 @@ def tokenizer(model: str, fingerprint: str) -> str:
 def launch(model: str, namespace: str, release: str) -> str:
     """What a Helm release has launched last."""
     return f"{model}/launches/{namespace}.{release}.json"
+
+
+def announced(model: str) -> str:
+    """Which of the champion's changes a webhook was told last."""
+    return f"{model}/announced.json"
