@@ -21,7 +21,13 @@ def retrying(
     together do not come back together. The last error is raised as it is; so is at once any for
     which `worth_it` is false.
     """
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
+    from tenacity import (
+        Retrying,
+        retry_if_exception,
+        stop_after_attempt,
+        stop_before_delay,
+        wait_random_exponential,
+    )
 
     retry = Retrying(
         retry=retry_if_exception(worth_it),

@@ -10,17 +10,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from job.data.artifacts import fingerprint
-from job.errors import Absent, NotDelivered, StoreError
+from job.errors import Absent, NotDelivered, StoreError, Torn
 from job.registry import champion
-from job.registry.champion import Champion, Move
+from job.registry.champion import Champion
 from job.settings import Publish
 from job.store import Store, layout
 from job.store.records import read_record
-from job.telemetry import event, milestone, warn
+from job.telemetry import event, milestone
 from job.webhook import CloudEvent, deliver
 
 CHANGED = "finetune.champion.changed"
@@ -57,48 +56,42 @@ def announce_champion(settings: Publish, store: Store, model: str) -> str | None
             store.put(layout.announced(model), json.dumps({"id": told}).encode())
             event("told of the champion", webhook=settings.webhook.server, version=change.subject)
     except (NotDelivered, StoreError) as error:
-        warn("the champion's change could not be told", reason=str(error))
-        milestone("WebhookFailed", f"the champion's change could not be told: {error.message}")
-        return error.message
+        milestone("WebhookFailed", f"the champion's change could not be told: {error}")
+        return str(error)
     return None
 
 
 def change_of(champion: Champion, store: Store, model: str) -> CloudEvent | None:
     """The latest move that brought another version into use; None where there was none yet."""
-    before: str | None = None
-    latest: tuple[int, str | None, Move] | None = None
+    change, previous, before = None, None, None
     for number, move in enumerate(champion.history):
-        if move.champion != before:
-            latest, before = (number, before, move), move.champion
-    if latest is None:
+        if move.champion and move.champion != before:
+            change, previous, before = (number, move, move.champion), before, move.champion
+    if change is None:
         return None
-    number, previous, move = latest
-    uri = store.uri / model
+    number, move, version = change
+    uri = str(store.uri / model)
     return CloudEvent(
-        id=fingerprint([str(uri), number, move.champion, move.at]),
-        source=quote(str(uri), safe=":/@"),
+        id=fingerprint([uri, number, version, move.at]),
+        source=quote(uri, safe=":/"),
         type=CHANGED,
-        subject=move.champion or "",
+        subject=version,
         time=datetime.fromtimestamp(move.at, UTC).isoformat(timespec="milliseconds"),
-        data=_data(model, store, previous, move),
+        data={
+            "model": model,
+            "version": version,
+            "uri": str(store.uri / layout.version(model, version)),
+            "previous": previous,
+            "action": move.action,
+            "reason": move.reason,
+            "verdict": dict(move.verdict),
+        },
     )
 
 
-def _data(model: str, store: Store, previous: str | None, move: Move) -> dict[str, Any]:
-    return {
-        "model": model,
-        "version": move.champion,
-        "uri": str(store.uri / layout.version(model, move.champion)) if move.champion else None,
-        "previous": previous,
-        "action": move.action,
-        "reason": move.reason,
-        "verdict": dict(move.verdict),
-    }
-
-
 def _told(store: Store, model: str) -> str | None:
-    """The id of the event that was told last."""
+    """The id of the event that was told last; what cannot be read counts as not told."""
     try:
         return read_record(store, layout.announced(model), Announced)[0].id
-    except Absent:
+    except (Absent, Torn):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from job.errors import SettingsError
 from job.settings.tree import Settings
 
-SECRET = "FINETUNE_PUBLISH__WEBHOOK_SECRET"
+VARIABLE = "FINETUNE_PUBLISH__WEBHOOK_SECRET"
 KEY_BYTES = 24
 """The shortest key, as Standard Webhooks has it."""
 
@@ -28,14 +28,14 @@ def webhook(settings: Settings) -> Iterator[str]:
         yield f"FINETUNE_PUBLISH__WEBHOOK={shown} is not a web address; write https://…"
     if not publish.webhook_secret.get_secret_value():
         yield (
-            f"{SECRET} is not set, so that whoever is told could not know by whom; set it to what the "
+            f"{VARIABLE} is not set, so that whoever is told could not know by whom; set it to what the "
             "receiver knows too, such as the output of `openssl rand -hex 32`"
         )
         return
     try:
         length = len(publish.signing_key)
     except ValueError:
-        yield f"{SECRET} begins with whsec_ and goes on with what is not base64; copy it anew"
+        yield f"{VARIABLE} begins with whsec_ and goes on with what is not base64; copy it anew"
         return
     if length < KEY_BYTES:
-        yield f"{SECRET} holds {length} bytes; a key has at least {KEY_BYTES}"
+        yield f"{VARIABLE} holds {length} bytes; a key has at least {KEY_BYTES}"
