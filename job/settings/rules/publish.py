@@ -1,41 +1,45 @@
-"""Mistakes in PUBLISH: whom a new champion is told to."""
+"""Mistakes in PUBLISH: a gate that could never judge, and what has no meaning beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from job.errors import SettingsError
 from job.settings.tree import Settings
 
-VARIABLE = "FINETUNE_PUBLISH__WEBHOOK_SECRET"
-KEY_BYTES = 24
-"""The shortest key, as Standard Webhooks has it."""
+OF_ROWS = ("label", "length")
+"""Parts of the rows that are no column's values."""
 
 
-def webhook(settings: Settings) -> Iterator[str]:
-    """An address that nobody can be told at, or a secret that is missing or not one."""
-    publish = settings.publish
-    if not publish.webhook:
-        return
-    try:
-        publish.webhook.check()
-        scheme = publish.webhook.scheme
-    except SettingsError as error:
-        yield f"FINETUNE_PUBLISH__WEBHOOK: {error}"
-        return
-    if scheme not in ("http", "https"):
-        shown = publish.webhook.server
-        yield f"FINETUNE_PUBLISH__WEBHOOK={shown} is not a web address; write https://…"
-    if not publish.webhook_secret.get_secret_value():
+def publish(settings: Settings) -> Iterator[str]:
+    """What the gate's policy and its floors need."""
+    publish, data = settings.publish, settings.data
+    given, gate = publish.model_fields_set, f"FINETUNE_PUBLISH__GATE={publish.gate}"
+    tested = data.test or data.test_fraction
+    if "gate" in given and publish.gate != "always" and not tested:
+        yield f"{gate} judges by test rows; set FINETUNE_DATA__TEST or raise FINETUNE_DATA__TEST_FRACTION"
+    if publish.floors and not tested:
         yield (
-            f"{VARIABLE} is not set, so that whoever is told could not know by whom; set it to what the "
-            "receiver knows too, such as the output of `openssl rand -hex 32`"
+            "FINETUNE_PUBLISH__FLOORS are of test rows; set FINETUNE_DATA__TEST or raise "
+            "FINETUNE_DATA__TEST_FRACTION"
         )
-        return
-    try:
-        length = len(publish.signing_key)
-    except ValueError:
-        yield f"{VARIABLE} begins with whsec_ and goes on with what is not base64; copy it anew"
-        return
-    if length < KEY_BYTES:
-        yield f"{VARIABLE} holds {length} bytes; a key has at least {KEY_BYTES}"
+    for name, policy in (("margin", "not-worse"), ("min_gain", "better")):
+        if name in given and publish.gate != policy:
+            yield f"FINETUNE_PUBLISH__{name.upper()} is for FINETUNE_PUBLISH__GATE={policy}; unset it, or set that"
+    if publish.slice_margin is not None and not settings.evaluate.slices:
+        yield "FINETUNE_PUBLISH__SLICE_MARGIN has no parts to look at; name them in FINETUNE_EVALUATE__SLICES"
+    yield from _floors(settings)
+
+
+def _floors(settings: Settings) -> Iterator[str]:
+    for name in settings.publish.floors:
+        part, equals, value = name.partition("=")
+        if not equals or not value:
+            yield (
+                f"FINETUNE_PUBLISH__FLOORS: {name!r} is not a part of the rows; write label=NAME, "
+                "length=64-127 (words), or COLUMN=VALUE"
+            )
+        elif part not in OF_ROWS and part not in settings.evaluate.slices:
+            yield (
+                f"FINETUNE_PUBLISH__FLOORS names the column {part!r}; name it in "
+                "FINETUNE_EVALUATE__SLICES too, so that it is kept"
+            )

@@ -1,54 +1,52 @@
-"""Whom a new champion is told to, and by what they know that it is us."""
+"""A gate that could never judge, and what has no meaning beside it."""
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import pytest
 
-from job.settings import Publish, load, recorded
+from job.settings import Settings
 from job.settings.rules import mistakes
-from job.settings.show import effective
-from tests.support.samples import settings_of
-
-LONG = "0123456789abcdef01234567"
 
 
-def key(length: int) -> str:
-    return f"whsec_{base64.b64encode(b'k' * length).decode()}"
+def found(**sections: Any) -> list[str]:
+    given = {"data": {"train": "rows.csv"}, **sections}
+    return mistakes(Settings.model_validate(given), ["publish"])
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("sections", "said"),
     [
-        ({}, None),
-        ({"webhook_secret": LONG}, None),
-        ({"webhook": "https://h/x", "webhook_secret": LONG}, None),
-        ({"webhook": "http://h:8080", "webhook_secret": key(24)}, None),
-        ({"webhook": "https://h/x"}, "WEBHOOK_SECRET is not set"),
-        ({"webhook": "s3://b/x", "webhook_secret": LONG}, "=s3://b/*** is not a web address"),
-        ({"webhook": "h/x", "webhook_secret": LONG}, "=h/x is not a web address"),
-        ({"webhook": "ftp://h", "webhook_secret": LONG}, "the scheme ftp:// is not known"),
-        ({"webhook": "https://h", "webhook_secret": key(18)}, "holds 18 bytes"),
-        ({"webhook": "https://h", "webhook_secret": "whsec_" + "*" * 32}, "is not base64"),
+        ({"publish": {"gate": "better"}, "data": {"test_fraction": 0}}, "judges by test rows"),
+        (
+            {"publish": {"floors": {"label=a": 0.5}}, "data": {"test_fraction": 0}},
+            "FLOORS are of test rows",
+        ),
+        ({"publish": {"margin": 0.1, "gate": "better"}}, "MARGIN is for"),
+        ({"publish": {"min_gain": 0.1}}, "MIN_GAIN is for"),
+        ({"publish": {"slice_margin": 0.1}}, "no parts to look at"),
+        ({"publish": {"floors": {"spam": 0.5}}}, "'spam' is not a part of the rows"),
+        ({"publish": {"floors": {"channel=sms": 0.5}}}, "names the column 'channel'"),
     ],
 )
-def test_what_is_refused(given: dict[str, Any], said: str | None) -> None:
-    found = mistakes(settings_of(publish=Publish.model_validate(given)), ["webhook"])
-    assert len(found) == (said is not None)
-    assert (said or "") in "".join(found)
+def test_a_mistake_and_its_fix(sections: dict[str, Any], said: str) -> None:
+    (mistake,) = found(**sections)
+    assert said in mistake
 
 
-def test_neither_the_secret_nor_the_path_of_the_address_is_shown() -> None:
-    loaded = load(
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"data": {"test_fraction": 0}},
+        {"publish": {"gate": "always"}, "data": {"test_fraction": 0}},
+        {"publish": {"gate": "better", "min_gain": 0.01}},
         {
-            "FINETUNE_PUBLISH__WEBHOOK": "https://me:password@hooks.example.com:8443/T0/a-path?q=1",
-            "FINETUNE_PUBLISH__WEBHOOK_SECRET": LONG,
-        }
-    )
-    shown = effective(loaded) + loaded.settings.model_dump_json()
-    assert '"https://hooks.example.com:8443/***"' in effective(loaded)
-    for hidden in (LONG, "a-path", "password"):
-        assert hidden not in shown
-    assert "publish" not in recorded(loaded.settings)
+            "publish": {"floors": {"label=a": 0.5, "length=2-3": 0.1, "c=x=y": 1}},
+            "evaluate": {"slices": ["c"]},
+        },
+    ],
+)
+def test_what_can_judge_is_taken(sections: dict[str, Any]) -> None:
+    assert found(**sections) == []
