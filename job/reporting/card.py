@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class CardFacts:
     """Where rows that are too long lose what is too much."""
     adapters_for: str | None = None
     """The Auto class of the base model, where the files are adapters alone."""
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    """The verdict (`job.gate.verdict`), flat."""
 
 
 def escape(text: object) -> str:
@@ -122,9 +124,17 @@ def _body(facts: CardFacts, results: Mapping[str, Any]) -> str:
         results=results,
         overall={split: scores for split, scores in overall.items() if scores},
         per_class=_per_class(results, facts.classes),
+        gate_slices=_gate_slices(facts.gate),
         preparation=preparation(facts.settings),
         train=facts.settings["train"],
     )
+
+
+def _gate_slices(gate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each part of the gate's rows that was judged by itself."""
+    names = [key.removeprefix("rows@") for key in gate if key.startswith("rows@")]
+    figures = ("rows", "score", "difference", "smallest")
+    return [{"name": n, **{f: gate.get(f"{f}@{n}") for f in figures}} for n in names]
 
 
 def preparation(settings: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from job.data.artifacts import Dataset
 from job.errors import JobError
@@ -26,6 +28,8 @@ class PublishedVersion:
 
     version: Version
     folder: Path
+    meta: Mapping[str, Any]
+    """What its manifest says besides the files."""
 
 
 def publish(
@@ -41,7 +45,7 @@ def publish(
     """
     files, version, facts = release.write(), release.version, release.facts
     poll()
-    meta = {"run_id": facts.run_id, "task": task.name}
+    meta = {"run_id": facts.run_id, "task": task.name, "dataset": facts.fingerprint}
     total = sum(path.stat().st_size for path in files.values())
     event("uploading the version", version=version.name, files=len(files), bytes=total)
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
@@ -64,14 +68,14 @@ def publish(
         rows_compared=rows,
         largest_difference=float(f"{largest:.2g}"),
     )
-    return PublishedVersion(version, folder)
+    return PublishedVersion(version, folder, meta)
 
 
 def read_back(store: Store, version: Version, scratch: Path) -> PublishedVersion:
     """A version that was published by an earlier attempt, on this disk."""
     folder = scratch / "published"
-    fetch(store, version.key, folder)
-    return PublishedVersion(version, folder)
+    manifest = fetch(store, version.key, folder)
+    return PublishedVersion(version, folder, manifest.meta)
 
 
 def push_to_hub(repo: str, folder: Path) -> None:
