@@ -3,13 +3,16 @@
     {model}/
       datasets/{fingerprint}/
       runs/{run_id}/           settings.json  inputs.json  state.json  progress.json  preparation.json  waiting.json
-                               metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
+                               launch.json  metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
         checkpoints/step-{step}/
       models/{version}/
+      gate/{part}/
+      champion.json
       evaluations/{fingerprint}/
       predictions/{run_id or fingerprint}/
       tokenizers/{fingerprint}/
       launches/{namespace}.{release}.json
+      announced.json
 
 A name that ends in a slash above is an artifact: its files count once its manifest is there
 (`job.store.commit`). Keys are relative to the store's root; `model` is FINETUNE_NAME.
@@ -27,6 +30,8 @@ STATE = "state.json"
 PROGRESS = "progress.json"
 PREPARATION = "preparation.json"
 """The progress of what only prepares the run."""
+LAUNCH = "launch.json"
+"""What a launcher found and launched the run for."""
 WAITING = "waiting.json"
 """Since when the run waits in a queue and why, as its launcher sees it; absent while it does not."""
 QUARANTINE = "quarantine.jsonl"
@@ -36,15 +41,22 @@ PREDICTIONS = "predictions.parquet"
 CARD = "README.md"
 HISTORY = "metrics.jsonl"
 """The metrics of all attempts, merged, beside a published model."""
+CHAMPION = "champion"
+"""In place of a version's name: the one in use, as the record of that name says."""
 
 _STEP = re.compile(r"/step-(\d+)/manifest\.json$")
 _METRICS = re.compile(r"/metrics-(\d+)\.jsonl$")
 _ATTEMPT = re.compile(r"/(?:metrics-(\d+)\.jsonl$|checkpoints/step-\d+/a(\d+)/)")
 
 
+def datasets(model: str) -> str:
+    """What all data sets of a model lie below."""
+    return f"{model}/datasets"
+
+
 def dataset(model: str, fingerprint: str) -> str:
     """An encoded data set."""
-    return f"{model}/datasets/{fingerprint}"
+    return f"{datasets(model)}/{fingerprint}"
 
 
 def runs(model: str) -> str:
@@ -122,9 +134,29 @@ def step_of(key: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def versions(model: str) -> str:
+    """What all versions of a model lie below."""
+    return f"{model}/models"
+
+
 def version(model: str, name: str) -> str:
     """A published model."""
-    return f"{model}/models/{name}"
+    return f"{versions(model)}/{name}"
+
+
+def champion(model: str) -> str:
+    """Which version is in use, and how it came to be."""
+    return f"{model}/{CHAMPION}.json"
+
+
+def gates(model: str) -> str:
+    """What all parts of the gate lie below."""
+    return f"{model}/gate"
+
+
+def gate(model: str, part: str) -> str:
+    """The rows that a night has brought to judge by; `part` is the name of that night's version."""
+    return f"{gates(model)}/{part}"
 
 
 def evaluation(model: str, fingerprint: str) -> str:
@@ -144,4 +176,14 @@ def tokenizer(model: str, fingerprint: str) -> str:
 
 def launch(model: str, namespace: str, release: str) -> str:
     """What a Helm release has launched last."""
-    return f"{model}/launches/{namespace}.{release}.json"
+    return f"{launches(model)}{namespace}.{release}.json"
+
+
+def announced(model: str) -> str:
+    """Which of the champion's changes a webhook was told last."""
+    return f"{model}/announced.json"
+
+
+def launches(model: str) -> str:
+    """How the keys of what releases have launched last begin."""
+    return f"{model}/launches/"
