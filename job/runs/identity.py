@@ -68,13 +68,17 @@ def predictor(settings: Settings, base: Base) -> str:
 
 
 def launch(settings: Settings, inputs: Inputs, image: str) -> str:
-    """Whether there is reason to train again: settings, data, a model in a bucket, and the image."""
+    """Whether there is reason to train again: settings, data, a model in a bucket, and the image.
+
+    Another model's champion counts by its version; this model's own does not, or each promotion would
+    be a reason to train.
+    """
     places = (settings.model.name, settings.model.tokenizer or Uri(""))
     files = [
         [item.key, item.identity]
         for place in places
-        if place.scheme == "s3"
-        for _, item in resolve(place.folder)
+        if place.scheme == "s3" and place.of_champion != settings.output / settings.name
+        for _, item in resolve(models.version_in_use(place).folder)
     ]
     return fingerprint([relevant(settings), inputs.identities(), files, image])
 
