@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import re
 
+from job.uris import CHAMPION
+
 SETTINGS = "settings.json"
 """What a run was started with; a version and an evaluation carry the same."""
 INPUTS = "inputs.json"
@@ -41,8 +43,6 @@ PREDICTIONS = "predictions.parquet"
 CARD = "README.md"
 HISTORY = "metrics.jsonl"
 """The metrics of all attempts, merged, beside a published model."""
-CHAMPION = "champion"
-"""In place of a version's name: the one in use, as the record of that name says."""
 
 _STEP = re.compile(r"/step-(\d+)/manifest\.json$")
 _METRICS = re.compile(r"/metrics-(\d+)\.jsonl$")
