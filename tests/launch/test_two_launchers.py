@@ -11,7 +11,7 @@ import pytest
 from job.cluster import Cluster, Object
 from job.commands import find
 from job.errors import ClusterError, Conflict, DataError, Stopped
-from job.launch import Launcher
+from job.launch import Launcher, Wanted
 from job.launch.decision import Decision, Launched, Record
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
@@ -171,7 +171,7 @@ def test_of_two_that_decide_at_once_one_gives_way(release: Release) -> None:
     class Slow(Launcher):
         """Another launcher is there before this one has written what it decided."""
 
-        def _decide(self) -> tuple[Decision, str]:
+        def _decide(self) -> tuple[Decision, Wanted]:
             decided = super()._decide()
             release.launch_other()
             return decided
