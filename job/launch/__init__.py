@@ -23,6 +23,7 @@ from job.errors import (
     before_recording,
 )
 from job.launch import manifest
+from job.launch.champion import show_champion
 from job.launch.decision import Decision, Launched, Record, decide
 from job.launch.follow import Workload
 from job.runs import identity
@@ -79,7 +80,17 @@ class Launcher:
         self.record = Record(store, settings.name, cluster.namespace, release)
 
     def launch(self) -> Result:
-        """Follow what is under way; otherwise decide, and act on it."""
+        """Follow what is under way; otherwise decide, and act on it. In the end the CronJob shows which
+        version is in use."""
+        try:
+            result = self._launch()
+        except RunFailed:
+            self._show_champion()
+            raise
+        self._show_champion()
+        return result
+
+    def _launch(self) -> Result:
         if workload := self._under_way():
             return self._take_over(workload)
         decision, wanted = self._decide()
@@ -236,6 +247,9 @@ class Launcher:
 
     def _result_of(self, state: State | None, run_id: str) -> Result:
         return Result(state.result if state else {"run": run_id})
+
+    def _show_champion(self) -> None:
+        show_champion(self.cluster, self.owner, self.store, self.settings)
 
     def _add_event(self, reason: str, message: str) -> None:
         """An Event about the CronJob; that it cannot be written is no reason to fail."""
