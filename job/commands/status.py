@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from job.commands.printing import answer
@@ -14,6 +13,7 @@ from job.launch.queue import Waiting
 from job.runs.listing import states
 from job.runs.record import State
 from job.settings import load
+from job.text import moment
 
 
 def run(arguments: list[str]) -> int:
@@ -42,7 +42,7 @@ def standing(found: Mapping[str, Any]) -> str:
     """
     state = State.of(found, "state.json")
     if state.outcome:
-        return f"{state.outcome} at {_time(state.ended)}"
+        return f"{state.outcome} at {moment(state.ended)}"
     if waits := found.get("waiting"):
         stopped = f"stopped {state.position}, " if state.attempt else ""
         return f"{stopped}{Waiting.of(waits)}"
@@ -50,14 +50,9 @@ def standing(found: Mapping[str, Any]) -> str:
         return f"attempt {state.attempt} failed: {state.failure.get('message')}"
     if state.stopped:
         return (
-            f"stopped {state.position} by a signal at {_time(state.stopped)}; it goes on from there "
+            f"stopped {state.position} by a signal at {moment(state.stopped)}; it goes on from there "
             "when it is started again"
         )
     if not state.attempt:
         return "has not begun to train"
-    return f"attempt {state.attempt} runs, or was killed; it was {state.position} at {_time(state.written)}"
-
-
-def _time(seconds: float) -> str:
-    """A time as people read it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"attempt {state.attempt} runs, or was killed; it was {state.position} at {moment(state.written)}"

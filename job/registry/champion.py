@@ -213,6 +213,30 @@ def champions_since(champion: Champion, version: str) -> list[str]:
     return list(dict.fromkeys([*filter(None, [champion.version]), *after[::-1]]))
 
 
+@dataclass(frozen=True)
+class Change:
+    """A move that brought another version into use."""
+
+    number: int
+    """Its place in the history, from 0."""
+    move: Move
+    version: str
+    """In use since."""
+    previous: str | None
+    """In use until then."""
+
+
+def changes(champion: Champion) -> list[Change]:
+    """The moves that brought another version into use, oldest first."""
+    made: list[Change] = []
+    previous: str | None = None
+    for number, move in enumerate(champion.history):
+        if move.champion and move.champion != previous:
+            made.append(Change(number, move, move.champion, previous))
+            previous = move.champion
+    return made
+
+
 def _before(champion: Champion, version: str, withdrawn: Sequence[str]) -> str | None:
     """What was in use before a version came into use first, of those that nobody has gone back from."""
     used = [m.champion for m in champion.history if m.champion]
