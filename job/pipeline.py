@@ -29,6 +29,7 @@ from job.gate import Challenger, Verdict, judge, settle, settled
 from job.monitors import reporting
 from job.monitors.failure import failed
 from job.registry import champion, versions
+from job.registry.announcement import announce_champion
 from job.registry.champion import Move
 from job.registry.versions import Version
 from job.runs import results
@@ -119,11 +120,12 @@ def _attempted(
 
 
 def _make_up(settings: Settings, record: Run, scratch: Path) -> None:
-    """What the attempt that finished the run could not do after that: the push to the Hub.
+    """What the attempt that finished the run could not do after that: tell of the champion, push to the Hub.
 
     Raises:
         InputMissing: the version that is to be pushed is gone or damaged.
     """
+    announce_champion(settings.publish, record.store, settings.name)
     repo = settings.publish.hub_repo
     if PUSH not in record.state.outstanding or not repo:
         return
@@ -178,7 +180,7 @@ def _train_and_publish(attempt: Attempt) -> Result:
     version = Version.of(attempt.settings.name, record.state.run_id, record.state.attempt)
     challenger = Challenger(version, trained.place, attempt.settings, dataset)
     judgement = judge(challenger, record.store, scratch)
-    published = _published(attempt, task, challenger, trained, scores, judgement.verdict)
+    published = _published(attempt, task, dataset, trained, scores, version, judgement.verdict)
     move = settle(challenger, judgement, record.store, scratch)
     return _finished(attempt.settings, record, published, move)
 
@@ -249,12 +251,13 @@ def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOut
 def _published(
     attempt: Attempt,
     task: Task,
-    challenger: Challenger,
+    dataset: Dataset,
     trained: TrainOutput,
     scores: Scores,
+    version: Version,
     verdict: Verdict,
 ) -> PublishedVersion:
-    record, version, dataset = attempt.run, challenger.version, challenger.dataset
+    record = attempt.run
     found = results.eval_results(scores.results, trained, record) | task.signatures
     facts = results.card_facts(attempt, task, dataset, trained, version)
     release = Release(
@@ -287,9 +290,7 @@ def _settled_before(
     return settle(challenger, judge(challenger, store, scratch), store, scratch)
 
 
-def _finished(
-    settings: Settings, record: Run, published: PublishedVersion, move: Move
-) -> Result:
+def _finished(settings: Settings, record: Run, published: PublishedVersion, move: Move) -> Result:
     """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted of a
     version that is in use."""
     scores = json.loads((published.folder / layout.SCORES).read_text())
@@ -298,6 +299,7 @@ def _finished(
     figures(status="done", eta_seconds=None, **result.facts)
     repo = settings.publish.hub_repo if move.action == "promoted" else None
     record.finish("done", result.facts, outstanding=[PUSH] if repo else [])
+    announce_champion(settings.publish, record.store, settings.name)
     if repo:
         push_to_hub(repo, published.folder)
         record.settled(PUSH)

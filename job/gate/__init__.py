@@ -12,25 +12,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
-from job import models
 from job.data.artifacts import Dataset
-from job.errors import Absent, Conflict, DataError, SettingsError, Torn
-from job.gate import rows as gate_rows
-from job.gate.contender import Contender
-from job.gate.verdict import Trial, Verdict, decide, not_comparable
+from job.errors import Absent, Conflict, DataError, InputMissing, SettingsError, Torn
+from job.gate.growth import candidate, commit_part
+from job.gate.trial import Standard, against, alone
+from job.gate.verdict import ALWAYS, FIRST, Verdict, decide, spending_of, unasked
 from job.models import Place
 from job.registry import champion
 from job.registry.champion import TRIES, Champion, Move
 from job.registry.versions import Version
-from job.scoring.slices import slices
 from job.settings import Settings
 from job.settings.metrics import plain
-from job.store import Store, layout
-from job.store.commit import fetch
-from job.tasks.scorers import Scorer
+from job.store import Store
 from job.telemetry import event, milestone, warn
 
 __all__ = ["Challenger", "Judgement", "Verdict", "judge", "settle"]
@@ -44,8 +37,8 @@ class Challenger:
     """As it is, or will be, published."""
     place: Place
     settings: Settings
-    dataset: Dataset
-    """What it was trained on; its test rows may join the gate."""
+    dataset: Dataset | None
+    """What it was trained on; its test rows may join the gate. None where that is gone."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +102,9 @@ def _settle(challenger: Challenger, judgement: Judgement, store: Store, scratch:
         found = verdict.comparison
         if found is None or found.difference > 0:
             best = name
-        part = gate_rows.commit_part(store, model, name, challenger.dataset, record.gate, scratch)
-    action = "promoted" if verdict.promoted else "kept"
-    move = Move(name, action, reason=verdict.reason, at=time.time(), verdict=verdict.facts())
+        part = _part(challenger, record, store, scratch)
+    facts = verdict.facts()
+    move = Move(name, verdict.decision, reason=verdict.reason, at=time.time(), verdict=facts)
     after = champion.judged(record, move, best, part, verdict.spending)
     written = champion.write(store, model, after, judgement.tag)
     milestone(
@@ -123,66 +116,33 @@ def _settle(challenger: Challenger, judgement: Judgement, store: Store, scratch:
     return written.history[-1]
 
 
+def _part(challenger: Challenger, record: Champion, store: Store, scratch: Path) -> str | None:
+    """The night's test rows, which judge from the next night on."""
+    dataset, settings = challenger.dataset, challenger.settings
+    if dataset is None or not candidate(dataset).exists():
+        return None
+    judging = [part for part in record.gate if part not in record.withdrawn]
+    return commit_part(store, settings, challenger.version.name, dataset, judging, scratch)
+
+
 def _verdict(challenger: Challenger, record: Champion, store: Store, scratch: Path) -> Verdict:
-    settings, best = challenger.settings, record.best
+    settings, best, dataset = challenger.settings, record.best, challenger.dataset
     policy, metric = settings.publish, plain(settings.evaluate.metric or "")
     asks = policy.gate != "always" and best is not None
     if not asks and not policy.floors:
-        kind, reason = ("first", FIRST) if best is None else ("always", ALWAYS)
-        return unasked(kind, reason, metric, policy, record)
-    mine = Contender.open(settings, challenger.place, scratch)
+        if best is None:
+            return unasked("first", FIRST, metric, policy, record)
+        return unasked("always", ALWAYS, metric, policy, record)
+    if dataset is None:
+        return unasked("not comparable", "its data set is gone", metric, policy, record)
+    if not asks or best is None:
+        trial = alone(settings, challenger.place, dataset, scratch)
+        return decide(trial, policy, spending_of(record, policy))
     try:
-        theirs = _standard(settings, best, store, scratch) if asks and best else None
-        trial = _trial(challenger, mine, theirs, record, store, scratch)
-    except (Torn, Absent, DataError, SettingsError) as error:
-        if not asks:
-            raise
-        warn("the best champion cannot be measured against", version=best, why=str(error))
+        standard = Standard.fetched(store, settings.name, best, scratch)
+        mine = (challenger.place, dataset)
+        trial = against(standard, mine, record, settings, store, scratch)
+    except (Torn, Absent, DataError, SettingsError, InputMissing) as error:
+        warn("the best champion cannot be measured against", version=best, reason=str(error))
         return unasked("not comparable", str(error), metric, policy, record)
     return decide(trial, policy, spending_of(record, policy))
-
-
-def _trial(
-    challenger: Challenger,
-    mine: Contender,
-    theirs: Contender | None,
-    record: Champion,
-    store: Store,
-    scratch: Path,
-) -> Trial:
-    """Both models' answers to the rows that judge; where there is no champion, the challenger's to its own
-    test rows.
-
-    Raises:
-        DataError: the two do not measure the same.
-    """
-    settings, dataset = challenger.settings, challenger.dataset
-    gate = own_rows(dataset) if theirs is None else judging(store, settings, record, scratch)
-    gate = gate.without(trained_on(dataset), "trained on")
-    for contender in (mine, theirs):
-        if contender is not None:
-            gate = gate.where(contender.reads(gate.table), "unreadable")
-    metric = plain(settings.evaluate.metric or mine.task.default_metric)
-    one = mine.scorer(gate.table, metric, scratch / "challenger")
-    if one is None and metric != mine.task.default_metric:
-        metric = mine.task.default_metric
-        one = mine.scorer(gate.table, metric, scratch / "challenger")
-    if one is None:
-        raise DataError(f"{metric} says nothing of the gate's {gate.rows} rows")
-    two = None
-    if theirs is not None:
-        if not mine.measures_as(theirs, metric):
-            raise DataError(
-                f"{metric} is a mean over tokens, and the champion has others",
-                hint="choose another FINETUNE_EVALUATE__METRIC, or promote by hand",
-            )
-        two = theirs.scorer(gate.table, metric, scratch / "reference")
-    wanted = {*settings.evaluate.slices, *(name.partition("=")[0] for name in settings.publish.floors)}
-    ...
-
-
-def _standard(settings: Settings, version: str, store: Store, scratch: Path) -> Contender:
-    """The best champion so far."""
-    folder = scratch / "best"
-    fetch(store, layout.version(settings.name, version), folder)
-    return Contender.open(settings, models.find(str(folder), None, scratch), scratch)

@@ -13,18 +13,15 @@ import pyarrow as pa
 from job import models, tasks
 from job.data.arrow import MappedTable, Writer
 from job.data.artifacts import FILE, LINE, CleanRows
-from job.errors import DataError
 from job.models import Place
 from job.models.base import Base, open_base
 from job.models.trained import as_published
 from job.scoring.inference import Inference
 from job.settings import Settings
-from job.settings.metrics import PER_TOKEN
 from job.stages.clean.text import cleaned
 from job.stages.encode import Encoder, held_out
 from job.tasks.base import Task
 from job.tasks.row_rules import Columns
-from job.tasks.scorers import Scorer
 from job.tasks.types import Scored
 
 
@@ -60,10 +57,8 @@ class Contender:
         reasons = self.task.unreadable(texts, self.base.tokenizer)
         return np.array([reason is None for reason in reasons], np.bool_)
 
-    def measures_as(self, other: Contender, metric: str) -> bool:
-        """Whether a metric means the same for both: a loss per token does not over other tokens."""
-        if metric not in PER_TOKEN:
-            return True
+    def reads_as(self, other: Contender) -> bool:
+        """Whether both make the same tokens of a text."""
         one, two = self.base, other.base
         same = models.tokenizer_sha256(one.tokenizer) == models.tokenizer_sha256(two.tokenizer)
         return same and one.max_length == two.max_length
@@ -84,10 +79,6 @@ class Contender:
         inference = Inference.load(self.settings, base.place, self.task, base.tokenizer, limits)
         output = inference.run(encoded)
         return Scored(output.outputs, encoded, MappedTable.of(truth), base.tokenizer)
-
-    def scorer(self, rows: pa.Table, metric: str, scratch: Path) -> Scorer | None:
-        """Its answers to the rows as the metric sees them; None where it cannot be compared by rows."""
-        return self.task.scorer(self.answers(rows, scratch), metric)
 
     def _cleaned(self, rows: pa.Table) -> dict[str, Any]:
         clean, task = self.settings.clean, self.task

@@ -66,7 +66,7 @@ class Verdict:
         return self.kind in PROMOTED
 
     @property
-    def decision(self) -> str:
+    def decision(self) -> Literal["promoted", "kept"]:
         """`promoted` or `kept`, as it is written everywhere."""
         return "promoted" if self.promoted else "kept"
 
@@ -227,13 +227,14 @@ def _slice(name: str, rows: Numbers, trial: Trial, policy: Publish) -> Slice:
     return Slice(name, len(rows), whole(challenger), comparison, floor)
 
 
-def _veto(
-    slices: tuple[Slice, ...], trial: Trial, policy: Publish
-) -> tuple[Kind, str] | None:
+def _veto(slices: tuple[Slice, ...], trial: Trial, policy: Publish) -> tuple[Kind, str] | None:
     """What a part of the rows has against it."""
     for part in slices:
         if part.floor is not None and part.score is None:
-            return "below a floor", f"no row of the gate is in {part.name}: its floor cannot be checked"
+            return (
+                "below a floor",
+                f"no row of the gate is in {part.name}: its floor cannot be checked",
+            )
         if part.floor is not None and part.score is not None:
             short = part.score > part.floor if trial.minimized else part.score < part.floor
             if short:

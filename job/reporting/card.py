@@ -148,11 +148,11 @@ def preparation(settings: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     sections: tuple[tuple[str, type[Section]], ...] = (("clean", Clean), ("encode", Encode))
     found = []
     for section, model in sections:
-        for name, field in model.model_fields.items():
+        for name, info in model.model_fields.items():
             value = settings.get(section, {}).get(name)
-            default = field.get_default(call_default_factory=True) if model is Encode else None
+            default = info.get_default(call_default_factory=True) if model is Encode else None
             if value and value != default:
-                said = (field.description or "").partition(";")[0].rstrip(".")
+                said = (info.description or "").partition(";")[0].rstrip(".")
                 found.append((f"{section}.{name}", json.dumps(value, ensure_ascii=False), said))
     return found
 
