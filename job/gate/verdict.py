@@ -148,7 +148,7 @@ def decide(trial: Trial, policy: Publish, spending: Spending) -> Verdict:
         comparison = compare(trial.challenger, trial.reference, alpha, minimized=trial.minimized)
         bound = _bound(comparison, trial, policy)
     slices = tuple(_slice(name, rows, trial, policy) for name, rows in trial.slices.items())
-    kind, reason = _found(comparison, bound, policy)
+    kind, reason = _found(comparison, bound, trial.metric, policy)
     if kind in ASKED and trial.challenger.rows:
         spending = spending.looked()
     if kind in PROMOTED and (veto := _veto(slices, trial, policy)):
@@ -196,7 +196,9 @@ def _bound(found: Comparison, trial: Trial, policy: Publish) -> float:
     return -MARGIN * (abs(found.reference) if unbounded else trial.challenger.scale)
 
 
-def _found(found: Comparison | None, bound: float | None, policy: Publish) -> tuple[Kind, str]:
+def _found(
+    found: Comparison | None, bound: float | None, metric: str, policy: Publish
+) -> tuple[Kind, str]:
     if policy.gate == "always":
         return "always", ALWAYS
     if found is None or bound is None:
@@ -205,13 +207,14 @@ def _found(found: Comparison | None, bound: float | None, policy: Publish) -> tu
         return "too few rows", "the gate holds no row that can judge"
     better = policy.gate == "better"
     said = (
-        f"{found.difference:+.4g} on {found.rows} rows, at least {found.lower:+.4g} "
-        f"(alpha {found.alpha:.2g}); {bound:+.4g} is asked"
+        f"{metric} is {found.challenger:.4f}, the champion's {found.reference:.4f}, on {found.rows} rows: "
+        f"better by {found.difference:+.4f}, by {found.lower:+.4f} at least (alpha {found.alpha:.2g}); "
+        f"more than {bound:+.4g} is asked"
     )
     if found.lower > bound:
         return ("better" if better else "not worse"), said
     if found.difference > bound:
-        return "too few rows", f"{said}, and so many rows show no less than {found.smallest:.4g}"
+        return "too few rows", f"{said}, and so few rows show no less than {found.smallest:.4g}"
     return ("not better" if better else "worse"), said
 
 
