@@ -20,6 +20,8 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 FILE, LINE, ROW = "__file", "__line", "__row"
 """Columns that say where a row came from: the file, the line, the row of the cleaned split."""
+SLICE = "slice "
+"""Begins the name of a column that EVALUATE__SLICES names; no role begins with it."""
 
 
 def canonical_json(value: Any) -> bytes:
