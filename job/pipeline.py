@@ -243,7 +243,7 @@ def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOut
     tokenizer, limits = attempt.base.tokenizer, attempt.limits
     event("loading the model as it will be published, to score it")
     inference = Inference.load(attempt.settings, trained.place, task, tokenizer, limits)
-    scores = evaluate(inference, dataset, attempt.scratch)
+    scores = evaluate(inference, dataset, attempt.settings, attempt.scratch)
     attempt.run.progressed("evaluate")
     return scores
 

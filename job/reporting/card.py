@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from job.settings.metrics import OF_CLASSES, SUPPORT, is_of_class, of_class
+from job.settings.metrics import OF_CLASSES, SUPPORT, is_of_class, of_class, slice_of
 from job.settings.sections.base import Section
 from job.settings.sections.data import Clean, Encode
 
@@ -125,6 +125,7 @@ def _body(facts: CardFacts, results: Mapping[str, Any]) -> str:
         overall={split: scores for split, scores in overall.items() if scores},
         per_class=_per_class(results, facts.classes),
         gate_slices=_gate_slices(facts.gate),
+        slices=_slices(results),
         preparation=preparation(facts.settings),
         train=facts.settings["train"],
     )
@@ -182,3 +183,14 @@ def _per_class(results: Mapping[str, Any], labels: tuple[str, ...]) -> list[dict
                 for label in labels
             ]
     return []
+
+
+def _slices(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The figures of each part of the rows by name, from the test scores or else the validation scores."""
+    prefix = "test" if "test_samples" in results else "eval"
+    parts: dict[str, dict[str, float]] = {}
+    for name, value in results.items():
+        if (found := slice_of(name, prefix)) is not None:
+            part, figure = found
+            parts.setdefault(part, {})[figure] = value
+    return parts
