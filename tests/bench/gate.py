@@ -27,7 +27,7 @@ from scipy.special import ndtr, ndtri
 from job.registry.spending import Spending
 from job.scoring.compare import compare
 from job.scoring.mcnemar import p_value
-from tests.scoring.answers import Answers
+from job.tasks.scorers import share_of
 
 GATES = (200, 1_000, 10_000)
 MARGIN = 0.01
@@ -146,5 +146,3 @@ def live(
         right[moves] = (both + alone)[moves]
         best = np.where(promoted, np.maximum(best, true), best)
     return found
-
-
