@@ -59,19 +59,19 @@ class Champion:
     best: Name | None = None
     """The standard that challengers are measured against: the best champion so far. A person's move
     sets it anew."""
-    gate: Sequence[Name] = ()
+    gate: Sequence[Name] = field(default_factory=list)
     """The parts under gate/ that are in force, oldest first; only ever appended to."""
-    withdrawn: Sequence[Name] = ()
+    withdrawn: Sequence[Name] = field(default_factory=list)
     """Versions that were rolled back from: their parts no longer judge, and are still never trained on."""
-    removed: Sequence[Name] = ()
+    removed: Sequence[Name] = field(default_factory=list)
     """Versions that were removed, or are about to be: never to be put to use again. Since this stands in
     the record that a promotion replaces, one comes before the other."""
     spending: Spending = field(default_factory=Spending)
-    history: Sequence[Move] = ()
+    history: Sequence[Move] = field(default_factory=list)
     """Oldest first; only ever appended to."""
     nonce: str = ""
     """Of the write; a writer that was overtaken before the store told it finds its own in `earlier`."""
-    earlier: Sequence[str] = ()
+    earlier: Sequence[str] = field(default_factory=list)
     """Those of the last writes before it."""
 
 
@@ -101,7 +101,7 @@ def write(store: Store, model: str, champion: Champion, tag: str | None) -> Cham
     Raises:
         Conflict: somebody else has replaced it since, so that this was not written.
     """
-    earlier = [*champion.earlier, champion.nonce][-REMEMBERED:]
+    earlier = [*champion.earlier, *filter(None, [champion.nonce])][-REMEMBERED:]
     champion = replace(champion, nonce=uuid.uuid4().hex, earlier=earlier)
     data = json.dumps(asdict(champion), indent=1, allow_nan=False).encode()
     key = layout.champion(model)
