@@ -12,22 +12,16 @@ has right: the same distribution as drawing each row.
 
 from __future__ import annotations
 
-import argparse
-import re
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from job.registry.spending import Spending
-from job.scoring.compare import compare
 from job.scoring.mcnemar import p_value
-from job.tasks.scorers import share_of
 
 GATES = (200, 1_000, 10_000)
 MARGIN = 0.01
