@@ -82,7 +82,11 @@ class Changes:
         return any(vars(self).values())
 
     def __str__(self) -> str:
-        return "; ".join(self._clauses())
+        return "; ".join(self.clauses())
+
+    def clauses(self) -> list[str]:
+        """In words, a kind of change each."""
+        return list(self._clauses())
 
     def _clauses(self) -> Iterator[str]:
         for said, uris in (

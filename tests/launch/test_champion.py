@@ -53,20 +53,20 @@ def judged(
     return lambda before: champion.judged(before, move, None, None, before.spending)
 
 
-def annotations(api: Api) -> dict[str, str]:
+def shown(api: Api) -> dict[str, str]:
     return dict(api.one("cronjobs")["metadata"]["annotations"])
 
 
 def test_nothing_is_shown_before_there_is_a_champion(api: Api, owner: Body, store: Store) -> None:
     show_champion(Cluster(), owner, store, settings())
-    assert annotations(api) == {"mine": "kept"}
+    assert shown(api) == {"mine": "kept"}
     assert "PATCH cronjobs" not in api.asked
 
 
 def test_the_version_in_use_and_the_last_verdict(api: Api, owner: Body, store: Store) -> None:
     moved(store, judged("r1-a1", "promoted", 1787221800.0))
     show_champion(Cluster(), owner, store, settings())
-    assert annotations(api) == {
+    assert shown(api) == {
         "mine": "kept",
         "finetune/champion": "r1-a1",
         "finetune/champion-uri": f"{store.uri}/m/models/r1-a1",
@@ -77,11 +77,11 @@ def test_the_version_in_use_and_the_last_verdict(api: Api, owner: Body, store: S
     for _ in range(2):
         show_champion(Cluster(), owner, store, settings())
     assert api.events("demo-finetune") == [("Kept", "r2-a1: f1 is lower by 0.1")]
-    assert annotations(api)["finetune/champion"] == "r1-a1"
+    assert shown(api)["finetune/champion"] == "r1-a1"
     moved(store, lambda before: champion.by_hand(before, "r2-a1", "we know better"))
     show_champion(Cluster(), owner, store, settings())
     assert api.events("demo-finetune")[-1] == ("PromotedByHand", "r2-a1: we know better")
-    assert annotations(api)["finetune/champion"] == "r2-a1"
+    assert shown(api)["finetune/champion"] == "r2-a1"
 
 
 def test_what_cannot_be_shown_or_told_fails_nothing(

@@ -197,11 +197,11 @@ def test_the_verdict_comes_to_the_object_also_where_the_pod_could_not_show_it(
     api: Api, store: Store, action: Literal["promoted", "kept"]
 ) -> None:
     record(store, DONE)
+    before, tag = champion.read(store, "m")
     for version, reason in (("r-a2", "because"), ("other-a1", "of something else")):
         move = Move(version, action, reason=reason, at=1.0)
-        champion.move(
-            store, "m", lambda c, move=move: champion.judged(c, move, None, None, c.spending)
-        )
+        before = champion.judged(before, move, None, None, before.spending)
+    champion.write(store, "m", before, tag)
     body = created(api, {"type": "Complete", "status": "True"})
     assert follow(body, store) == DONE
     assert api.events("a")[-1] == (action.capitalize(), "r-a2: because")
