@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,12 @@ def publish(
     """
     files, version, facts = release.write(), release.version, release.facts
     poll()
-    meta = {"run_id": facts.run_id, "task": task.name, "dataset": facts.fingerprint, PUBLISHED: time.time()}
+    meta = {
+        "run_id": facts.run_id,
+        "task": task.name,
+        "dataset": facts.fingerprint,
+        PUBLISHED: time.time(),
+    }
     total = sum(path.stat().st_size for path in files.values())
     event("uploading the version", version=version.name, files=len(files), bytes=total)
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
