@@ -23,6 +23,7 @@ from job.redaction import (
     remember,
     remember_hidden,
 )
+from job.text import is_text
 
 _BEGIN = re.compile(BEGIN, re.IGNORECASE)
 _ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
@@ -83,12 +84,10 @@ class Uri:
                 a bucket, or a file:// URI that reads in two ways.
         """
         scheme = self.scheme
-        try:
-            self.secret.encode()
-        except UnicodeEncodeError:
+        if not is_text(self.secret):
             raise SettingsError(
                 f"{self!a}: not UTF-8", hint="rename what it names, and write it in UTF-8"
-            ) from None
+            )
         if "\0" in self.secret:
             raise SettingsError(f"{self!a}: it holds a NUL", hint="remove it")
         if scheme == "s3":
@@ -166,6 +165,12 @@ class Uri:
         parts = urlsplit(place)
         host = parts.netloc.rpartition("@")[2].lower()
         return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+    @property
+    def server(self) -> str:
+        """A web address as it may be shown where its path is a secret too: the server, and asterisks."""
+        server, _, path = self.without_secrets.partition("://")[2].partition("/")
+        return f"{self.scheme}://{server}{'/***' if path else ''}" if server else str(self)
 
     @property
     def folder(self) -> Uri:

@@ -24,8 +24,6 @@ from job.telemetry import warn
 
 PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
 """Whose versions the card names."""
-SHOWN = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf", "perplexity")
-"""The metrics that are shown at the end, where the task has them."""
 
 
 @dataclass(frozen=True)
