@@ -122,6 +122,18 @@ def test_what_the_gate_takes_is_counted(tmp_path: Path) -> None:
     assert "train_in_gate" not in first.cleaned.profile["cross_split"]
 
 
+def test_validation_rows_that_are_all_in_the_gate_end_the_night_with_what_to_do(
+    tmp_path: Path,
+) -> None:
+    nights, same = Nights(tmp_path), rows(10, first=100)
+    nights.night(rows(40), same, same)
+    with pytest.raises(
+        DataError, match=r"no validation rows are left .*in the gate 10\)"
+    ) as caught:
+        nights.night(rows(40), same, same)
+    assert "other rows than the tests of earlier nights" in caught.value.hint
+
+
 def test_test_rows_stay_though_they_are_in_the_gate(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
     first = nights.night(rows(40), data=HALF)
