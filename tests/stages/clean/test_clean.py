@@ -276,7 +276,7 @@ def test_poll_may_stop_both_passes(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not here")
 def test_real_rows(tmp_path: Path) -> None:
-    fractions = {"validation_fraction": 0.1, "test_fraction": 0.1}
+    fractions: dict[str, Any] = {"validation_fraction": 0.1, "test_fraction": 0.1}
     path = str(SHARED / "sms-spam" / "sms.tsv")
     settings = {"unescape_html": True, "deduplicate": True}
     rows = run(tmp_path, settings, train=path, column_names=("label", "text"), **fractions)
