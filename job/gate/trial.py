@@ -115,6 +115,8 @@ def against(
     for folder in filter(None, (dataset.folder, standard.dataset)):
         rows = rows.where(~_seen(folder, rows.table), TRAINED_ON)
     rows = _readable(_readable(rows, mine), theirs)
+    if not len(rows.table):
+        raise DataError(_nobody(rows.left_out))
     event("asking both models the gate's rows", rows=len(rows.table), champion=standard.version)
     scored = mine.answers(rows.table, scratch / "challenger")
     metric, one = scorer_of(scored, mine.task, settings.evaluate)
@@ -137,13 +139,13 @@ def _gate_rows(store: Store, record: Champion, settings: Settings, scratch: Path
     """
     gate = judging(store, settings.name, record, settings, scratch)
     if gate is None or not gate.rows:
-        why = (
-            "".join(f", {count} {reason}" for reason, count in gate.left_out.items())
-            if gate
-            else ""
-        )
-        raise DataError(f"the gate holds no row that can judge{why}")
+        raise DataError(_nobody(gate.left_out if gate else {}))
     return Rows(MappedTable(gate.cleaned.tables["test"]).table, Counter(gate.left_out))
+
+
+def _nobody(left_out: Mapping[str, int]) -> str:
+    reasons = "".join(f"; {count} {reason}" for reason, count in left_out.items())
+    return f"the gate holds no row that can judge{reasons}"
 
 
 def _readable(rows: Rows, contender: Contender) -> Rows:

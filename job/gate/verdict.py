@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -101,7 +102,12 @@ class Verdict:
             if part.comparison is not None:
                 facts[f"difference@{part.name}"] = part.comparison.difference
                 facts[f"smallest@{part.name}"] = part.comparison.smallest
-        return {name: value for name, value in facts.items() if value is not None}
+        return {name: value for name, value in facts.items() if _is_known(value)}
+
+
+def _is_known(value: object) -> bool:
+    """Whether there is such a figure: of an end that is not known the rows say nothing."""
+    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
 
 @dataclass(frozen=True)
@@ -203,7 +209,7 @@ def _found(
         return "always", ALWAYS
     if found is None or bound is None:
         return "first", FIRST
-    if not found.rows:
+    if not found.rows or math.isnan(found.difference):
         return "too few rows", "the gate holds no row that can judge"
     better = policy.gate == "better"
     said = (

@@ -201,7 +201,7 @@ class Evaluate(Section):
     @property
     def slice_columns(self) -> tuple[str, ...]:
         """Of `slices`, the columns of the data."""
-        return tuple(name for name in self.slices if name not in ("label", "length"))
+        return tuple(name for name in self.slices if name not in OF_ROWS)
 
 
 class Publish(Section):
