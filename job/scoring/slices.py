@@ -35,7 +35,8 @@ def slices(
     first text, in ranges that double.
 
     Args:
-        names: what to slice by: `label`, `length`, or columns that `rows` have as SLICE columns.
+        names: what to slice by: `label`, `length`, or columns, which `rows` have as SLICE columns or
+            else, as those of an earlier night may lack one, have no parts by.
         rows: cleaned, by role.
         task: whose labels they are.
         named: slices that are given apart, however few rows they have.
@@ -61,7 +62,7 @@ def slice_scores(scored: Scored, task: Task, settings: Evaluate) -> dict[str, di
     """
     if not settings.slices or ROW not in scored.table.names:
         return {}
-    metric, scorer = _scorer(scored, task, settings)
+    metric, scorer = scorer_of(scored, task, settings)
     if scorer is None:
         return {}
     found: dict[str, dict[str, float]] = {}
@@ -72,7 +73,7 @@ def slice_scores(scored: Scored, task: Task, settings: Evaluate) -> dict[str, di
     return found
 
 
-def _scorer(scored: Scored, task: Task, settings: Evaluate) -> tuple[str, Scorer | None]:
+def scorer_of(scored: Scored, task: Task, settings: Evaluate) -> tuple[str, Scorer | None]:
     """The first of the settings' metric and the task's own that says something of single rows."""
     metric = plain(settings.metric or task.default_metric)
     scorer = task.scorer(scored, metric)
@@ -89,6 +90,8 @@ def _values(name: str, rows: MappedTable, task: Task) -> list[list[str]]:
     if name == "label":
         columns = {role: rows.table.column(role).to_pylist() for role in task.columns}
         return [sorted(set(labels)) or [NONE] for labels in task.labels_of(columns)]
+    if SLICE + name not in rows.names:
+        return []
     values = rows.table.column(SLICE + name).to_pylist()
     return [[NONE if value is None else value] for value in values]
 
