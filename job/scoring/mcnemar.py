@@ -12,6 +12,7 @@ sharper, but exceeds a small alpha several times over.)
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from scipy.special import betainc
 Float64 = npt.NDArray[np.float64]
 
 STEPS = 60
-"""Of a bisection of [-1, 1]: to what a float can tell apart."""
+"""Of a bisection: to what a float can tell apart."""
 
 
 def p_value(
@@ -42,24 +43,46 @@ def p_value(
     return np.where(wins > 0, tail, 1.0)
 
 
-def lower_end(won: float, lost: float, rows: int, alpha: float) -> float:
+def lower_end(won: int, lost: int, rows: int, alpha: float) -> float:
     """The least true difference, as a share of the rows, that is not rejected at alpha.
 
     It is above -margin just where `p_value` of the margin is below alpha.
     """
-    kept, rejected = -1.0, 1.0  # margins
-    if p_value(won, lost, rows, rejected) >= alpha:
-        return -1.0
-    for _ in range(STEPS):
-        middle = (kept + rejected) / 2
-        if p_value(won, lost, rows, middle) < alpha:
-            rejected = middle
-        else:
-            kept = middle
-    return -rejected
+    return -_first(lambda margin: p_value(won, lost, rows, margin) < alpha, -1.0, 1.0)
+
+
+def least_shown(discordant: int, rows: int, alpha: float, bound: float) -> float:
+    """How far above a bound, as shares of the rows, the difference must be observed to be for the test to
+    reject the bound at alpha.
+
+    Args:
+        discordant: rows that one of the two models alone has right.
+        bound: from -1 to 1.
+    """
+
+    def shown(above: float) -> bool:
+        net = rows * (bound + above)
+        won = max(0.0, net, (discordant + net) / 2)
+        lost = won - net
+        return bool(p_value(won, lost, rows, -bound) < alpha)
+
+    return _first(shown, 0.0, 1.0 - bound)
 
 
 def unseen(rows: int, alpha: float) -> float:
     """The largest share of rows in which two models may differ that answer all of these alike: where
     nobody has won and nobody lost, the lower end is as far below 0."""
     return min(1.0, -math.log2(alpha) / rows) if alpha > 0 else 1.0
+
+
+def _first(holds: Callable[[float], object], low: float, high: float) -> float:
+    """From where to `high` something holds; `high` where it does not even there."""
+    if not holds(high):
+        return high
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle
+    return high
