@@ -78,12 +78,14 @@ def kubectl(api: Api, tmp_path: Path) -> Kubectl:
 
 
 def test_a_rollback_is_one_command(api: Api, kubectl: Kubectl) -> None:
-    kubectl("create", "job", "undo", f"--from=cronjob/{NAME}")
-    job = api.one("jobs")
-    assert job["metadata"]["name"] == "undo"
+    command = ("create", "job", "undo", f"--from=cronjob/{NAME}")
+    job = json.loads(kubectl(*command, "--dry-run=client", "-o", "json"))
     check(job)
+    assert job["metadata"]["ownerReferences"][0]["name"] == NAME
     (pod,) = templates(job)
     assert pod["spec"]["containers"][0]["args"] == ["rollback"]
+    kubectl(*command)
+    assert api.one("jobs")["metadata"]["name"] == "undo"
 
 
 def test_a_promotion_by_hand_is_the_same_with_other_arguments(api: Api, kubectl: Kubectl) -> None:

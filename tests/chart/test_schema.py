@@ -97,7 +97,7 @@ def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], message: st
             "apiServerCIDRs",
         ),
         ({"config": {"publish": {"webhook": "https://h/x"}}}, "webhook.existingSecret"),
-        ({"config": {"publish": {"webhook_secret": "s"}}}, "config.publish.webhook_secret"),
+        ({"config": {"publish": {"webhook_secret": SECRET * 2}}}, "config.publish.webhook_secret"),
         (
             {
                 "config": {"publish": {"webhook": "https://h/x"}},
