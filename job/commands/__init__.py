@@ -85,7 +85,7 @@ _TABLE = (
     ),
     Command(
         "status",
-        "a run's state, read from the store",
+        "how runs stand, which version is in use, what has changed since",
         "job.commands.status:run",
         supervised=False,
     ),
