@@ -109,7 +109,7 @@ _TABLE = (
     ),
     Command(
         "status",
-        "a run's state, read from the store",
+        "how runs stand, which version is in use, what has changed since",
         "job.commands.status:run",
         supervised=False,
     ),
