@@ -12,26 +12,24 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from job import models
-from job.data.arrow import MappedTable, stream
-from job.data.artifacts import KEY, KEYS, ROW, Dataset
-from job.errors import Absent, DataError, Torn
+from job.data.arrow import MappedTable
+from job.data.artifacts import ROW, Dataset
+from job.errors import DataError
 from job.gate.contender import Contender
 from job.gate.growth import candidate
-from job.gate.rows import judging
+from job.gate.rows import judging, learned
 from job.gate.verdict import Trial
 from job.models import Place
 from job.registry.champion import Champion
 from job.scoring.slices import scorer_of, slices
 from job.settings import Settings
 from job.settings.metrics import PER_TOKEN
-from job.stages.clean.splits import HeldBack
 from job.store import Store, layout
 from job.store.commit import fetch
 from job.tasks.scorers import Numbers
 from job.tasks.types import Scored
 from job.telemetry import event
 
-TRAINED_ON = "trained on"
 UNREADABLE = "nothing that a tokenizer reads"
 """Why a row of the gate does not judge, beside the reasons of `job.gate.rows`."""
 
@@ -51,30 +49,24 @@ class Rows:
 
 @dataclass(frozen=True)
 class Standard:
-    """What a challenger is measured against."""
+    """What a challenger is measured against: a published version."""
 
     version: str
     place: Place
-    dataset: Path | None
-    """The folder with the KEYS of what it was trained on; None where that is gone."""
+    dataset: str | None
+    """The fingerprint of what it was trained on, where its manifest says it."""
 
     @classmethod
     def fetched(cls, store: Store, model: str, version: str, scratch: Path) -> Standard:
-        """A published version.
+        """A version on this disk.
 
         Raises:
             Absent, Torn: it is gone or damaged.
         """
         folder = scratch / "standard"
         manifest = fetch(store, layout.version(model, version), folder)
-        dataset = None
-        if fingerprint := manifest.meta.get("dataset"):
-            dataset = scratch / "standard-keys"
-            try:
-                fetch(store, layout.dataset(model, str(fingerprint)), dataset, [KEYS])
-            except (Absent, Torn):
-                dataset = None
-        return cls(version, models.find(str(folder), None, scratch), dataset)
+        place = models.find(str(folder), None, scratch)
+        return cls(version, place, manifest.meta.get("dataset"))
 
 
 def alone(settings: Settings, place: Place, dataset: Dataset, scratch: Path) -> Trial:
@@ -111,9 +103,12 @@ def against(
     place, dataset = challenger
     mine = Contender.open(settings, place, scratch / "mine")
     theirs = Contender.open(settings, standard.place, scratch / "theirs")
-    rows = _gate_rows(store, record, settings, scratch)
-    for folder in filter(None, (dataset.folder, standard.dataset)):
-        rows = rows.where(~_seen(folder, rows.table), TRAINED_ON)
+    data_sets = [name for name in (dataset.fingerprint, standard.dataset) if name]
+    seen = learned(store, settings.name, data_sets, scratch)
+    gate = judging(store, settings.name, record, settings, scratch, seen)
+    if gate is None or not gate.rows:
+        raise DataError(_nobody(gate.left_out if gate else {}))
+    rows = Rows(MappedTable(gate.cleaned.tables["test"]).table, Counter(gate.left_out))
     rows = _readable(_readable(rows, mine), theirs)
     if not len(rows.table):
         raise DataError(_nobody(rows.left_out))
@@ -131,18 +126,6 @@ def against(
     return Trial(one, two, standard.version, metric, _parts(scored, mine, settings), rows.left_out)
 
 
-def _gate_rows(store: Store, record: Champion, settings: Settings, scratch: Path) -> Rows:
-    """The rows of the record's gate that judge.
-
-    Raises:
-        DataError: there is none.
-    """
-    gate = judging(store, settings.name, record, settings, scratch)
-    if gate is None or not gate.rows:
-        raise DataError(_nobody(gate.left_out if gate else {}))
-    return Rows(MappedTable(gate.cleaned.tables["test"]).table, Counter(gate.left_out))
-
-
 def _nobody(left_out: Mapping[str, int]) -> str:
     reasons = "".join(f"; {count} {reason}" for reason, count in left_out.items())
     return f"the gate holds no row that can judge{reasons}"
@@ -150,12 +133,6 @@ def _nobody(left_out: Mapping[str, int]) -> str:
 
 def _readable(rows: Rows, contender: Contender) -> Rows:
     return rows.where(contender.reads(rows.table), UNREADABLE)
-
-
-def _seen(folder: Path, rows: pa.Table) -> npt.NDArray[np.bool_]:
-    """Which rows a model has trained on, or has chosen its checkpoint by."""
-    keys = [batch.column(KEY).to_numpy() for batch in stream(folder / KEYS)]
-    return HeldBack.of(keys, []).holds(rows.column(KEY).to_numpy(), None)
 
 
 def _parts(scored: Scored, contender: Contender, settings: Settings) -> Mapping[str, Numbers]:
