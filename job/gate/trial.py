@@ -18,15 +18,16 @@ from job.errors import DataError
 from job.gate.contender import Contender
 from job.gate.growth import candidate
 from job.gate.rows import judging, learned
-from job.gate.verdict import Trial
+from job.gate.verdict import Part, Trial
 from job.models import Place
 from job.registry.champion import Champion
 from job.scoring.slices import scorer_of, slices
 from job.settings import Settings
-from job.settings.metrics import PER_TOKEN
+from job.settings.metrics import OF_CLASSES, of_class
 from job.store import Store, layout
 from job.store.commit import fetch
-from job.tasks.scorers import Numbers
+from job.tasks.base import Task
+from job.tasks.scorers import Numbers, Scorer
 from job.tasks.types import Scored
 from job.telemetry import event
 
@@ -73,11 +74,11 @@ def alone(settings: Settings, place: Place, dataset: Dataset, scratch: Path) -> 
     """A challenger put to its own test rows, where there is no champion to be measured against."""
     challenger = Contender.open(settings, place, scratch)
     rows = _readable(Rows(MappedTable(candidate(dataset)).table, Counter()), challenger)
-    scored = challenger.answers(rows.table, scratch / "challenger")
-    metric, scorer = scorer_of(scored, challenger.task, settings.evaluate)
+    answers = challenger.answers(rows.table, scratch / "challenger")
+    metric, scorer = scorer_of(answers, challenger.task, settings.evaluate)
     if scorer is None:
         raise DataError(f"{metric} says nothing of the {len(rows.table)} test rows")
-    parts = _parts(scored, challenger, settings)
+    parts = _parts(metric, (challenger.task, answers), None, settings)
     return Trial(scorer, None, None, metric, parts, rows.left_out)
 
 
@@ -113,17 +114,19 @@ def against(
     if not len(rows.table):
         raise DataError(_nobody(rows.left_out))
     event("asking both models the gate's rows", rows=len(rows.table), champion=standard.version)
-    scored = mine.answers(rows.table, scratch / "challenger")
-    metric, one = scorer_of(scored, mine.task, settings.evaluate)
-    if metric in PER_TOKEN and not mine.reads_as(theirs):
+    answers = mine.answers(rows.table, scratch / "challenger")
+    metric, one = scorer_of(answers, mine.task, settings.evaluate)
+    if mine.task.counts_tokens(metric) and not mine.reads_as(theirs):
         raise DataError(
-            f"{metric} is a mean over tokens, and the champion reads other tokens",
+            f"{metric} counts tokens, and the champion makes others of the same text",
             hint="choose another FINETUNE_EVALUATE__METRIC, or promote by hand",
         )
-    two = theirs.task.scorer(theirs.answers(rows.table, scratch / "reference"), metric)
+    others = theirs.answers(rows.table, scratch / "reference")
+    two = theirs.task.scorer(others, metric)
     if one is None or two is None or one.rows != two.rows:
         raise DataError(f"{metric} does not compare the two on these {len(rows.table)} rows")
-    return Trial(one, two, standard.version, metric, _parts(scored, mine, settings), rows.left_out)
+    parts = _parts(metric, (mine.task, answers), (theirs.task, others), settings)
+    return Trial(one, two, standard.version, metric, parts, rows.left_out)
 
 
 def _nobody(left_out: Mapping[str, int]) -> str:
@@ -135,13 +138,40 @@ def _readable(rows: Rows, contender: Contender) -> Rows:
     return rows.where(contender.reads(rows.table), UNREADABLE)
 
 
-def _parts(scored: Scored, contender: Contender, settings: Settings) -> Mapping[str, Numbers]:
-    """The rows of each slice, and of each part that has a floor, however few they are."""
-    floors = settings.publish.floors
-    names = [*settings.evaluate.slices, *(floor.partition("=")[0] for floor in floors)]
-    if not names or ROW not in scored.table.names:
+Answers = tuple[Task, Scored]
+
+
+def _parts(
+    metric: str, mine: Answers, theirs: Answers | None, settings: Settings
+) -> dict[str, Part]:
+    """Both models' answers to each slice, and to each part that has a floor, however few its rows are."""
+    floors, shown = settings.publish.floors, settings.evaluate.slices
+    names = [*shown, *(floor.partition("=")[0] for floor in floors)]
+    task, answers = mine
+    if not names or ROW not in answers.table.names:
         return {}
-    found = slices(names, scored.rows, contender.task, named=floors)
-    shown = settings.evaluate.slices
-    parts = {n: rows for n, rows in found.items() if n in floors or n.partition("=")[0] in shown}
-    return parts | {floor: np.zeros(0, np.int64) for floor in floors if floor not in found}
+    found = slices(names, answers.rows, task, named=floors)
+    wanted = [n for n in found if n in floors or n.partition("=")[0] in shown]
+    nothing = np.zeros(0, np.int64)
+    parts = {}
+    for name in dict.fromkeys([*wanted, *floors]):
+        rows = found.get(name, nothing)
+        one = _part_of(mine, metric, name, rows)
+        two = _part_of(theirs, metric, name, rows) if theirs else None
+        parts[name] = Part(len(rows), one, two)
+    return parts
+
+
+def _part_of(answers: Answers, metric: str, name: str, rows: Numbers) -> Scorer | None:
+    """A model's answers to a part. What is asked of the rows of one label by an average over the labels is
+    that label's own figure, over all rows: among its own rows nothing can be taken for it wrongly."""
+    task, scored = answers
+    kind, _, value = name.partition("=")
+    if not len(rows):
+        return None
+    if kind == "label" and metric in OF_CLASSES:
+        own = task.scorer(scored, of_class(metric, value))
+        if own is not None:
+            return own
+    scorer = task.scorer(scored, metric)
+    return scorer.take(rows) if scorer else None
