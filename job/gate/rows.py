@@ -1,4 +1,4 @@
-"""The rows that judge: of the gate's parts in force, cleaned as the night's own rows are."""
+"""The rows that judge: of the gate's parts in force, those that the night's own cleaning would keep."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from job import pipeline
+from job.commands.check import plan
 from job.data.artifacts import GATE, KEY, KEYS, Dataset
 from job.demo import tickets
 from job.gate.growth import commit_part
@@ -85,7 +86,10 @@ def test_the_gate_decides_the_data_set_but_for_the_one_it_came_from(
     learned = {row[KEY] for row in read(now.folder / KEYS)}
     assert learned and not learned & gate
     held_back = [text for text, _ in tickets(90) if key_of(text) in gate - tested]
-    assert held_back and now.profile["splits"]["train"]["dropped"]["in the gate"] == len(held_back)
+    dropped = now.profile["splits"]["train"]["dropped"]
+    assert held_back and dropped["in the gate"] == len(held_back)
+    trained_on = next(line for line in plan(second) if line.startswith("rows       train"))
+    assert f"0 are bad, {sum(dropped.values())} dropped" in trained_on
     # what others add meanwhile is nothing to a run that has begun
     other = runs.settings("other", 120, 0.3)
     runs.promote(other, runs.prepared(other))
