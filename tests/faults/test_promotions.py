@@ -18,25 +18,25 @@ from tests.support.servers import Server
 
 
 class AtWrite:
-    """Kills a command at a write, before the server does it or after; notes all of them."""
+    """Kills a command at one of its writes, before the server does it or after; notes all of them."""
 
-    def __init__(self, at: str) -> None:
-        self._at = at
+    def __init__(self, at: str, number: int) -> None:
+        self._at, self._number = at, number
         self.process: subprocess.Popen[bytes] | None = None
         self.writes: list[str] = []
 
     def __call__(self, when: str, method: str, key: str) -> None:
         if when == "before":
-            self.writes.append(f"{method} {key.split('/', 2)[2]}")
-        if when == self._at and self.process is not None:
+            self.writes.append(f"{method} {key.split('/', 2)[-1]}")
+        if (when, len(self.writes)) == (self._at, self._number) and self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()  # it hears no answer
             if when == "before":
                 raise ConnectionResetError("its request is lost with it")
 
 
-def command(server: Server, bucket: str, at: str, *words: str) -> AtWrite:
-    point = AtWrite(at)
+def command(server: Server, bucket: str, at: str, *words: str, number: int = 1) -> AtWrite:
+    point = AtWrite(at, number)
     with FaultyProxy(server.url, Faults(), watch=point) as proxy:
         line = [sys.executable, "-m", "job", *words, "--output", bucket, "--name", "m"]
         env = {**os.environ, "AWS_ENDPOINT_URL": proxy.url}
@@ -80,10 +80,13 @@ def test_it_is_one_write_and_killed_at_it_leaves_the_old_or_the_new(
 def test_a_removal_that_is_killed_at_any_write_leaves_what_is_in_use(
     s3_server: Server, bucket: str, store: Store
 ) -> None:
-    for at in ("before", "after"):
-        command(s3_server, bucket, at, "prune", "--keep", "0")
-        champion, _ = registry.read(store, "m")
-        assert (champion.version, champion.previous) == ("r2-a1", "r1-a1")
-    command(s3_server, bucket, "never", "prune", "--keep", "0")
-    left = {o.key.split("/")[2] for o in store.list(f"{layout.versions('m')}/")}
-    assert left == {"r1-a1", "r2-a1"}
+    """Its record of what is removed, the manifest, the files: three writes."""
+    for number in (1, 2, 3):
+        for at in ("before", "after"):
+            publish(store, "m", f"{at}-a{number}")
+            command(s3_server, bucket, at, "prune", "--keep", "0", number=number)
+            done = command(s3_server, bucket, "never", "prune", "--keep", "0")
+            champion, _ = registry.read(store, "m")
+            assert (champion.version, champion.previous) == ("r2-a1", "r1-a1")
+            left = {o.key.split("/")[2] for o in store.list(f"{layout.versions('m')}/")}
+            assert left == {"r1-a1", "r2-a1"}, (number, at, done.writes)
