@@ -1,12 +1,14 @@
-"""Two models' right and wrong answers to the same rows: McNemar's test, and its interval.
+"""Two models' right and wrong answers to the same rows: McNemar's test, with a margin, and its interval.
 
-Only the rows that one of the two alone has right say anything. If both models are equally good, each of
-these is a fair coin (McNemar 1947, Psychometrika 12, 153). Whether the challenger is worse by a margin
-is tested as if it had won so many rows more: n m of n rows with the margin m. Just at the margin that
-makes wins and losses equally many on the average. Since rows that were drawn vary, and those added do
-not, the test errs on the safe side: summed over all outcomes, the probability of its error never exceeds
-alpha. (The score test of Nam 1997, Biometrics 53, 1422, and Tango 1998, Stat. Med. 17, 891, is a little
-sharper, but exceeds a small alpha several times over.)
+Only rows that one of the two alone has right say anything. If both models are equally good, each of these
+is a fair coin (McNemar 1947, Psychometrika 12, 153). Whether the challenger is worse by a margin is
+tested as if it had won so many rows more, n m of n rows: just at the margin, wins and losses are then
+equally many on the average. The coin is thrown as often as the net wins vary there, by the likeliest
+numbers of wins and losses, both Poisson, that lie n m apart; the score test of Nam (1997, Biometrics 53,
+1422) and Tango (1998, Stat. Med. 17, 891) does that as well, with a normal tail in place of the coin's, and
+exceeds a small alpha several times over. This one never does: summed over all that may happen, the
+probability of its error is at most alpha, whatever the rows, the margin and the share that is discordant.
+For a gain in place of a margin that takes a throw for each row that it asks for.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ STEPS = 60
 def p_value(
     won: npt.ArrayLike, lost: npt.ArrayLike, rows: npt.ArrayLike, margin: npt.ArrayLike
 ) -> Float64:
-    """The probability of so many wins, or more, if the challenger is worse by just the margin. Of numbers,
-    or of arrays that broadcast.
+    """The probability of so many net wins, or more, if the challenger is worse by just the margin; of
+    numbers, or of arrays that broadcast.
 
     Args:
         won: rows that the challenger alone has right.
@@ -37,8 +39,12 @@ def p_value(
         margin: a share of the rows, from -1 to 1; below 0 it is a gain.
     """
     shift = np.multiply(rows, margin)
-    wins, losses = np.add(won, np.maximum(shift, 0)), np.add(lost, np.maximum(-shift, 0))
-    # P(X >= wins) for a fair coin thrown wins + losses times, continued to counts that are not whole
+    discordant, net = np.add(won, lost), np.subtract(won, lost) + shift
+    # the variance 2w + shift of Poisson wins, w on the average, and losses, w + shift, for the likeliest w
+    likeliest = (discordant + np.sqrt(np.maximum(0, discordant**2 + 4 * shift * net))) / 2
+    throws = np.where(shift > 0, likeliest, discordant - shift)
+    wins, losses = (throws + net) / 2, np.maximum(0, throws - net) / 2
+    # P(X >= wins) for a fair coin, continued to numbers that are not whole
     tail = betainc(np.where(wins > 0, wins, 1), losses + 1, 0.5)
     return np.where(wins > 0, tail, 1.0)
 

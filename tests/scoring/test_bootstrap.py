@@ -43,7 +43,9 @@ def scorer(truth: Sequence[int], guess: Sequence[int]) -> Scorer:
     return found
 
 
-def slow(challenger: Metric, reference: Metric, draws: list[list[int]], rows: int, alpha: float):
+def slow(
+    challenger: Metric, reference: Metric, draws: list[list[int]], rows: int, alpha: float
+) -> tuple[float, float]:
     """The ends by loops over the rows drawn and left out."""
     differences = [challenger(draw) - reference(draw) for draw in draws]
     error = statistics.pstdev(differences) * math.sqrt(rows / (rows - 1))
@@ -91,7 +93,7 @@ def test_the_ends_are_those_of_plain_loops(
         metrics[0](range(len(rows))) - metrics[1](range(len(rows)))
     )
     if len({metrics[0](draw) - metrics[1](draw) for draw in draws}) > 1:
-        lower, upper = slow(*metrics, draws, len(rows), alpha)
+        lower, upper = slow(metrics[0], metrics[1], draws, len(rows), alpha)
         assert (found.lower, found.upper) == pytest.approx((lower, upper), rel=1e-6)
 
 
@@ -110,11 +112,11 @@ def test_rows_are_drawn_within_their_strata(strata: list[int], seed: int) -> Non
     assert (counts == again).all()
 
 
-def both(losses: np.ndarray, better_by: float, **more: float) -> Comparison:
+def both(losses: np.ndarray, better_by: float) -> Comparison:
     """Perplexities of a kind: minimized means."""
     noise = np.random.default_rng(1).normal(0, 0.1, len(losses))
     challenger = losses - better_by + noise
-    return compare(mean_of(challenger), mean_of(losses), 0.025, minimized=True, **more)
+    return compare(mean_of(challenger), mean_of(losses), 0.025, minimized=True)
 
 
 def test_a_minimized_metric_that_is_lower_is_better() -> None:

@@ -25,7 +25,7 @@ def classifiers(metric: str) -> list[Scorer]:
     random = np.random.default_rng(5)
     true = random.choice(4, size=POPULATION, p=[0.5, 0.3, 0.15, 0.05])
     hard = random.normal(size=POPULATION)
-    found = []
+    found: list[Scorer] = []
     for skill in (1.40, 1.25):
         right = random.normal(scale=0.35, size=POPULATION) + skill - 0.2 * (true == 3) > hard
         guess = np.where(right, true, (true + random.integers(1, 4, size=POPULATION)) % 4)
@@ -43,7 +43,7 @@ def translators() -> list[Scorer]:
     sizes = random.integers(5, 35, size=POPULATION)
     hard = random.normal(size=POPULATION)
     references = [words[(3_000 * random.random(size) ** 3).astype(int)] for size in sizes]
-    found = []
+    found: list[Scorer] = []
     for skill in (1.05, 1.0):
         chance = ndtr(skill - 0.5 * hard + random.normal(scale=0.2, size=POPULATION))
         texts = [

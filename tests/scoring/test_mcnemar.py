@@ -25,13 +25,32 @@ def coin(wins: int, losses: int) -> float:
     return float(Fraction(ways, 2**throws))
 
 
-@given(COUNTS, COUNTS, st.integers(-30, 30))
-def test_the_p_value_is_that_of_so_many_rows_more_that_were_won_or_lost(
+@given(COUNTS, COUNTS, st.integers(0, 30))
+def test_with_a_gain_it_is_mcnemars_of_so_many_more_lost(won: int, lost: int, added: int) -> None:
+    exact = coin(won, lost + added)
+    assert p_value(won, lost, 200, -added / 200) == pytest.approx(exact, rel=1e-9)
+
+
+@given(COUNTS, COUNTS, st.integers(1, 40))
+def test_with_a_margin_the_coin_is_thrown_as_often_as_net_wins_vary(
     won: int, lost: int, added: int
 ) -> None:
-    rows = 200
-    exact = coin(won + max(added, 0), lost + max(-added, 0))
-    assert p_value(won, lost, rows, added / rows) == pytest.approx(exact, rel=1e-9)
+    def rising(wins: float) -> bool:  # the likelihood, with the average number of wins
+        return won / wins + lost / (wins + added) > 2
+
+    low, high = 1e-12, 1e3
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) else (low, middle)
+    throws, net = 2 * low + added, won - lost + added
+    found = float(p_value(won, lost, 200, added / 200))
+    if net <= -throws + 1e-6:
+        assert found > 0.999
+        return
+    # between those of whole throws that are as many, or one fewer and one more
+    fewer, more = (throws - net) / 2, (throws + net) / 2
+    assert coin(math.ceil(more), math.floor(fewer)) <= found * (1 + 1e-6)
+    assert found <= coin(math.floor(more), math.ceil(fewer)) * (1 + 1e-6)
 
 
 @given(COUNTS, COUNTS, st.integers(0, 500), st.sampled_from(ALPHAS), st.floats(-1, 1))
@@ -68,10 +87,10 @@ def error_at_the_boundary(rows: int, margin: float, discordant: float, alpha: fl
 
 
 @pytest.mark.parametrize("rows", [1, 3, 10, 50, 200])
-@pytest.mark.parametrize("margin", [-0.1, -0.01, 0.0, 0.005, 0.01, 0.03, 0.2])
+@pytest.mark.parametrize("margin", [-0.1, -0.01, 0.0, 0.002, 0.005, 0.01, 0.03, 0.2, 0.6])
 def test_the_error_never_exceeds_alpha(rows: int, margin: float) -> None:
-    for discordant in {abs(margin), 1.3 * abs(margin) + 0.01, 0.06, 0.3, 1.0}:
-        if discordant >= abs(margin):
+    for discordant in {abs(margin), 1.1 * abs(margin), 1.3 * abs(margin) + 0.01, 0.06, 0.3, 1.0}:
+        if abs(margin) <= discordant <= 1:
             for alpha in ALPHAS:
                 error = error_at_the_boundary(rows, margin, discordant, alpha)
                 assert error <= alpha, (discordant, alpha)
@@ -125,9 +144,8 @@ def test_the_smallest_difference_is_shown_with_its_power(
 ) -> None:
     discordant = round(0.08 * rows)
     asked = answers(discordant // 2, discordant // 2, rows - discordant, 0)
-    smallest = compare(
-        *(share_of(each) for each in asked), alpha, minimized=False, bound=bound
-    ).smallest
+    pair = share_of(asked[0]), share_of(asked[1])
+    smallest = compare(*pair, alpha, minimized=False, bound=bound).smallest
     random = np.random.default_rng(3)
     true = bound + smallest
     chances = [0.04 + true / 2, max(0.0, 0.04 - true / 2), min(0.92, 1 - 0.04 - true / 2)]
