@@ -15,12 +15,13 @@ from job.reporting.card import CardFacts
 from job.runs.attempt import Attempt
 from job.runs.record import Run
 from job.settings import recorded
-from job.settings.metrics import HEADLINE
+from job.settings.metrics import headline
 from job.stages.train import TrainOutput
 from job.store import Store, layout
 from job.store.commit import Manifest, verify
 from job.tasks.base import Task
 from job.telemetry import warn
+from job.uris import Uri
 
 PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
 """Whose versions the card names."""
@@ -66,8 +67,8 @@ def card_facts(
         run_id=attempt.run.state.run_id,
         version=version.name,
         uri=str(attempt.run.store.uri / version.key),
-        base_model=str(settings.model.name) or "a config, from scratch",
-        base_is_hub_id=bool(settings.model.name) and settings.model.name.is_hub_id,
+        base_model=attempt.base.place.name if settings.model.name else "a config, from scratch",
+        base_is_hub_id=bool(settings.model.name) and Uri(attempt.base.place.name).is_hub_id,
         license=settings.publish.license,
         labels=tuple(fitted.get("labels", ())),
         classes=tuple(fitted.get("types", fitted.get("labels", ()))),
@@ -111,9 +112,3 @@ def summary(store: Store, key: str, scores: Mapping[str, Any]) -> dict[str, Any]
         "scores": f"{place}/{layout.SCORES}",
         **headline(scores),
     }
-
-
-def headline(scores: Mapping[str, Any]) -> dict[str, float]:
-    """The scores that matter most, those of test before those of validation."""
-    shown = [f"{prefix}_{name}" for prefix in ("test", "eval") for name in HEADLINE]
-    return {name: round(scores[name], 4) for name in shown if name in scores}
