@@ -73,7 +73,7 @@ _TABLE = (
     Command(
         "launch",
         "in the cluster: train if the data, the settings or the code have changed, else skip",
-        "job.launch:launch",
+        "job.launch.launcher:launch",
         (*TRAINING, "launch"),
     ),
     Command(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TextIO
 
 from job.redaction import redact
+from job.text import moment
 
 GAP = 2
 """Spaces between the columns of a table."""
@@ -38,9 +38,7 @@ def _print(text: str, stream: TextIO | None) -> None:
 
 def when(seconds: float | None) -> str | None:
     """A time, in seconds since 1970, as people read it; None where there is none."""
-    if not seconds:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment(seconds) if seconds else None
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

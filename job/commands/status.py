@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from job.commands.arguments import Arguments
 from job.commands.overview import Overview, overview
 from job.commands.printing import answer
 from job.errors import InputMissing, Torn
@@ -18,6 +19,8 @@ from job.settings import Settings, load
 from job.store import open_store
 from job.text import moment
 
+USAGE = "finetune status [--json]"
+
 
 def run(arguments: list[str]) -> int:
     """Print a state a line, as JSON; `status` says in words how the run stands. On a terminal it is a text
@@ -27,8 +30,8 @@ def run(arguments: list[str]) -> int:
     Raises:
         Torn: a state is damaged; all that can be read have been printed.
     """
-    whole = "--json" in arguments
-    settings = load(os.environ, [item for item in arguments if item != "--json"]).settings
+    given = Arguments.of(arguments, USAGE, switches=("--json",))
+    settings, whole = load(os.environ, given.settings).settings, bool(given.switches)
     if not whole and not sys.stdout.isatty():
         damaged = _print_runs(states(settings))
     else:

@@ -211,11 +211,6 @@ def removing(champion: Champion, names: Collection[str]) -> Champion:
     return replace(champion, removed=sorted(names))
 
 
-def used_in_turn(champion: Champion) -> list[str]:
-    """The version in use after each move, the latest last."""
-    return [move.champion for move in champion.history if move.champion]
-
-
 @dataclass(frozen=True)
 class Change:
     """A move that brought another version into use."""
@@ -238,6 +233,11 @@ def changes(champion: Champion) -> list[Change]:
             made.append(Change(number, move, move.champion, previous))
             previous = move.champion
     return made
+
+
+def used_in_turn(champion: Champion) -> list[str]:
+    """The version in use after each move, the latest last."""
+    return [move.champion for move in champion.history if move.champion]
 
 
 def _before(champion: Champion, version: str, gone: Container[str]) -> str | None:
