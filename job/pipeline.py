@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from job import prepare, tasks
@@ -31,6 +32,7 @@ from job.registry.versions import Version
 from job.runs import results
 from job.runs.attempt import Attempt, announce, begin, find_run, follow
 from job.runs.fence import fenced
+from job.runs.provenance import Provenance
 from job.runs.record import PUSH, Run
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
@@ -242,13 +244,15 @@ def _published(
 ) -> PublishedVersion:
     record = attempt.run
     version = Version.of(attempt.settings.name, record.state.run_id, record.state.attempt)
+    provenance = Provenance.of(attempt, dataset, trained)
     release = Release(
         version,
         trained.place,
         scores.predictions,
         results.eval_results(scores.results, trained, record) | task.signatures,
-        results.card_facts(attempt, task, dataset, trained, version),
+        results.card_facts(attempt, task, dataset, version, provenance),
         merged_history(record.store, record.prefix),
+        asdict(provenance),
     )
     return publish(release, task, dataset, record.store, attempt.scratch)
 

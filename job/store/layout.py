@@ -37,6 +37,9 @@ CARD = "README.md"
 HISTORY = "metrics.jsonl"
 """The metrics of all attempts, merged, beside a published model."""
 
+PROVENANCE = "provenance"
+"""What a version was made from, in its manifest."""
+
 _STEP = re.compile(r"/step-(\d+)/manifest\.json$")
 _METRICS = re.compile(r"/metrics-(\d+)\.jsonl$")
 _ATTEMPT = re.compile(r"/(?:metrics-(\d+)\.jsonl$|checkpoints/step-\d+/a(\d+)/)")

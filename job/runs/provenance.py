@@ -1,0 +1,80 @@
+"""What a version was made from: all that is needed, with its settings.json, to make it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from job.data.artifacts import Dataset, Frozen
+from job.errors import InputMissing, Torn
+from job.runs.attempt import Attempt
+from job.stages.train import TrainOutput
+from job.store import layout
+from job.store.manifest import Manifest
+from job.store.records import record_of
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a version's manifest says of how it came about."""
+
+    inputs: Frozen
+    """The run's inputs.json: files and models with what identifies them, without secrets."""
+    dataset: str
+    """The fingerprint of the rows that were learned from."""
+    metric: str
+    """What selected the best step."""
+    steps: int
+    best_step: int | None
+    """The step whose weights these are; None for the last one."""
+    merge: bool
+    """Whether adapters were added into the weights."""
+    made_with: Sequence[Mapping[str, Any]]
+    """What the steps were computed with (`TrainerState.made_with`)."""
+
+    @classmethod
+    def of(cls, attempt: Attempt, dataset: Dataset, trained: TrainOutput) -> Provenance:
+        """That of the model that an attempt has trained.
+
+        Raises:
+            Torn: the record of what the run reads is gone.
+        """
+        run, state = attempt.run, trained.state
+        inputs = run.frozen()
+        if inputs is None:
+            raise Torn(f"{run.store.uri}/{run.key(layout.INPUTS)} no longer exists")
+        return cls(
+            inputs,
+            dataset.fingerprint,
+            trained.metric,
+            state.step,
+            state.best_step,
+            attempt.settings.publish.merge,
+            state.made_with,
+        )
+
+    @classmethod
+    def in_manifest(cls, manifest: Manifest, where: str) -> Provenance:
+        """What a version's manifest says.
+
+        Args:
+            where: the version's URI, for the error.
+
+        Raises:
+            InputMissing: it says nothing: an earlier release wrote it.
+            Torn: it says something else.
+        """
+        value = manifest.meta.get(layout.PROVENANCE)
+        if not isinstance(value, dict):
+            raise InputMissing(
+                f"{where} does not say what it was made from: an earlier release published it",
+                hint="train it again with this release, under another FINETUNE_RUN_ID; that version can be "
+                "reproduced",
+            )
+        return record_of(cls, value, where)
+
+    @property
+    def weights_step(self) -> int:
+        """The step whose weights these are."""
+        return self.steps if self.best_step is None else self.best_step
