@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
             return int(command.resolve()(rest))
         supervisor.take_signals()  # before anything heavy is imported: a pod may be stopped at once
         return _supervised(command, rest)
-    except Exception as error:  # noqa: BLE001 - whatever a command without a worker raises needs an exit code
+    except Exception as error:  # noqa: BLE001 - whatever is raised here needs an exit code
         from job.commands.exit_codes import explained
 
         return explained(error)

@@ -23,6 +23,7 @@ from job.redaction import (
     remember,
     remember_hidden,
 )
+from job.text import is_text
 
 _BEGIN = re.compile(BEGIN, re.IGNORECASE)
 _ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
@@ -83,12 +84,10 @@ class Uri:
                 a bucket, or a file:// URI that reads in two ways.
         """
         scheme = self.scheme
-        try:
-            self.secret.encode()
-        except UnicodeEncodeError:
+        if not is_text(self.secret):
             raise SettingsError(
                 f"{self!a}: not UTF-8", hint="rename what it names, and write it in UTF-8"
-            ) from None
+            )
         if "\0" in self.secret:
             raise SettingsError(f"{self!a}: it holds a NUL", hint="remove it")
         if scheme == "s3":

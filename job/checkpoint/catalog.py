@@ -133,8 +133,8 @@ def prune(store: Store, prefix: str, *, keep: int, best_step: int | None) -> Non
     whole = [step for step in steps(store, prefix) if _is_whole(store, prefix, step)]
     if len(whole) < keep:
         return
-    begun = {layout.step_below(prefix, item.key) for item in store.list(f"{prefix}/")} - {None}
-    for step in sorted(filter(None, begun)):
+    below = (layout.step_below(prefix, item.key) for item in store.list(f"{prefix}/"))
+    for step in sorted({step for step in below if step is not None}):
         if step < whole[-keep] and step != best_step:
             withdraw(store, layout.checkpoint(prefix, step))
 

@@ -68,10 +68,8 @@ class Rendezvous:
                     timeout=timedelta(seconds=5),
                     master_listen_fd=self._loopback(host, port) if first else None,
                 )
-            except (
-                RuntimeError,
-                OSError,
-            ) as error:  # the name is not known yet, or the port not open yet
+            except (RuntimeError, OSError) as error:
+                # the name is not known yet, or the port not open yet
                 if first or time.monotonic() > deadline:
                     raise PeerLost(
                         f"{host}:{port} was not reached ({one_line(error, 200)})", rejoins=False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from job.errors import DataError
 from job.models.config import load_config
 from job.models.damage import readable
+from job.models.headers import shapes_of
 from job.models.locate import Place
 from job.models.quiet_imports import transformers
 from job.settings import Model
@@ -76,13 +77,11 @@ def with_adapter(
     """
     library = transformers()
     from peft import PeftModel
-    from safetensors import safe_open
 
     if model.get_input_embeddings().weight.shape[0] != vocabulary:
         model.resize_token_embeddings(vocabulary)
     with readable("adapter", place):
-        with safe_open(place.folder / WEIGHTS, framework="numpy") as file:
-            held = {name.removeprefix(PREFIX) for name in file.keys()}  # noqa: SIM118 - it cannot be iterated
+        held = {name.removeprefix(PREFIX) for name in shapes_of(place.folder / WEIGHTS)}
         if lacking := sorted(missing - held):
             raise DataError(
                 f"the adapters in {place.name} do not hold {lacking[0]}, and their base model does not either",

@@ -87,10 +87,10 @@ def check_class(place: Place, tokenizer: PreTrainedTokenizerFast) -> None:
         return
     with readable(path.name, place):
         file = Tokenizer.from_file(str(path))
-    for backend in (file, tokenizer.backend_tokenizer):  # some are saved with what was set
+    backends = (file, tokenizer.backend_tokenizer)
+    for backend in backends:  # some are saved with what was set
         backend.no_truncation()
         backend.no_padding()
-    backends = (file, tokenizer.backend_tokenizer)
     for text in PROBES:
         by_file, by_class = (_encoded(backend, text) for backend in backends)
         if by_file == by_class:

@@ -38,7 +38,7 @@ def check_weights(place: Place) -> None:
             "are not read, since unpickling can run any code in this job",
         )
     _check_index(place)
-    for _ in _headers(place):
+    for _ in _shapes(place):
         pass
 
 
@@ -61,13 +61,21 @@ def _check_index(place: Place) -> None:
             )
 
 
-def _headers(place: Place) -> Iterator[tuple[str, list[int]]]:
-    """Name and shape of every tensor in the weights."""
+def shapes_of(file: Path) -> dict[str, list[int]]:
+    """The shape of every tensor in a safetensors file, by its name; read from the header alone."""
     from safetensors import safe_open
 
+    with safe_open(file, framework="numpy") as tensors:
+        names = tensors.keys()
+        return {name: tensors.get_slice(name).get_shape() for name in names}
+
+
+def _shapes(place: Place) -> Iterator[tuple[str, list[int]]]:
+    """Name and shape of every tensor in the weights."""
     for path in sorted(place.weights.glob("*.safetensors")):
-        with readable(path.name, place), safe_open(path, framework="numpy") as file:
-            yield from ((name, file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - it cannot be iterated
+        with readable(path.name, place):
+            shapes = shapes_of(path)
+        yield from shapes.items()
 
 
 def check_shapes(place: Place, task: Task, settings: Model) -> None:
@@ -86,7 +94,7 @@ def check_shapes(place: Place, task: Task, settings: Model) -> None:
         model = _described(config, task)
     body = body_prefix(model)
     shapes = {name: list(p.shape) for name, p in model.named_parameters(remove_duplicate=False)}
-    for name, held in _headers(place):
+    for name, held in _shapes(place):
         # the weights of a model without a head, and of one with a head, differ by this prefix
         asked = shapes.get(name) or shapes.get(body + name) or shapes.get(name.removeprefix(body))
         if asked and asked != held:
@@ -125,7 +133,7 @@ def parameter_count(config: Any, task: Task) -> int:
 
 def stored_count(place: Place) -> int:
     """How many parameters the weights hold."""
-    return sum(math.prod(shape) for _, shape in _headers(place))
+    return sum(math.prod(shape) for _, shape in _shapes(place))
 
 
 def _described(config: Any, task: Task) -> PreTrainedModel:

@@ -113,7 +113,7 @@ def _pretrained(
             output_loading_info=True,
             **_attention(settings),
         )
-    _checkbody_prefix(place, model, report)
+    _check_body(place, model, report)
     lacking = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
     # of parameters that are tied, the first name alone
     return model, frozenset(name for name, _ in model.named_parameters() if name in lacking)
@@ -124,7 +124,7 @@ def _attention(settings: Model) -> dict[str, str]:
     return {} if auto else {"attn_implementation": settings.attention}
 
 
-def _checkbody_prefix(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
+def _check_body(place: Place, model: PreTrainedModel, report: Mapping[str, Any]) -> None:
     """Let nothing start at random but a head, or a pooler that another head did not need.
 
     Raises:

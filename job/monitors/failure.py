@@ -10,7 +10,7 @@ from typing import Any
 
 from job.cluster import Cluster, Resource
 from job.errors import PERMANENT, JobError
-from job.monitors.annotations import STATUS
+from job.monitors.annotations import STATUS, annotations_of
 
 OBJECT = "FINETUNE_PROGRESS__ANNOTATE"
 """Read as a variable, as which the chart sets it: the settings may be what is wrong."""
@@ -33,9 +33,8 @@ def show_failure(outcome: Mapping[str, Any]) -> None:
         cluster = Cluster(attempts=2)
         body = cluster.get(resource, name)
         if body and body["metadata"].get("annotations", {}).get(STATUS) != failed(message):
-            cluster.annotate(
-                resource, name, {STATUS: failed(message), "finetune/eta-seconds": None}
-            )
+            shown = annotations_of({"status": failed(message), "eta_seconds": None})
+            cluster.annotate(resource, name, shown)
             cluster.add_event(body, "RunFailed", message)  # of many pods' the same one
     except JobError as error:
         print(f"finetune: {path} does not show why it failed ({error.message})", file=sys.stderr)

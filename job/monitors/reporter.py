@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from job.errors import ClusterError
+from job.errors import ClusterError, one_line
 from job.monitors.report import KEPT_MILESTONES, Milestone, Report, Sink
 from job.runtime.stop import StopSignal
 from job.telemetry import warn
@@ -107,7 +107,7 @@ class _Delivery:
         try:
             self._sink(report)
         except Exception as error:  # noqa: BLE001 - a sink may fail in any way, and must not fail the run
-            warn("progress could not be shown", reason=str(error)[:300])
+            warn("progress could not be shown", reason=one_line(error))
             # it will not be allowed later
             return not (isinstance(error, ClusterError) and error.exit_code == 77)
         self._taken = report

@@ -22,8 +22,6 @@ from job.store.commit import Manifest, verify
 from job.tasks.base import Task
 from job.telemetry import warn
 
-SHOWN = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf", "perplexity")
-"""The metrics that are shown at the end, where the task has them."""
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def unknown_variables(variables: Mapping[str, str], origin: str) -> list[str]:
     options = [variable(path) for path in leaves()] + [CONFIG_VARIABLE]
     wrong = []
     for name in variables:
-        path = tuple(name[len(PREFIX) :].lower().split("__"))
+        path = tuple(name[len(PREFIX) :].lower().split(DELIMITER))
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
             continue
         if owner(path) is not None or path in sections():

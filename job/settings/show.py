@@ -47,13 +47,14 @@ def reference() -> str:
     """Every setting as a Markdown table."""
     lines = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for path, leaf in leaves().items():
-        cells = (f"`{variable(path)}`", _type(leaf), _default(leaf), leaf.field.description or "")
+        cells = (
+            f"`{variable(path)}`",
+            _named(leaf.field.annotation),
+            _default(leaf),
+            leaf.field.description or "",
+        )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
-
-
-def _type(leaf: Leaf) -> str:
-    return _named(leaf.field.annotation)
 
 
 def _named(annotation: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from job.settings import names
 from job.settings.sources import DEEPEST, TOO_DEEP, variable
+from job.text import is_text
 
 MOST = 100_000
 """Values in one source."""
@@ -46,9 +47,7 @@ def _wrong_key(key: Any) -> bool:
 def _wrong(value: Any) -> str | None:
     """Why a value can be none of a setting's; None where it can."""
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
+        if not is_text(value):
             return "holds half a character (a lone surrogate)"
         return "holds a NUL character" if "\0" in value else None
     if isinstance(value, float) and not math.isfinite(value):

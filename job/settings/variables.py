@@ -13,6 +13,7 @@ from job.environment import LIBRARIES, OURS, without_line_end
 from job.errors import SettingsError
 from job.settings import names
 from job.settings.sources import parse_json, variable
+from job.text import is_text
 
 
 def given(environment: Mapping[str, str]) -> dict[str, str]:
@@ -24,7 +25,7 @@ def given(environment: Mapping[str, str]) -> dict[str, str]:
 def unusable(variables: Mapping[str, str], origin: str) -> Iterator[str]:
     """A line for each variable whose value can be none, whatever it is for."""
     for name, value in variables.items():
-        if not _is_text(name + value):
+        if not is_text(name + value):
             yield f"{name.encode('utf-8', 'backslashreplace').decode()} ({origin}): not UTF-8"
         elif name.startswith(LIBRARIES) and _has_control_characters(without_line_end(value)):
             yield f"{name} ({origin}): holds a line break, or another control character"
@@ -35,14 +36,6 @@ def unusable(variables: Mapping[str, str], origin: str) -> Iterator[str]:
 def of_libraries(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that the libraries read by themselves."""
     return {name: value for name, value in environment.items() if name.startswith(LIBRARIES)}
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _has_control_characters(value: str) -> bool:

@@ -1,8 +1,10 @@
 """What a store is: keys below a root, written whole or not at all, replaced by compare-and-swap.
 
-Every method raises four errors of `job.errors` and no other: Absent (no such key or bucket),
-Forbidden, Unreachable, Conflict (a conditional write lost); `confirm` raises Torn, too. Requests are repeated below this
-interface, with backoff, where that can help; callers do not retry.
+Every method raises errors of `job.errors` alone: StoreErrors, of which Absent (no such key or bucket),
+Forbidden, Unreachable, BadName (what can be no key) and Conflict (a conditional write lost) are told apart;
+DiskFull, DataError and SettingsError where the disk, a file or the SDK's own settings are at fault. `confirm`
+raises Torn, too. Requests are repeated below this interface, with backoff, where that can help; callers do
+not retry.
 """
 
 from __future__ import annotations

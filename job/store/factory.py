@@ -32,7 +32,7 @@ def open_store(uri: Uri | str, *, single_writer: bool = False) -> Store:
         return _s3(*uri.bucket_and_key(), single_writer=single_writer)
     if scheme == "file":
         _refuse_file(uri.path.absolute())
-        return _folder(str(uri.path))
+        return _folder(uri.path)
     raise SettingsError(
         f"{uri}: {scheme}:// can be read but not written to",
         hint="use s3://bucket/prefix or a folder",
@@ -169,10 +169,10 @@ def _given(path: Path, *, follow_links: bool) -> tuple[Reader, str]:
     return GivenFolder(folder, follow_links=follow_links), rest
 
 
-def _folder(path: str) -> Store:
+def _folder(path: Path) -> Store:
     from job.store.folder import FolderStore
 
-    return FolderStore(Path(path))
+    return FolderStore(path)
 
 
 def _refuse_file(path: Path) -> None:

@@ -16,7 +16,17 @@ from job.data.artifacts import file_sha256
 from job.errors import Absent, Conflict, Torn
 from job.store.base import Object
 from job.store.keys import resolved, safe_path
-from job.store.local import LOCK, OWN, copy, os_errors, remove_if_dead, replacing, sync, temporary
+from job.store.local import (
+    LOCK,
+    OWN,
+    copy,
+    os_errors,
+    remove_if_dead,
+    replacing,
+    sync,
+    temporary,
+    walk,
+)
 from job.uris import Uri
 
 
@@ -58,7 +68,7 @@ class FolderStore:
         start = safe_path(self.root, top) if top else self.root
         files = []
         with os_errors(str(self.root)):
-            for folder, _, names in os.walk(start, onerror=_raise_unless_absent):
+            for folder, _, names in walk(start):
                 for name in names:
                     path = Path(folder, name)
                     key = path.relative_to(self.root).as_posix()
@@ -206,9 +216,3 @@ def _remove_empty(folder: Path, root: Path) -> None:
         except OSError:
             return
         folder = folder.parent
-
-
-def _raise_unless_absent(error: OSError) -> None:
-    # os.walk skips what it may not read; a listing that did so would lose data silently
-    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        raise error

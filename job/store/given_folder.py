@@ -12,7 +12,8 @@ from job.data.artifacts import file_sha256, irregular
 from job.errors import Absent, BadName
 from job.store.base import Object
 from job.store.keys import resolved
-from job.store.local import copy, os_errors
+from job.store.local import copy, os_errors, walk
+from job.text import is_text
 from job.uris import Uri
 
 
@@ -52,7 +53,7 @@ class GivenFolder:
         start = self._path(prefix.rpartition("/")[0]) if "/" in prefix else self.root
         entries = []
         with os_errors(str(self.root)):
-            for folder, folders, names in os.walk(start, onerror=_raise_unless_absent):
+            for folder, folders, names in walk(start):
                 links = [name for name in folders if Path(folder, name).is_symlink()]
                 for name in [*names, *links]:
                     path = Path(folder, name)
@@ -112,14 +113,12 @@ class GivenFolder:
 
     def _path(self, key: str) -> Path:
         path = self.root / key
-        try:
-            key.encode()
-        except UnicodeEncodeError:
+        if not is_text(key):
             name = os.fsencode(key).decode("utf-8", "backslashreplace")
             raise BadName(
                 f"{self.root}: the file name '{name}' is not UTF-8",
                 hint="rename it, as convmv does for a whole folder",
-            ) from None
+            )
         inside = resolved(path).is_relative_to(self.root)
         if not inside and not (self._follow_links and ".." not in path.parts):
             raise BadName(
@@ -128,9 +127,3 @@ class GivenFolder:
                 "FINETUNE_DATA__FOLLOW_LINKS=true",
             )
         return path
-
-
-def _raise_unless_absent(error: OSError) -> None:
-    # os.walk skips what it may not read; a listing that did so would lose data silently
-    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        raise error

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from job.errors import Absent, Forbidden, JobError, SettingsError, StoreError, Unreachable
 from job.store.base import Object
 from job.store.keys import check_key
-from job.store.local import os_errors, replacing
+from job.store.local import OWN, os_errors, replacing
 from job.uris import Uri
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class HubReader:
         commit = identity.partition(":")[0] if identity else self._commit
         path.parent.mkdir(parents=True, exist_ok=True)
         # not into the Hub's cache, which would hold every byte a second time
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".~hub") as folder:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{OWN}hub") as folder:
             local = self._call(
                 lambda: self._api.hf_hub_download(
                     self.repo, key, revision=commit, repo_type=self.kind, local_dir=folder

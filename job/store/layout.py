@@ -6,6 +6,8 @@
                                metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
         checkpoints/step-{step}/
       models/{version}/
+      gate/{part}/
+      champion.json
       evaluations/{fingerprint}/
       predictions/{run_id or fingerprint}/
       tokenizers/{fingerprint}/
@@ -36,6 +38,8 @@ PREDICTIONS = "predictions.parquet"
 CARD = "README.md"
 HISTORY = "metrics.jsonl"
 """The metrics of all attempts, merged, beside a published model."""
+CHAMPION = "champion"
+"""In place of a version's name: the one in use, as the record of that name says."""
 
 PROVENANCE = "provenance"
 """What a version was made from, in its manifest."""
@@ -45,9 +49,14 @@ _METRICS = re.compile(r"/metrics-(\d+)\.jsonl$")
 _ATTEMPT = re.compile(r"/(?:metrics-(\d+)\.jsonl$|checkpoints/step-\d+/a(\d+)/)")
 
 
+def datasets(model: str) -> str:
+    """What all data sets of a model lie below."""
+    return f"{model}/datasets"
+
+
 def dataset(model: str, fingerprint: str) -> str:
     """An encoded data set."""
-    return f"{model}/datasets/{fingerprint}"
+    return f"{datasets(model)}/{fingerprint}"
 
 
 def runs(model: str) -> str:
@@ -125,9 +134,29 @@ def step_of(key: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def versions(model: str) -> str:
+    """What all versions of a model lie below."""
+    return f"{model}/models"
+
+
 def version(model: str, name: str) -> str:
     """A published model."""
-    return f"{model}/models/{name}"
+    return f"{versions(model)}/{name}"
+
+
+def champion(model: str) -> str:
+    """Which version is in use, and how it came to be."""
+    return f"{model}/{CHAMPION}.json"
+
+
+def gates(model: str) -> str:
+    """What all parts of the gate lie below."""
+    return f"{model}/gate"
+
+
+def gate(model: str, part: str) -> str:
+    """The rows that a night has brought to judge by; `part` is the name of that night's version."""
+    return f"{gates(model)}/{part}"
 
 
 def evaluation(model: str, fingerprint: str) -> str:

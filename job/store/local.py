@@ -156,3 +156,17 @@ def copy(source: Path, path: Path, identity: str | None = None) -> None:
         shutil.copyfile(source, name)
         if identity and file_sha256(name) != identity:
             raise Absent(f"{source} has changed since it was recorded")
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, which passes over what it may not read: a listing that did so would lose data silently.
+
+    Raises:
+        OSError: as the operating system does, but for what no longer exists.
+    """
+    return os.walk(folder, onerror=_raise_unless_absent)
+
+
+def _raise_unless_absent(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error

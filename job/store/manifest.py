@@ -9,6 +9,7 @@ from typing import Any
 from job.errors import BadName, Torn
 from job.store.base import Reader
 from job.store.keys import below, check_key
+from job.store.records import twice
 
 MANIFEST = "manifest.json"
 
@@ -43,10 +44,7 @@ def load(store: Reader, prefix: str) -> Manifest:
         Absent: there is none, so there is no artifact.
         Torn: it is not a manifest, or a name in it would leave its folder.
     """
-    try:
-        return _loaded(store, prefix)
-    except Torn:
-        return _loaded(store, prefix)
+    return twice(lambda: _loaded(store, prefix))
 
 
 def _loaded(store: Reader, prefix: str) -> Manifest:

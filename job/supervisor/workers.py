@@ -104,9 +104,8 @@ class WorkerGroup:
         quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # else stacks in the log of who waits for a peer
         environment = waiting | quiet | dict(os.environ)
         if topology.nodes == 1 and (loopback := _loopback()):
-            environment.setdefault(
-                "GLOO_SOCKET_IFNAME", loopback
-            )  # else anybody's who reaches this pod
+            # else anybody who reaches this pod could join
+            environment.setdefault("GLOO_SOCKET_IFNAME", loopback)
         for variable in LAUNCHER_VARIABLES:  # torch and accelerate would count by them
             environment.pop(variable, None)
         if topology.world > 1:
@@ -127,25 +126,23 @@ class WorkerGroup:
     def stop(self) -> None:
         """SIGTERM to all of them, now and to those that are started later."""
         self.stopping = True
-        for worker in self._workers:
-            if worker.poll() is None:
-                worker.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
 
     def expire(self) -> None:
         """Kill those that were told to stop and did not in time; it counts as the stop that it is."""
         self._expired = True
-        for worker in self._workers:
-            if worker.poll() is None:
-                worker.kill()
+        self._signal(signal.SIGKILL)
 
     def kill(self) -> None:
         """End all of them at once."""
-        for worker in self._workers:
-            if worker.poll() is None:
-                worker.kill()
+        self._signal(signal.SIGKILL)
         for worker in self._workers:
             worker.wait()
         self._workers = []
+
+    def _signal(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            worker.send_signal(number)  # not sent to one that has ended
 
     async def wait(self) -> Exit:
         """Wait until all have ended, or one has failed and the others had time to end by themselves."""

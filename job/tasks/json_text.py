@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from job.text import is_all_text, is_deep
+
 
 def json_value(text: str) -> Any:
     """The value.
@@ -15,8 +17,11 @@ def json_value(text: str) -> Any:
     """
     try:
         value = json.loads(text)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(value, ensure_ascii=False).encode()
+        deep = is_deep(value)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        deep = True
+    if deep:
+        raise ValueError("nested too deeply")
+    if ("\\ud" in text or "\\uD" in text) and not is_all_text(value):
+        raise ValueError("holds half of a character")
     return value

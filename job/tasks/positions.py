@@ -5,18 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 COUNTED_FROM_PADDING = frozenset(
-    (
-        *(
-            "altclip_text_model",
-            "bridgetower_text_model",
-            "camembert",
-            "data2vec-text",
-            "esm",
-            "ibert",
-        ),
-        *("layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet", "roberta"),
-        *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
-    )
+    {
+        "altclip_text_model",
+        "bridgetower_text_model",
+        "camembert",
+        "data2vec-text",
+        "esm",
+        "ibert",
+        "layoutlmv3",
+        "lilt",
+        "longformer",
+        "luke",
+        "markuplm",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
 )
 """Model types that count positions from the padding token's id on, and have rows for those before it."""
 

@@ -77,10 +77,11 @@ class SpecialTokens:
         Models whose own vocabulary holds a special token (T5's `</s>`) find it in any text: its letters
         change their case, and nothing else is changed.
         """
+        return [self._readable(text) for text in texts]
+
+    def _readable(self, text: str) -> str:
         whole = self._indivisible
-        if whole is None:
-            return list(texts)
-        return [whole.sub(lambda match: _changed(match[0]), text) for text in texts]
+        return text if whole is None else whole.sub(lambda match: _changed(match[0]), text)
 
     @cached_property
     def _indivisible(self) -> re.Pattern[str] | None:
@@ -98,7 +99,7 @@ class SpecialTokens:
         """A user's JSON value with every special token in its texts marked as being text."""
         if not self._tokenizer.split_special_tokens:
             return value
-        return _each_text(value, lambda texts: [self._mark(text) for text in self.readable(texts)])
+        return _each_text(value, lambda text: self._mark(self._readable(text)))
 
     def _mark(self, text: str) -> str:
         return self._pattern.sub(rf"{BEGIN}\g<0>{END}", text.replace(BEGIN, "").replace(END, ""))
@@ -131,10 +132,10 @@ def _changed(name: str) -> str:
     return name.swapcase() if name.swapcase() != name else f" {name[1:]}"
 
 
-def _each_text(value: Any, change: Callable[[list[str]], list[str]]) -> Any:
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
     """A JSON value with its texts changed."""
     if isinstance(value, str):
-        return change([value])[0]
+        return change(value)
     if isinstance(value, dict):
         return {key: _each_text(item, change) for key, item in value.items()}
     return [_each_text(item, change) for item in value] if isinstance(value, list) else value

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
-import lzma
 import os
 import socket
 import struct
@@ -18,12 +16,10 @@ import zstandard
 
 from tests.corpus.case import Case, Cases, Content, damaged, file
 from tests.corpus.texts import WHOLE
+from tests.support.compression import COMPRESSED
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
-    "gz": gzip.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
-    "zst": zstandard.compress,
+    **COMPRESSED,
     "zip": lambda data: _zip({"a.csv": data}),
 }
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,32 +143,35 @@ def test_a_host_name_as_endpoint_and_no_region(
     assert store.get("key") == b"1"
 
 
-@pytest.mark.parametrize("creating", [True, False])
+@pytest.fixture(params=["creating", "replacing"])
+def condition(request: pytest.FixtureRequest, bucket: str) -> dict[str, Any]:
+    """What a write of `state` goes by: there is none, or it is still what it is."""
+    creating = request.param == "creating"
+    return {"if_absent": True} if creating else {"if_tag": open_store(bucket).put("state", b"old")}
+
+
 def test_a_write_whose_answer_was_lost_is_ones_own(
-    bucket: str, relayed: Relay, creating: bool
+    bucket: str, relayed: Relay, condition: dict[str, Any]
 ) -> None:
     store = open_store(bucket)
-    tag = None if creating else store.put("state", b"old")
     relayed.seen.clear()
     relayed.drop["PUT"] = 1
-    new = store.put("state", b"nonce", if_absent=creating, if_tag=tag)
+    new = store.put("state", b"nonce", **condition)
     assert store.read("state") == (b"nonce", new)
     assert relayed.seen[:2] == [("PUT", 200), ("PUT", 412)]
 
 
-@pytest.mark.parametrize("creating", [True, False])
 def test_a_write_that_met_another_request_is_tried_again(
-    bucket: str, relayed: Relay, creating: bool
+    bucket: str, relayed: Relay, condition: dict[str, Any]
 ) -> None:
     """409 is not 412: nothing has been written, and a second try may succeed."""
     store = open_store(bucket)
-    tag = None if creating else store.put("state", b"old")
     relayed.collide["PUT"] = 1
-    new = store.put("state", b"nonce", if_absent=creating, if_tag=tag)
+    new = store.put("state", b"nonce", **condition)
     assert store.read("state") == (b"nonce", new)
     relayed.collide["PUT"] = 1
     with pytest.raises(Conflict, match="written by somebody else"):
-        store.put("state", b"late", if_absent=creating, if_tag=tag)
+        store.put("state", b"late", **condition)
 
 
 @pytest.mark.parametrize("size", [1_000, 20_000_000])

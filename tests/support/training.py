@@ -15,6 +15,7 @@ from job.models import Place
 from job.runtime.stop import StopSignal
 from job.settings import Settings
 from job.stages.train import TrainContext, Workspace
+from job.stages.train.history import merged_history
 from job.store import open_store
 from job.tasks.base import Task
 
@@ -51,3 +52,9 @@ def context_of(
         stop=StopSignal(30),
         world=World(settings.runtime, Membership()),
     )
+
+
+def losses(context: TrainContext) -> list[float]:
+    """The loss of each step of a run, over all attempts."""
+    history = merged_history(context.workspace.store, context.workspace.prefix)
+    return [line["loss"] for line in history if "loss" in line]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from job.data.artifacts import FILE, LINE
 from job.data.quarantine import BadRow
 from job.errors import DataError
-from job.stages.fetch.json_values import is_deep
+from job.text import is_deep
 
 CHUNK_ROWS = 5_000
 """Rows that are in memory at once, unless they are so long that CHUNK_CHARS comes first."""

@@ -6,9 +6,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
-MAX_DEPTH = 200
-"""Levels of lists and objects within each other. Python's own decoder gives up at about a thousand, less what the caller's
-stack takes."""
+from job.text import is_all_text, is_deep, is_text
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
 
@@ -50,16 +48,6 @@ def _constant(name: str) -> float | None:
 DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
-def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Whether a value has more than so many levels."""
-    if not isinstance(value, (dict, list, tuple)):
-        return False
-    for item in value.values() if isinstance(value, dict) else value:
-        if isinstance(item, (dict, list, tuple)) and (levels <= 1 or is_deep(item, levels - 1)):
-            return True
-    return False
-
-
 def end_of(text: str, start: int) -> int | None:
     """Where the list or object that begins at `start` ends; None if the text is cut before that."""
     depth = 0
@@ -74,13 +62,4 @@ def has_half(value: Any, text: str, start: int, end: int) -> bool:
     """Whether escapes in this part of a text stand for half a character (a lone surrogate)."""
     escaped = text.find("\\ud", start, end) >= 0 or text.find("\\uD", start, end) >= 0
     # where the text itself cannot be encoded, its bytes were not text
-    return escaped and not is_deep(value) and not is_text(value) and is_text(text[start:end])
-
-
-def is_text(value: Any) -> bool:
-    """Whether all text in a value can be encoded."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return escaped and not is_deep(value) and not is_all_text(value) and is_text(text[start:end])

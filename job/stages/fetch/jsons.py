@@ -8,18 +8,10 @@ from typing import Any, BinaryIO
 
 from job.settings import Data
 from job.stages.fetch.chunks import HALF, TOO_DEEP, Chunk, Rows
-from job.stages.fetch.json_values import (
-    DECODER,
-    Repeated,
-    TooDeep,
-    Value,
-    end_of,
-    has_half,
-    is_deep,
-    is_text,
-)
+from job.stages.fetch.json_values import DECODER, Repeated, TooDeep, Value, end_of, has_half
 from job.stages.fetch.scanner import Scanner
 from job.stages.fetch.text import blocks, pieces
+from job.text import is_all_text, is_deep
 
 REPEATED = "a key appears twice in the object"
 
@@ -170,7 +162,7 @@ def _of_object(first: Value, scanner: Scanner, data: Data) -> Iterator[Value]:
         raise scanner.error(REPEATED)
     for values in lists.values():
         size = first.size // len(values)
-        yield from (Value(v, size, first.half and not is_text(v)) for v in values)
+        yield from (Value(v, size, first.half and not is_all_text(v)) for v in values)
 
 
 def _lists(value: dict[str, Any]) -> dict[str, list[Any]]:

@@ -21,6 +21,7 @@ from job.settings import Data
 from job.stages.fetch.bounds import Meter, too_long
 from job.stages.fetch.chunks import HALF, NOT_TEXT, Chunk, Strings, check_names
 from job.stages.fetch.nested import Nested
+from job.text import is_text
 
 
 class Parts:
@@ -134,7 +135,7 @@ def _encodable(
 ) -> tuple[dict[str, pa.Array], Sequence[int], list[BadRow]]:
     """The chunk as Arrow; rows with bytes that could not be decoded join the bad ones."""
     names = list(chunk.columns)
-    strange = [name for name in names if not _is_text(name)]
+    strange = [name for name in names if not is_text(name)]
     with suppress(UnicodeEncodeError):  # lone surrogates stand for such bytes; they are rare
         if not strange:
             arrays = {name: _arrow(values) for name, values in chunk.columns.items()}
@@ -142,7 +143,7 @@ def _encodable(
     rows = list(zip(*(_python(values) for values in chunk.columns.values()), strict=True))
     good = [
         all(
-            value is None or (name not in strange and _is_text(value))
+            value is None or (name not in strange and is_text(value))
             for name, value in zip(names, row, strict=True)
         )
         for row in rows
@@ -180,11 +181,3 @@ def _reason(row: Sequence[str | None], encoding: str) -> str:
     text = "".join(value or "" for value in row)
     half = any("\ud800" <= char < "\udc00" or "\udcff" < char <= "\udfff" for char in text)
     return HALF if half else NOT_TEXT.format(encoding=encoding)
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

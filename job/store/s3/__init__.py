@@ -157,10 +157,8 @@ class S3Store(Bucket):
                     if not item["Key"].endswith("/"):  # the folder marks that consoles leave behind
                         key = item["Key"][len(self._root) :]
                         found.append(described(key, item["Size"], item["ETag"]))
-        except (
-            ValueError,
-            KeyError,
-        ) as error:  # a number or a time that is none, a name that is not there
+        except (ValueError, KeyError) as error:
+            # a number or a time that is none, a name that is not there
             raise BrokenBodyError(f"the listing cannot be read ({error})") from error
         # SeaweedFS lists folder by folder, so that a/b comes before a-b; S3 sorts the whole key
         return sorted(found, key=lambda item: item.key.encode())

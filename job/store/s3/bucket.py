@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar
 
-from job.errors import Absent, JobError, StoreError
+from job.errors import JobError, StoreError
 from job.retry import retrying
 from job.store.base import Object
 from job.store.keys import check_key
@@ -17,6 +17,7 @@ from job.store.s3.errors import (
     ChangedError,
     code_and_status,
     is_worth_a_retry,
+    no_bucket,
     translate,
 )
 from job.uris import Uri
@@ -123,10 +124,7 @@ class Bucket:
             self.client.head_bucket(Bucket=self.bucket)
         except ClientError as error:
             if code_and_status(error)[1] == 404:
-                raise Absent(
-                    f"s3://{self.bucket}: the bucket does not exist",
-                    hint="create it, or correct its name",
-                ) from None
+                raise no_bucket(str(self.uri)) from None
 
 
 def contents(page: Any, prefix: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from job.store.s3.errors import BrokenBodyError
 
+_BLOCK = 1 << 20
 _MD5 = re.compile(r'"?([0-9a-f]{32})(?:-(\d+))?"?')
 
 
@@ -113,9 +114,6 @@ def crc32_of(path: Path, part: int | None) -> str:
         return base64.b64encode(value.to_bytes(4, "big")).decode()
     whole, count = _combined(path, part, _crc32)
     return f"{base64.b64encode(_crc32(whole)).decode()}-{count}"
-
-
-_BLOCK = 1 << 20
 
 
 def _crc32(data: bytes) -> bytes:

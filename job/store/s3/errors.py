@@ -94,8 +94,7 @@ def translate(error: Exception, where: str) -> JobError:
     code, status = code_and_status(error)
     text = f"{where}: {error}"
     if code == "NoSuchBucket":
-        bucket = "/".join(where.split("/")[:3])
-        return Absent(f"{bucket}: the bucket does not exist", hint="create it, or correct its name")
+        return no_bucket(where)
     if code in ("404", "NoSuchKey", "NoSuchVersion", "NotFound"):
         return Absent(f"{where}: no such key")
     if status in (401, 403) or code in _WHO_ASKS or _is(error, _NO_CREDENTIALS):
@@ -113,6 +112,12 @@ def translate(error: Exception, where: str) -> JobError:
     if isinstance(error, OSError):
         return from_os_error(error) or Unreachable(text)
     return StoreError(text)
+
+
+def no_bucket(where: str) -> Absent:
+    """The error for a bucket that does not exist; `where` is the URI of what was asked for in it."""
+    bucket = "/".join(where.split("/")[:3])
+    return Absent(f"{bucket}: the bucket does not exist", hint="create it, or correct its name")
 
 
 def _is(error: BaseException, names: tuple[str, ...]) -> bool:

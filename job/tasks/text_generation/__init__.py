@@ -25,7 +25,7 @@ from job.tasks.language_modeling import (
 )
 from job.tasks.packing import Packer
 from job.tasks.row_rules import Columns
-from job.tasks.text_generation.chats import Layout, messages_of, problem_of_answered
+from job.tasks.text_generation.chats import Layout, Refused, messages_of, problem_of_answered
 from job.tasks.tokens import inputs_of, tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
@@ -107,8 +107,8 @@ class TextGeneration(LanguageModel):
     def _refusal(self, chat: str | None, layout: Layout) -> str | None:
         try:
             self._laid_out(chat, layout)
-        except Exception as error:  # noqa: BLE001 - a template can fail in any way
-            return f"the chat template refuses it: {error or type(error).__name__}"
+        except Refused as error:
+            return f"the chat template refuses it: {error}"
         return None
 
     def _laid_out(self, chat: str | None, layout: Layout) -> object:

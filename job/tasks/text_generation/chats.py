@@ -94,6 +94,10 @@ def problem_of_asked(chat: str | None) -> str | None:
     return None
 
 
+class Refused(Exception):
+    """A tokenizer's template does not lay out a chat; in its own words, where it has any."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a tokenizer's template lays out chats: as text in which the users' special tokens are marked
@@ -108,21 +112,31 @@ class Layout:
         return cls(tokenizer, SpecialTokens(tokenizer))
 
     def prompt(self, chat: str | None) -> str:
-        """A chat that is to be answered, up to where the answer begins."""
-        return self._prompt(self.special.marked(asked_of(chat)))
+        """A chat that is to be answered, up to where the answer begins.
+
+        Raises:
+            Refused: the template does not lay it out.
+        """
+        return self._rendered(self.special.marked(asked_of(chat)), prompt=True)
 
     def halves(self, chat: str | None) -> tuple[str, str]:
         """A chat cut where its last message begins.
 
         A template may lay out the last message differently from a prompt for it; then the prompt is
         the beginning that both have.
+
+        Raises:
+            Refused: the template does not lay it out.
         """
         messages = self.special.marked(messages_of(chat))
-        whole = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
-        prompt = self._prompt(messages[:-1]) if messages[1:] else ""
+        whole = self._rendered(messages, prompt=False)
+        prompt = self._rendered(messages[:-1], prompt=True) if messages[1:] else ""
         same = sum(accumulate((a == b for a, b in zip(prompt, whole, strict=False)), min))
         return whole[:same], whole[same:]
 
-    def _prompt(self, messages: Messages) -> str:
+    def _rendered(self, messages: Messages, *, prompt: bool) -> str:
         template = self.tokenizer.apply_chat_template
-        return str(template(messages, tokenize=False, add_generation_prompt=True))
+        try:
+            return str(template(messages, tokenize=False, add_generation_prompt=prompt))
+        except Exception as error:  # a template can fail in any way
+            raise Refused(str(error) or type(error).__name__) from error

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import itertools
 import json
-import lzma
 import resource
 import struct
 from collections.abc import Iterator
@@ -16,7 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import zstandard
 from pyarrow import parquet
 
 from job.data.artifacts import LINE, RawRows
@@ -26,6 +22,7 @@ from job.stages.fetch import bounds, delimited, fetch, resolve_inputs, text
 from job.stages.fetch.arrow_messages import batch_sizes
 from job.stages.fetch.chunks import check_names
 from tests.stages.fetch.test_formats import rows_of, values_of
+from tests.support.compression import COMPRESSED
 
 
 def read(path: Path, **data: Any) -> RawRows:
@@ -157,20 +154,12 @@ def test_a_row_has_a_bound(tmp_path: Path, name: str) -> None:
     assert read(path).bad == {"train": 0}
 
 
-PACKED: dict[str, Any] = {
-    "gz": gzip.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
-    "zst": zstandard.compress,
-}
-
-
-@pytest.mark.parametrize("suffix", PACKED)
+@pytest.mark.parametrize("suffix", COMPRESSED)
 def test_what_a_packed_file_may_become_has_a_bound(
     tmp_path: Path, low_floor: None, suffix: str
 ) -> None:
     path = tmp_path / f"a.jsonl.{suffix}"
-    path.write_bytes(PACKED[suffix](b'{"text": "the same again"}\n' * 100_000))
+    path.write_bytes(COMPRESSED[suffix](b'{"text": "the same again"}\n' * 100_000))
     with pytest.raises(DataError, match=r"bytes become more than 1,048,576.*MAX_EXPANSION above 2"):
         read(path, max_expansion=2)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import json
-import lzma
 import pickle
 import zipfile
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-import zstandard
 from pyarrow import parquet
 
 from job.data.arrow import stream
@@ -23,6 +20,7 @@ from job.errors import DataError, SettingsError
 from job.settings import Data
 from job.stages.fetch import fetch, resolve_inputs
 from job.stages.fetch.class_names import named
+from tests.support.compression import COMPRESSED
 from tests.support.samples import SHARED
 
 ROWS = [{"text": "one, two", "label": "a"}, {"text": 'a "quote"\nand é', "label": "b"}]
@@ -57,24 +55,16 @@ def shared(name: str) -> Path:
     return SHARED / name
 
 
-COMPRESSED: dict[str, Any] = {
-    ".gz": gzip.compress,
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".zst": zstandard.compress,
-}
-
-
 @pytest.mark.parametrize("suffix", COMPRESSED)
 def test_compressed_files_are_read_by_their_inner_suffix(tmp_path: Path, suffix: str) -> None:
-    path = write(tmp_path / f"rows.csv{suffix}", COMPRESSED[suffix](CSV))
+    path = write(tmp_path / f"rows.csv.{suffix}", COMPRESSED[suffix](CSV))
     assert values_of(read(path, tmp_path / "scratch")) == ROWS
 
 
 @pytest.mark.parametrize("suffix", COMPRESSED)
 def test_archives_of_several_streams_are_read_to_their_end(tmp_path: Path, suffix: str) -> None:
     pack = COMPRESSED[suffix]
-    path = write(tmp_path / f"rows.txt{suffix}", pack(b"one\n") + pack(b"two\n"))
+    path = write(tmp_path / f"rows.txt.{suffix}", pack(b"one\n") + pack(b"two\n"))
     assert [row["text"] for row in rows_of(read(path, tmp_path / "scratch"))] == ["one", "two"]
 
 
@@ -82,7 +72,7 @@ def test_archives_of_several_streams_are_read_to_their_end(tmp_path: Path, suffi
 def test_a_cut_archive_is_named(tmp_path: Path, suffix: str) -> None:
     lines = "".join(f"{i * 7919 % 100_003}\n" for i in range(50_000)).encode()
     whole = COMPRESSED[suffix](lines)
-    path = write(tmp_path / f"rows.txt{suffix}", whole[: len(whole) // 2])
+    path = write(tmp_path / f"rows.txt.{suffix}", whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"rows\.txt.*cannot be read"):
         read(path, tmp_path / "scratch")
 

@@ -48,6 +48,7 @@ def test_a_chat_must_end_with_the_answer_to_be_learned_and_without_it_to_be_answ
     [
         *(None, "not a list", "3", "{}", '["a"]', '[{"role": 1, "content": "a"}]', "[" * 100_000),
         r'[{"role": "user", "content": "half \ud83d"}]',
+        f'[{{"role": "user", "content": "a", "extra": {"[" * 300}{"]" * 300}}}]',
         "[{'role': 'user', 'content': 'as Python prints it'}]",
     ],
 )
@@ -99,7 +100,7 @@ def test_an_empty_answer_at_the_end_is_no_part_of_what_is_asked(tokenizer: Any) 
     assert Layout.of(tokenizer).prompt(chat) == "user a b assistant "
 
 
-STRICT = "{% if messages[0].role == 'system' %}{{ raise_exception('no system message, please') }}{% endif %}{{ messages[0].content + messages[-1].extra }}"
+STRICT = "{% if messages[0].role == 'system' %}{{ raise_exception('no system message, please') }}{% elif messages[0].role == 'tool' %}{{ raise_exception('') }}{% endif %}{{ messages[0].content + messages[-1].extra }}"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,7 @@ STRICT = "{% if messages[0].role == 'system' %}{{ raise_exception('no system mes
         ({"role": "system", "content": "a"}, "refuses it: no system message, please"),
         ({"role": "user", "content": "a", "extra": 5}, "refuses it: can only concatenate str"),
         ({"role": "user", "content": "a"}, "refuses it: .* has no attribute 'extra'"),
+        ({"role": "tool", "content": "a"}, "refuses it: TemplateError$"),
     ],
 )
 def test_a_chat_that_the_template_refuses_is_a_bad_row_with_its_words(
@@ -125,3 +127,8 @@ def test_a_chat_that_the_template_refuses_is_a_bad_row_with_its_words(
     asked = PredictRules(Prompting.of(task), ())
     (problem,) = Readable(asked, strict).problems({"messages": [json.dumps([first])]})
     assert (problem is None) is (said is None)
+
+
+def test_what_is_no_chat_is_not_said_to_be_refused_by_the_template(tokenizer: Any) -> None:
+    with pytest.raises(ValueError, match="must be a list of"):
+        made(messages="messages").unreadable({"messages": ["no chat"]}, tokenizer)

@@ -1,0 +1,228 @@
+"""The champion: the version of a model that is in use, how it came to be, and what was spent on it.
+
+champion.json is only ever replaced by compare-and-swap. Of two that move it at the same moment one
+writes; the other reads what stands there then and decides anew (`move`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from job.data.artifacts import canonical_json
+from job.errors import Absent, Conflict, Torn
+from job.registry.spending import Spending
+from job.store import Store, layout
+from job.store.records import read_record
+
+TRIES = 30
+"""How often a move is decided anew because somebody else moved the champion first."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A version's: a part of keys."""
+Time = Annotated[float, Field(ge=0, lt=1e11)]
+"""In seconds since 1970; for people, never for a decision."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """An entry of the history."""
+
+    version: Name
+    """The challenger that was judged, or the version that a person moved to."""
+    action: Literal["promoted", "kept", "promoted by hand", "rolled back"]
+    champion: Name | None = None
+    """The version in use after it; None where there was none yet."""
+    reason: str = ""
+    at: Time = 0.0
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+    """What the gate found, flat; empty for a person's move."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What champion.json holds; as it is made here, that of a model of which nothing was promoted yet."""
+
+    version: Name | None = None
+    """The version in use; None where nothing was promoted yet, as after a first one below a floor."""
+    previous: Name | None = None
+    """What `rollback` goes back to."""
+    best: Name | None = None
+    """The standard that challengers are measured against: the best champion so far. A person's move
+    sets it anew."""
+    gate: Sequence[Name] = ()
+    """The parts under gate/ that are in force, oldest first; only ever appended to."""
+    withdrawn: Sequence[Name] = ()
+    """Versions that were rolled back from: their parts no longer judge, and are still never trained on."""
+    spending: Spending = field(default_factory=Spending)
+    history: Sequence[Move] = ()
+    """Oldest first; only ever appended to."""
+    nonce: str = ""
+
+
+def read(store: Store, model: str) -> tuple[Champion, str | None]:
+    """The model's champion, and the tag to replace it by; None where there is no record of one yet.
+
+    Raises:
+        Torn: the record is damaged, and the message names the field.
+        Forbidden: it may not be read; that never means that there is none.
+    """
+    key = layout.champion(model)
+    try:
+        return read_record(store, key, Champion)
+    except Absent:
+        return Champion(), None
+    except Torn as error:
+        raise Torn(
+            error.message,
+            hint="nothing is promoted, judged or removed until it is whole: put an earlier version of this "
+            "object back; without it the gate's rows and what was spent on them would be forgotten",
+        ) from error
+
+
+def write(store: Store, model: str, champion: Champion, tag: str | None) -> Champion:
+    """Replace the record that was read with `tag`, and return it as it was written.
+
+    Raises:
+        Conflict: somebody else has replaced it since, so that this was not written.
+    """
+    champion = replace(champion, nonce=uuid.uuid4().hex)
+    data = json.dumps(asdict(champion), indent=1, allow_nan=False).encode()
+    key = layout.champion(model)
+    try:
+        if tag is None:
+            store.put(key, data, if_absent=True)
+        else:
+            store.put(key, data, if_tag=tag)
+    except Conflict as error:
+        # a write of which the store's answer was lost may have been replaced before it was asked again
+        if not _continues(read(store, model)[0], champion):
+            raise Conflict(
+                f"{store.uri}/{key}: somebody else has moved the champion in the meantime",
+                hint="read it again, and decide anew",
+            ) from error
+    return champion
+
+
+def _continues(later: Champion, written: Champion) -> bool:
+    """Whether a record comes after another: its history begins with the whole of the other's."""
+    beginning = later.history[: len(written.history)]
+    return bool(written.history) and _same(beginning, written.history)
+
+
+def _same(one: Sequence[Move], other: Sequence[Move]) -> bool:
+    return canonical_json([asdict(m) for m in one]) == canonical_json([asdict(m) for m in other])
+
+
+def move(store: Store, model: str, decide: Callable[[Champion], Champion]) -> Champion:
+    """Move the champion as `decide` says of the record that stands there, which it is asked again where
+    somebody else comes first. What it returns unchanged is not written.
+
+    Raises:
+        Conflict: somebody else came first each time.
+        Torn: the record is damaged.
+    """
+
+    for _ in range(TRIES - 1):
+        with suppress(Conflict):  # others have moved on, so there is nothing to wait for
+            return _moved(store, model, decide)
+    return _moved(store, model, decide)
+
+
+def _moved(store: Store, model: str, decide: Callable[[Champion], Champion]) -> Champion:
+    before, tag = read(store, model)
+    after = decide(before)
+    return before if after == before else write(store, model, after, tag)
+
+
+# -- the next record -------------------------------------------------------------------------------
+
+
+def judged(
+    champion: Champion, move: Move, best: str | None, part: str | None, spending: Spending
+) -> Champion:
+    """The record after a challenger was judged.
+
+    Args:
+        move: `promoted` or `kept`; which version is in use after it is filled in here.
+        best: the standard from now on.
+        part: the rows that the night brought, where they are to judge from now on.
+        spending: what is spent now.
+    """
+    version = move.version if move.action == "promoted" else champion.version
+    new = [part] if part and part not in champion.gate else []
+    return replace(
+        _in_use(champion, version),
+        best=best,
+        gate=[*champion.gate, *new],
+        spending=spending,
+        history=[*champion.history, replace(move, champion=version)],
+    )
+
+
+def by_hand(champion: Champion, version: str, reason: str) -> Champion:
+    """The record after a person promoted a version; unchanged where it is the champion and the standard.
+
+    A version that was rolled back from is trusted again.
+    """
+    if (champion.version, champion.best) == (version, version):
+        return champion
+    made = Move(version, "promoted by hand", version, reason, time.time())
+    return replace(
+        _in_use(champion, version),
+        best=version,
+        withdrawn=[name for name in champion.withdrawn if name != version],
+        history=[*champion.history, made],
+    )
+
+
+def rolled_back(champion: Champion, to: str, reason: str = "") -> Champion:
+    """The record after a person went back to a version: all that came into use after it are withdrawn.
+
+    Args:
+        to: a version that is not in use.
+    """
+    since = champions_since(champion, to)
+    withdrawn = [name for name in champion.withdrawn if name != to]
+    withdrawn += [name for name in since if name not in withdrawn]
+    made = Move(to, "rolled back", to, reason, time.time())
+    return replace(
+        champion,
+        version=to,
+        previous=_before(champion, to, withdrawn),
+        best=to,
+        withdrawn=withdrawn,
+        history=[*champion.history, made],
+    )
+
+
+def champions_since(champion: Champion, version: str) -> list[str]:
+    """The versions that came into use after one was in use last, the latest first; only the one in use
+    where that one never was."""
+    used = [m.champion for m in champion.history if m.champion]
+    if version not in used:
+        return [champion.version] if champion.version else []
+    after = used[len(used) - used[::-1].index(version) :]
+    return list(dict.fromkeys([*filter(None, [champion.version]), *after[::-1]]))
+
+
+def _before(champion: Champion, version: str, withdrawn: Sequence[str]) -> str | None:
+    """What was in use before a version came into use first, of those that nobody has gone back from."""
+    used = [m.champion for m in champion.history if m.champion]
+    earlier = used[: used.index(version)] if version in used else []
+    trusted = [name for name in earlier if name not in withdrawn and name != version]
+    return trusted[-1] if trusted else None
+
+
+def _in_use(champion: Champion, version: str | None) -> Champion:
+    """With a version in use; the one before is what `rollback` goes back to."""
+    if version == champion.version:
+        return champion
+    return replace(champion, version=version, previous=champion.version)
