@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,8 @@ class CardFacts:
     steps: int
     best_step: int | None
     metric: str
-    made_with: Sequence[Mapping[str, Any]]
-    """Packages, processor, threads and world (`job.runtime.numerics`); of more than one attempt if they changed."""
+    made_with: str
+    """Packages, processor, threads and processes, in words."""
     cut_side: str = "right"
     """Where rows that are too long lose what is too much."""
     adapters_for: str | None = None

@@ -29,11 +29,17 @@ class Attempt:
 
     settings: Settings
     run: Run
-    inputs: Inputs
+    frozen: Frozen
+    """What all of the run's attempts read."""
     base: Base
     scratch: Path
     stop: StopSignal
     world: World
+
+    @property
+    def inputs(self) -> Inputs:
+        """The data files."""
+        return self.frozen.inputs
 
     @property
     def limits(self) -> Limits:
@@ -121,8 +127,8 @@ def _sweep(store: Store, prefix: str, *, superseded: bool) -> None:
 
 def _frozen(
     settings: Settings, run: Run, inputs: Inputs | None, scratch: Path
-) -> tuple[Base, Inputs]:
-    """The model and the inputs as the run's first attempt found them; this one may be the first.
+) -> tuple[Base, Frozen]:
+    """The model and all that is read as the run's first attempt found them; this one may be the first.
 
     Raises:
         InputMissing: the model or the tokenizer is not the one that this run began with.
@@ -150,7 +156,7 @@ def _frozen(
             hint="put the old files back, or give this run another FINETUNE_RUN_ID",
         )
     assert before is not None
-    return base, before.inputs
+    return base, before
 
 
 def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) -> Attempt:
@@ -167,7 +173,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     if before is None:
         raise Torn(f"{store.uri}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
     base = shared_base(settings, scratch, _commit_of(before), world)
-    return Attempt(settings, run, before.inputs, base, scratch, stop, world)
+    return Attempt(settings, run, before, base, scratch, stop, world)
 
 
 def _commit_of(before: Frozen | None) -> str | None:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from job.checkpoint.catalog import AFTER
 from job.data.artifacts import Dataset, Frozen
-from job.errors import InputMissing, Torn
+from job.errors import InputMissing
 from job.runs.attempt import Attempt
+from job.runtime.numerics import described
 from job.stages.train import TrainOutput
 from job.store import layout
 from job.store.manifest import Manifest
@@ -35,17 +37,10 @@ class Provenance:
 
     @classmethod
     def of(cls, attempt: Attempt, dataset: Dataset, trained: TrainOutput) -> Provenance:
-        """That of the model that an attempt has trained.
-
-        Raises:
-            Torn: the record of what the run reads is gone.
-        """
-        run, state = attempt.run, trained.state
-        inputs = run.frozen()
-        if inputs is None:
-            raise Torn(f"{run.store.uri}/{run.key(layout.INPUTS)} no longer exists")
+        """That of the model that an attempt has trained."""
+        state = trained.state
         return cls(
-            inputs,
+            attempt.frozen,
             dataset.fingerprint,
             trained.metric,
             state.step,
@@ -73,6 +68,13 @@ class Provenance:
                 "reproduced",
             )
         return record_of(cls, value, where)
+
+    @property
+    def computed(self) -> str:
+        """What the steps were computed with, in words: where that changed, the last of it, and since when."""
+        last = self.made_with[-1]
+        since = last[AFTER]
+        return described(last) + (f", since step {since + 1:,}" if since else "")
 
     @property
     def weights_step(self) -> int:

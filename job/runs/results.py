@@ -23,7 +23,6 @@ from job.tasks.base import Task
 from job.telemetry import warn
 
 
-
 @dataclass(frozen=True)
 class Result:
     """How a command ended: facts for machines, lines for the person who started it."""
@@ -79,7 +78,7 @@ def card_facts(
         steps=provenance.steps,
         best_step=provenance.best_step,
         metric=provenance.metric,
-        made_with=provenance.made_with,
+        made_with=provenance.computed,
         cut_side=attempt.base.tokenizer.truncation_side,
         adapters_for=None if settings.publish.merge else task.auto_class,
     )

@@ -46,6 +46,16 @@ def numerics(device: torch.device) -> Mapping[str, Any]:
     return facts
 
 
+def described(facts: Mapping[str, Any]) -> str:
+    """The same in words, with the world's `processes` and `world`."""
+    packages = ", ".join(f"{name} {facts[name]}" for name in PACKAGES if name in facts)
+    where = facts["processor"] if facts["device"] == "cpu" else facts["device"]
+    return (
+        f"{packages}; {facts['world']} process(es) of {facts['threads']} thread(s) on {where} "
+        f"({facts['instructions']})"
+    )
+
+
 @cache
 def code() -> str:
     """The digest of this package's own source, by which two builds of one version differ."""
