@@ -1,0 +1,64 @@
+"""The version that is to be trained again, with all that its manifest and its settings say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from job.errors import Absent, InputMissing
+from job.registry import champion, versions
+from job.registry.versions import Version
+from job.runs.provenance import Provenance
+from job.store import Store, layout
+from job.store.commit import Manifest, fetch, load
+from job.store.records import read_json
+
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Original:
+    """A published version."""
+
+    store: Store
+    model: str
+    version: Version
+    manifest: Manifest
+    provenance: Provenance
+    settings: Mapping[str, Any]
+    """What settings.json holds: those that decide what is learned, without secrets."""
+
+    @classmethod
+    def find(cls, store: Store, model: str, name: str) -> Original:
+        """The version of that name, or the champion.
+
+        Raises:
+            InputMissing: there is none; or an earlier release published it, which did not say enough.
+            Torn: its manifest or its settings are damaged.
+        """
+        version = _named(store, model, name)
+        try:
+            manifest = load(store, version.key)
+        except Absent:
+            raise _unknown(store, model, name) from None
+        where = f"{store.uri}/{version.key}"
+        provenance = Provenance.in_manifest(manifest, where)
+        settings = read_json(store, f"{version.key}/{manifest.files[layout.SETTINGS].key}")
+        return cls(store, model, version, manifest, provenance, settings)
+
+    @property
+    def run_id(self) -> str:
+        """The run that published it."""
+        return str(self.manifest.meta["run_id"])
+
+    def fetched(self, folder: Path, names: list[str]) -> Path:
+        """Some of its files, in a folder.
+
+        Raises:
+            Torn: they are not what the manifest says.
+        """
+        fetch(self.store, self.version.key, folder, names, manifest=self.manifest)
+        return folder
