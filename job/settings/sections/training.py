@@ -211,7 +211,7 @@ class Publish(Section):
     life_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """The most that the chance may be, over all nights together, that a worse version is ever promoted."""
 
-    floors: dict[str, float] = {}
+    floors: dict[str, float] = Field(default_factory=dict)
     """The least score in a part of the gate's rows below which nothing is promoted: `{"label=spam": 0.9, "length=64-127": 0.8}`, or a column's name and value."""
 
     slice_margin: Annotated[float, Field(ge=0)] | None = None
