@@ -84,6 +84,13 @@ _TABLE = (
         supervised=False,
     ),
     Command(
+        "reproduce",
+        "train a version again from what its manifest names, and compare the weights",
+        "job.commands.reproduce:run",
+        ("output",),
+        supervised=False,
+    ),
+    Command(
         "status",
         "a run's state, read from the store",
         "job.commands.status:run",

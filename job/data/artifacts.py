@@ -109,6 +109,8 @@ class Frozen:
     files: tuple[Input, ...]
     """Their URIs carry no secrets."""
     model: Mapping[str, str]
+    gate: tuple[str, ...] = ()
+    """The parts of the gate that were in force when the run began, oldest first."""
 
     @property
     def inputs(self) -> Inputs:

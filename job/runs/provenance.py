@@ -72,11 +72,12 @@ class Provenance:
     @property
     def computed(self) -> str:
         """What the steps were computed with, in words: where that changed, the last of it, and since when."""
-        last = self.made_with[-1]
+        last = self.computed_with[-1]
         since = last[AFTER]
         return described(last) + (f", since step {since + 1:,}" if since else "")
 
     @property
-    def weights_step(self) -> int:
-        """The step whose weights these are."""
-        return self.steps if self.best_step is None else self.best_step
+    def computed_with(self) -> Sequence[Mapping[str, Any]]:
+        """What the steps up to these weights were computed with, which is all that counts."""
+        last = self.steps if self.best_step is None else self.best_step
+        return [entry for entry in self.made_with if entry[AFTER] < last]

@@ -15,7 +15,6 @@ from job.commands.reproduce.original import Original
 from job.commands.reproduce.report import Report, compared
 from job.commands.reproduce.rerun import Rerun
 from job.errors import NotReproduced, SettingsError, Stopped
-from job.monitors.failure import show_failure
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import polling
 from job.settings import Settings, load
@@ -41,7 +40,7 @@ def run(arguments: list[str]) -> int:
         rerun = Rerun(original, settings, scratch)
         if code := _trained(rerun, original):
             return code
-        report = compared(original, rerun.version(), scratch)
+        report = compared(original, rerun.published(), scratch)
     return _told(report, settings, as_json=JSON in arguments)
 
 
@@ -64,7 +63,6 @@ def _trained(rerun: Rerun, original: Original) -> int:
     """The exit code of the run that trains the version again."""
     code, outcome = rerun.train()
     if code:
-        show_failure(outcome)
         said = outcome.get("message", f"its run ended with {code}")
         complain(f"finetune: {original.version.name} could not be trained again: {said}")
     return code

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from job.errors import Absent, InputMissing
-from job.registry import champion, versions
+from job.registry import champion
 from job.registry.versions import Version
 from job.runs.provenance import Provenance
 from job.store import Store, layout
@@ -62,3 +62,26 @@ class Original:
         """
         fetch(self.store, self.version.key, folder, names, manifest=self.manifest)
         return folder
+
+
+def _named(store: Store, model: str, name: str) -> Version:
+    """
+    Raises:
+        InputMissing: the champion is asked for, and there is none.
+    """
+    if name != CHAMPION:
+        return Version(name, layout.version(model, name))
+    current, _ = champion.read(store, model)
+    if current.version is None:
+        raise InputMissing(
+            f"{store.uri}/{model} has no champion yet", hint="name a version below models/"
+        )
+    return Version(current.version, layout.version(model, current.version))
+
+
+def _unknown(store: Store, model: str, name: str) -> InputMissing:
+    prefix = f"{layout.versions(model)}/"
+    published = {item.key.removeprefix(prefix).partition("/")[0] for item in store.list(prefix)}
+    near = get_close_matches(name, published, n=1)
+    hint = f"did you mean {near[0]}?" if near else "`finetune models` lists them"
+    return InputMissing(f"{store.uri}/{model} has no version {name}", hint=hint)
