@@ -15,7 +15,7 @@ from job.errors import SettingsError
 
 TRAINING = (
     *("output", "training_rows", "data", "model", "columns", "verbatim", "seq2seq", "train"),
-    "publish",
+    *("publish", "webhook"),
 )
 """The rules (`job.settings.rules`) of everything that trains a model."""
 
