@@ -50,10 +50,10 @@ def described(facts: Mapping[str, Any]) -> str:
     """The same in words, with the world's `processes` and `world`."""
     packages = ", ".join(f"{name} {facts[name]}" for name in PACKAGES if name in facts)
     where = facts["processor"] if facts["device"] == "cpu" else facts["device"]
-    return (
-        f"{packages}; {facts['world']} process(es) of {facts['threads']} thread(s) on {where} "
-        f"({facts['instructions']})"
-    )
+    processes, threads = facts["world"], facts["threads"]
+    world = "1 process" if processes == 1 else f"{processes} processes"
+    each = "1 thread" if threads == 1 else f"{threads} threads"
+    return f"{packages}; {world} of {each} on {where} ({facts['instructions']})"
 
 
 @cache

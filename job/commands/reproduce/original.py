@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +15,7 @@ from job.registry.versions import Version
 from job.runs.provenance import Provenance
 from job.store import Store, layout
 from job.store.commit import Manifest, fetch, load
-from job.store.records import read_json
+from job.store.records import parsed
 
 CHAMPION = "champion"
 
@@ -28,8 +29,6 @@ class Original:
     version: Version
     manifest: Manifest
     provenance: Provenance
-    settings: Mapping[str, Any]
-    """What settings.json holds: those that decide what is learned, without secrets."""
 
     @classmethod
     def find(cls, store: Store, model: str, name: str) -> Original:
@@ -44,24 +43,38 @@ class Original:
             manifest = load(store, version.key)
         except Absent:
             raise _unknown(store, model, name) from None
-        where = f"{store.uri}/{version.key}"
-        provenance = Provenance.in_manifest(manifest, where)
-        settings = read_json(store, f"{version.key}/{manifest.files[layout.SETTINGS].key}")
-        return cls(store, model, version, manifest, provenance, settings)
+        provenance = Provenance.in_manifest(manifest, f"{store.uri}/{version.key}")
+        return cls(store, model, version, manifest, provenance)
+
+    @property
+    def where(self) -> str:
+        """Its URI."""
+        return f"{self.store.uri}/{self.version.key}"
 
     @property
     def run_id(self) -> str:
         """The run that published it."""
         return str(self.manifest.meta["run_id"])
 
-    def fetched(self, folder: Path, names: list[str]) -> Path:
-        """Some of its files, in a folder.
+    def fetched(self, folder: Path, names: Collection[str]) -> Path:
+        """Those of its files that there are of these, in a folder.
 
         Raises:
             Torn: they are not what the manifest says.
         """
+        names = [name for name in names if name in self.manifest.files]
         fetch(self.store, self.version.key, folder, names, manifest=self.manifest)
         return folder
+
+    def document(self, name: str) -> dict[str, Any]:
+        """What one of its JSON files holds.
+
+        Raises:
+            Torn: it is not what the manifest says, or there is none.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            fetch(self.store, self.version.key, Path(folder), [name], manifest=self.manifest)
+            return parsed(Path(folder, name).read_bytes(), f"{self.where}/{name}")
 
 
 def _named(store: Store, model: str, name: str) -> Version:

@@ -9,12 +9,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from job.checkpoint.catalog import AFTER, changes
+from job.checkpoint.catalog import changes
 from job.commands.reproduce.original import Original
 from job.models.differences import SAFETENSORS, differences
 from job.runs.results import headline
 from job.store import layout
-from job.store.records import read_json
 
 SHOWN = 5
 """Tensors that are named to a person, those that differ most."""
@@ -46,14 +45,20 @@ class Report:
         if self.same:
             return f"{self.version}: the weights are the same, bit for bit"
         largest = max(self.tensors.values())
-        by = f"by at most {largest:.2g}" if math.isfinite(largest) else "some of another shape or type"
-        found = f"{self.version}: trained again, {len(self.tensors)} tensor(s) are not the same, {by}"
+        by = (
+            f"by at most {largest:.2g}"
+            if math.isfinite(largest)
+            else "some of another shape or type"
+        )
+        found = (
+            f"{self.version}: trained again, {len(self.tensors)} tensor(s) are not the same, {by}"
+        )
         if self.earlier:
-            changed = _listed(self.earlier)
-            found += f"; its own run went on after a change ({changed}), which cannot be done again"
+            changed = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in self.earlier.items())
+            found += f"; its own run was resumed with something else ({changed}), and this one trains with the latter alone"
         if self.circumstances:
-            return f"{found}; what differs here: {_listed(self.circumstances)}"
-        return f"{found}; nothing that is recorded differs here"
+            return f"{found}; what is not the same here: {_listed(self.circumstances)}"
+        return f"{found}; all else that is recorded is the same here"
 
     def facts(self) -> dict[str, Any]:
         """All of it, for machines: finite numbers, and `inf` as text."""
@@ -68,8 +73,11 @@ class Report:
         lines += [f"{name}  differs by {by:.2g}" for name, by in list(self.tensors.items())[:SHOWN]]
         if more := len(self.tensors) - SHOWN:
             lines += [f"… and {more} tensors more"] if more > 0 else []
+        lines += [f"{name}  {then}, {now} here" for name, (then, now) in self.circumstances.items()]
         for name, (then, now) in self.scores.items():
-            lines.append(f"{name}  {_number(then)}" + ("" if then == now else f", {_number(now)} here"))
+            lines.append(
+                f"{name}  {_number(then)}" + ("" if then == now else f", {_number(now)} here")
+            )
         return lines
 
 
@@ -87,7 +95,7 @@ def compared(original: Original, again: Original, scratch: Path) -> Report:
     tensors: dict[str, float] = {}
     if any(then != now for then, now in files.values()):
         folders = [
-            each.fetched(scratch / where, [name for name in files if name in each.manifest.files])
+            each.fetched(scratch / where, files)
             for each, where in ((original, "published"), (again, "again"))
         ]
         tensors = differences(*folders)
@@ -123,11 +131,8 @@ def _earlier(original: Original) -> dict[str, tuple[Any, Any]]:
 
 
 def _scores(original: Original, again: Original) -> dict[str, tuple[Any, Any]]:
-    then, now = (
-        headline(read_json(each.store, f"{each.version.key}/{layout.SCORES}"))
-        for each in (original, again)
-    )
-    return {name: (then.get(name), now.get(name)) for name in then.keys() | now.keys()}
+    then, now = (headline(each.document(layout.SCORES)) for each in (original, again))
+    return {name: (then.get(name), now.get(name)) for name in dict.fromkeys([*then, *now])}
 
 
 def _listed(pairs: Mapping[str, tuple[Any, Any]]) -> str:

@@ -56,6 +56,7 @@ class Rerun:
         self._copy_gate()
         run = layout.run(original.model, original.run_id)
         self._store.put(f"{run}/{layout.INPUTS}", original.provenance.inputs.json())
+        self._store.put(layout.token_limit(run, computed["tokens"]), b"")
         event("training the version again", version=original.version.name, place=self._store.uri)
         return supervisor.supervise("run", [], settings.runtime, distributed=True)
 
@@ -118,7 +119,7 @@ class Rerun:
             SettingsError: a secret is not known.
         """
         given = self._given.model_dump(mode="json")
-        whole = json.loads(json.dumps(self._original.settings))
+        whole = self._original.document(layout.SETTINGS)
         for section, fields in whole.items():
             for name in fields if isinstance(fields, dict) else ():
                 if MASKED not in json.dumps(fields[name]):
