@@ -13,6 +13,7 @@ from job.distributed.world import World
 from job.errors import InputMissing, StoreError, Torn, before_recording
 from job.models.base import Base, find_base, shared_base
 from job.models.quiet_imports import transformers
+from job.registry import champion
 from job.runs import identity
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
@@ -30,7 +31,6 @@ class Attempt:
     settings: Settings
     run: Run
     frozen: Frozen
-    """What all of the run's attempts read."""
     base: Base
     scratch: Path
     stop: StopSignal
@@ -38,7 +38,7 @@ class Attempt:
 
     @property
     def inputs(self) -> Inputs:
-        """The data files."""
+        """The files that the run reads."""
         return self.frozen.inputs
 
     @property
@@ -128,7 +128,7 @@ def _sweep(store: Store, prefix: str, *, superseded: bool) -> None:
 def _frozen(
     settings: Settings, run: Run, inputs: Inputs | None, scratch: Path
 ) -> tuple[Base, Frozen]:
-    """The model and all that is read as the run's first attempt found them; this one may be the first.
+    """The model, and what the run reads as its first attempt found it; this one may be the first.
 
     Raises:
         InputMissing: the model or the tokenizer is not the one that this run began with.
@@ -148,7 +148,8 @@ def _frozen(
         "tokenizer": models.tokenizer_sha256(base.tokenizer),
     }
     if before is None and inputs is not None:
-        before = Frozen(inputs.files, model)
+        in_use, _ = champion.read(run.store, settings.name)
+        before = Frozen(inputs.files, model, tuple(in_use.gate))
         run.freeze(before, damaged)
     elif before is not None and before.model != model:
         raise InputMissing(

@@ -62,11 +62,11 @@ def all_of(chosen: Settings, inputs: Inputs = INPUTS) -> dict[str, str]:
 def test_pinned() -> None:
     assert all_of(settings()) == {
         "run": "1e8bfb8cc897",
-        "dataset": "063227ffb138463c",
+        "dataset": "e7c1849aab38203e",
         "tokenizer": "4c404ba29163c64a",
-        "evaluation": "696b2b7307b5950c",
-        "predictions": "696b2b7307b5950c",
-        "predictor": "af293473a8441a1a",
+        "evaluation": "137d21f29b4e8328",
+        "predictions": "137d21f29b4e8328",
+        "predictor": "40d97908f46d4599",
         "launch": "73a8cfa1051afc53",
     }
 

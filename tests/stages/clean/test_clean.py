@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from job.data.arrow import schema_of
+from job.data.artifacts import FILE, GROUP, KEY, LINE
 from job.errors import DataError, SettingsError, Stopped
 from job.runtime.stop import polling
 from job.settings import Data
@@ -17,6 +18,9 @@ from job.stages.fetch import fetch, resolve_inputs
 from job.tasks.text_classification import TextClassification
 from tests.support.cleaning import counts, jsonl, labelled, rows_of, run, run_raw, texts_of
 from tests.support.samples import SHARED, settings_of
+
+COLUMNS = ["text", "label", FILE, LINE, KEY, GROUP]
+"""Of a classifier's training rows."""
 
 
 def nothing() -> None:
@@ -34,7 +38,7 @@ def test_columns_are_renamed_derived_and_picked(tmp_path: Path) -> None:
         "derive": {"both": "{{title}} {{body|lower}}", "text": "{{both|trim}}!"},
     }
     rows = run(tmp_path, settings, train=path)
-    assert schema_of(rows.tables["train"]).names == ["text", "label", "__file", "__line"]
+    assert schema_of(rows.tables["train"]).names == COLUMNS
     assert [(r["text"], r["label"], r["__line"]) for r in rows_of(rows)] == [
         ("T b!", "5", 1),
         ("c!", "1", 2),
@@ -187,7 +191,7 @@ def test_rows_are_sorted_by_number_where_all_values_are_numbers(tmp_path: Path) 
     assert texts_of(run(tmp_path, {"sort_by": "n"}, train=path)) == ["t1", "t4", "t3", "t0", "t2"]
     ordered = run(tmp_path, {"sort_by": "-n"}, train=path)
     assert texts_of(ordered) == ["t0", "t3", "t1", "t4", "t2"]
-    assert schema_of(ordered.tables["train"]).names == ["text", "label", "__file", "__line"]
+    assert schema_of(ordered.tables["train"]).names == COLUMNS
     assert texts_of(run(tmp_path, {"sort_by": "n"}, train=rows(10, 9, "b"))) == ["t0", "t1", "t2"]
 
 
@@ -197,6 +201,7 @@ def test_many_rows_are_sorted_on_disk(tmp_path: Path) -> None:
     texts = texts_of(run(tmp_path, {"sort_by": "n"}, train=path))
     assert texts == [f"t{n}" for n in sorted(values)]
     assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == [
+        "gate.arrow",
         "quarantine.jsonl",
         "train.arrow",
     ]
