@@ -91,6 +91,30 @@ _TABLE = (
         supervised=False,
     ),
     Command(
+        "models",
+        "the versions of a model, their scores and verdicts, and which is in use",
+        "job.commands.models:run",
+        supervised=False,
+    ),
+    Command(
+        "promote",
+        "make a version the champion, by hand",
+        "job.commands.promote:run",
+        supervised=False,
+    ),
+    Command(
+        "rollback",
+        "make the champion before this one the champion again",
+        "job.commands.rollback:run",
+        supervised=False,
+    ),
+    Command(
+        "prune",
+        "remove versions, checkpoints and data sets that nobody needs; --dry-run shows them",
+        "job.commands.prune:run",
+        supervised=False,
+    ),
+    Command(
         "status",
         "a run's state, read from the store",
         "job.commands.status:run",

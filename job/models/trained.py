@@ -31,13 +31,15 @@ class TrainedModel:
 
 
 def find_trained(settings: Settings, scratch: Path) -> TrainedModel:
-    """The model that FINETUNE_MODEL__NAME names, fetched where it is not on this disk.
+    """The model that FINETUNE_MODEL__NAME names, fetched where it is not on this disk; the settings
+    that it comes with name a champion's version.
 
     Raises:
         InputMissing: it does not exist.
         SettingsError: it was trained for another task.
     """
-    model = settings.model
+    model = models.in_use(settings.model)
+    settings = settings.model_copy(update={"model": model})
     place = models.find(model.name, model.revision, scratch, code=model.trust_remote_code)
     settings = _inherited(settings, place)
     return TrainedModel(settings, open_base(place, settings, scratch), tasks.create(settings))

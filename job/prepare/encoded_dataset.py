@@ -31,6 +31,7 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     fingerprint = identity.dataset(settings, attempt.inputs, attempt.base, gate)
     key = layout.dataset(settings.name, fingerprint)
     folder = attempt.scratch / "dataset"
+    record.uses(fingerprint)
     existing = encode.find(record.store, key, folder)
     if existing is not None:
         event("data set found in the store", fingerprint=fingerprint)

@@ -9,10 +9,10 @@ from typing import Any
 from job.checkpoint.catalog import AFTER
 from job.data.artifacts import Dataset, Frozen
 from job.errors import InputMissing
+from job.registry.versions import PROVENANCE
 from job.runs.attempt import Attempt
 from job.runtime.numerics import described
 from job.stages.train import TrainOutput
-from job.store import layout
 from job.store.manifest import Manifest
 from job.store.records import record_of
 
@@ -60,7 +60,7 @@ class Provenance:
             InputMissing: it says nothing: an earlier release wrote it.
             Torn: it says something else.
         """
-        value = manifest.meta.get(layout.PROVENANCE)
+        value = manifest.meta.get(PROVENANCE)
         if not isinstance(value, dict):
             raise InputMissing(
                 f"{where} does not say what it was made from: an earlier release published it",

@@ -21,6 +21,7 @@ from job.store import Store, layout
 from job.store.commit import Manifest, verify
 from job.tasks.base import Task
 from job.telemetry import warn
+from job.uris import Uri
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def card_facts(
         run_id=attempt.run.state.run_id,
         version=version.name,
         uri=str(attempt.run.store.uri / version.key),
-        base_model=str(settings.model.name) or "a config, from scratch",
-        base_is_hub_id=bool(settings.model.name) and settings.model.name.is_hub_id,
+        base_model=attempt.base.place.name if settings.model.name else "a config, from scratch",
+        base_is_hub_id=bool(settings.model.name) and Uri(attempt.base.place.name).is_hub_id,
         license=settings.publish.license,
         labels=tuple(fitted.get("labels", ())),
         classes=tuple(fitted.get("types", fitted.get("labels", ()))),

@@ -20,6 +20,7 @@ from job.demo import tickets
 from job.errors import InputMissing, JobError, NotReproduced, SettingsError
 from job.registry import champion
 from job.registry.champion import Champion
+from job.registry.versions import PROVENANCE
 from job.runtime.stop import StopSignal
 from job.settings import load
 from job.store import Store, layout, open_store
@@ -97,7 +98,7 @@ def planted(
         json.dumps({**original.document(layout.SETTINGS), **settings})
     )
     meta = json.loads(json.dumps(original.manifest.meta))
-    meta[layout.PROVENANCE]["made_with"][-1] |= computed
+    meta[PROVENANCE]["made_with"][-1] |= computed
     commit(
         store, layout.version("m", "r-a2"), {n: folder / n for n in names}, attempt=None, meta=meta
     )
@@ -161,7 +162,7 @@ def test_a_source_that_has_changed_is_named_before_anything_is_trained(
 
 
 def test_a_version_that_cannot_be_made_again_is_refused(folder: Path, store: Store) -> None:
-    with pytest.raises(InputMissing, match="has no version r-a7; did you mean r-a1"):
+    with pytest.raises(InputMissing, match="holds no finished version r-a7; did you mean r-a1"):
         reproduced(folder, "r-a7")
     with pytest.raises(InputMissing, match="has no champion yet"):
         reproduced(folder, "champion")

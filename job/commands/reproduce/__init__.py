@@ -10,6 +10,7 @@ import json
 import os
 
 from job import supervisor, telemetry
+from job.commands.arguments import Arguments
 from job.commands.printing import answer, complain
 from job.commands.reproduce.original import Original
 from job.commands.reproduce.report import Report, compared
@@ -21,6 +22,7 @@ from job.settings import Settings, load
 from job.store import open_store
 
 JSON = "--json"
+USAGE = f"finetune reproduce VERSION [{JSON}]"
 
 
 def run(arguments: list[str]) -> int:
@@ -31,27 +33,22 @@ def run(arguments: list[str]) -> int:
         NotReproduced: its weights are not the same.
     """
     supervisor.take_signals()
-    name, flags = _named([argument for argument in arguments if argument != JSON])
-    settings = load(os.environ, flags, rules=("output",)).settings
+    given = Arguments.of(arguments, USAGE, most=1, switches=(JSON,))
+    if not given.words:
+        raise SettingsError(
+            "reproduce needs the version that is to be trained again",
+            hint=f"write {USAGE}; `finetune models` lists them, and `champion` is the one in use",
+        )
+    settings = load(os.environ, given.settings, rules=("output",)).settings
     telemetry.set_up(settings.log)
     with polling(_stop), scratch_folder(settings.runtime) as scratch:
         store = open_store(settings.output, single_writer=settings.store.single_writer)
-        original = Original.find(store, settings.name, name)
+        original = Original.find(store, settings.name, given.words[0])
         rerun = Rerun(original, settings, scratch)
         if code := _trained(rerun, original):
             return code
         report = compared(original, rerun.published(), scratch)
-    return _told(report, settings, as_json=JSON in arguments)
-
-
-def _named(arguments: list[str]) -> tuple[str, list[str]]:
-    """The version and the flags."""
-    if not arguments or arguments[0].startswith("--"):
-        raise SettingsError(
-            "reproduce needs the version that is to be trained again",
-            hint=f"write finetune reproduce VERSION [{JSON}], a folder below models/, or `champion`",
-        )
-    return arguments[0], arguments[1:]
+    return _told(report, settings, as_json=JSON in given.switches)
 
 
 def _stop() -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from job.errors import Absent, InputMissing
-from job.registry import champion
+from job.errors import InputMissing
+from job.registry import champion, versions
 from job.registry.versions import Version
 from job.runs.provenance import Provenance
-from job.store import Store, layout
+from job.store import Store
 from job.store.commit import Manifest, fetch, load
 from job.store.records import parsed
-
-CHAMPION = "champion"
+from job.uris import CHAMPION
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,10 @@ class Original:
 
         Raises:
             InputMissing: there is none; or an earlier release published it, which did not say enough.
-            Torn: its manifest or its settings are damaged.
+            Torn: it is damaged.
         """
-        version = _named(store, model, name)
-        try:
-            manifest = load(store, version.key)
-        except Absent:
-            raise _unknown(store, model, name) from None
+        version = versions.whole(store, model, _named(store, model, name))
+        manifest = load(store, version.key)
         provenance = Provenance.in_manifest(manifest, f"{store.uri}/{version.key}")
         return cls(store, model, version, manifest, provenance)
 
@@ -77,24 +72,17 @@ class Original:
             return parsed(Path(folder, name).read_bytes(), f"{self.where}/{name}")
 
 
-def _named(store: Store, model: str, name: str) -> Version:
-    """
+def _named(store: Store, model: str, name: str) -> str:
+    """The version of that name, or the champion's.
+
     Raises:
         InputMissing: the champion is asked for, and there is none.
     """
     if name != CHAMPION:
-        return Version(name, layout.version(model, name))
-    current, _ = champion.read(store, model)
-    if current.version is None:
+        return name
+    in_use = champion.read(store, model)[0].version
+    if in_use is None:
         raise InputMissing(
-            f"{store.uri}/{model} has no champion yet", hint="name a version below models/"
+            f"{store.uri}/{model} has no champion yet", hint="`finetune models` lists its versions"
         )
-    return Version(current.version, layout.version(model, current.version))
-
-
-def _unknown(store: Store, model: str, name: str) -> InputMissing:
-    prefix = f"{layout.versions(model)}/"
-    published = {item.key.removeprefix(prefix).partition("/")[0] for item in store.list(prefix)}
-    near = get_close_matches(name, published, n=1)
-    hint = f"did you mean {near[0]}?" if near else "`finetune models` lists them"
-    return InputMissing(f"{store.uri}/{model} has no version {name}", hint=hint)
+    return in_use

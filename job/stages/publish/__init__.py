@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from job.data.artifacts import Dataset
 from job.errors import JobError
 from job.models.quiet_imports import hub
-from job.registry.versions import Version
+from job.registry.versions import PROVENANCE, PUBLISHED, Version
 from job.runtime.stop import poll
 from job.stages.publish.release import Release
 from job.stages.publish.verify import compare_outputs
-from job.store import Store, layout
+from job.store import Store
 from job.store.commit import fetch, seal, upload, withdraw
 from job.tasks.base import Task
 from job.telemetry import event, milestone
@@ -41,7 +42,8 @@ def publish(
     """
     files, version, facts = release.write(), release.version, release.facts
     poll()
-    meta = {"run_id": facts.run_id, "task": task.name, layout.PROVENANCE: release.provenance}
+    known = {PROVENANCE: release.provenance, PUBLISHED: time.time()}
+    meta = {"run_id": facts.run_id, "task": task.name, **known}
     total = sum(path.stat().st_size for path in files.values())
     event("uploading the version", version=version.name, files=len(files), bytes=total)
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
