@@ -16,13 +16,16 @@ import torch
 from job import pipeline
 from job.commands import TRAINING, reproduce
 from job.commands.reproduce.original import Original
+from job.commands.reproduce.rerun import unmasked
 from job.demo import tickets
 from job.errors import InputMissing, JobError, NotReproduced, SettingsError
+from job.gate.growth import commit_part
 from job.registry import champion
 from job.registry.champion import Champion
 from job.registry.versions import PROVENANCE
 from job.runtime.stop import StopSignal
-from job.settings import load
+from job.settings import Settings, load, recorded
+from job.stages.encode import find
 from job.store import Store, layout, open_store
 from job.store.commit import Manifest, commit, withdraw
 from tests.support.samples import tiny_bert, write_csv
@@ -63,18 +66,36 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = tickets(200)
     write_csv(folder / "rows" / "monday.csv", rows)
     tiny_bert(folder / "bert", [text for text, _ in rows])
-    more = {"TRAIN__EPOCHS": "2", "TRAIN__LEARNING_RATE": "5e-3", "RUN_ID": "r"}
-    given = {"DATA__TRAIN": f"{folder}/rows/*.csv", "MODEL__NAME": str(folder / "bert"), **more}
-    trained_once = load({**env(folder), **{f"FINETUNE_{k}": v for k, v in given.items()}}).settings
-    pipeline.run(trained_once, StopSignal(30))
-    for left in ("datasets", "runs"):
-        shutil.rmtree(folder / "store" / "m" / left)
+    published(folder, "r")
+    only_versions(folder, "m")
     write_csv(folder / "rows" / "tuesday.csv", rows[:50])  # it came later
     return folder
 
 
 def env(folder: Path) -> dict[str, str]:
     return {"FINETUNE_NAME": "m", "FINETUNE_OUTPUT": str(folder / "store")}
+
+
+def published(folder: Path, run_id: str, **more: str) -> Settings:
+    """A version of the run, published from rows that match `rows/*.csv`; its settings."""
+    given = {
+        "DATA__TRAIN": f"{folder}/rows/*.csv",
+        "MODEL__NAME": str(folder / "bert"),
+        "TRAIN__EPOCHS": "2",
+        "TRAIN__LEARNING_RATE": "5e-3",
+        "RUN_ID": run_id,
+        **more,
+    }
+    environment = {**env(folder), **{f"FINETUNE_{name}": value for name, value in given.items()}}
+    settings = load(environment, rules=TRAINING).settings
+    pipeline.run(settings, StopSignal(30))
+    return settings
+
+
+def only_versions(folder: Path, model: str) -> None:
+    """Leave a model's versions, the gate and the champion alone, as long pruning would."""
+    for left in ("datasets", "runs"):
+        shutil.rmtree(folder / "store" / model / left)
 
 
 @pytest.fixture
@@ -177,8 +198,70 @@ def test_a_version_that_cannot_be_made_again_is_refused(folder: Path, store: Sto
         reproduced(folder, "r-a1")
 
 
+def test_the_same_rows_are_held_back_again(
+    folder: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = published(folder, "n1", NAME="gated")
+    (dataset,) = {o.key.split("/")[2] for o in store.list("gated/datasets/")}
+    rows = find(store, layout.dataset("gated", dataset), tmp_path / "dataset")
+    assert rows is not None
+    part = commit_part(store, first, "n1-a1", rows, (), tmp_path)
+    champion.write(store, "gated", Champion(version="n1-a1", gate=(str(part),)), None)
+    published(folder, "n2", NAME="gated", DATA__TEST_FRACTION="0")
+    only_versions(folder, "gated")
+    assert reproduced(folder, "n2-a1", "--name", "gated", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["same"]
+    assert Original.find(store, "gated", "n2-a1").provenance.inputs.gate == ("n1-a1",)
+    withdraw(store, layout.gate("gated", "n1-a1"))
+    with pytest.raises(InputMissing, match="its rows were held back from n2-a1"):
+        reproduced(folder, "n2-a1", "--name", "gated")
+
+
 def test_the_champion_is_a_name_of_it(folder: Path, store: Store) -> None:
     _, tag = champion.read(store, "m")
     champion.write(store, "m", Champion(version="r-a1"), tag)
     assert Original.find(store, "m", "champion").version.name == "r-a1"
     store.delete([layout.champion("m")])
+
+
+PASSWORD = "hunter2-hunter2"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {
+            "DATA__TRAIN": '[{"uri": "a.csv", "weight": 2}, "b.csv"]',
+            "CLEAN__DERIVE": '{"text": "{{a}}"}',
+        },
+        {"DATA__COLUMNS__TEXT": "t", "TRAIN__CLASS_WEIGHTS": '{"1": 2.5}', "MODEL__LORA": "{}"},
+        {
+            "MODEL__CONFIG": '{"model_type": "gpt2"}',
+            "MODEL__TOKENIZER": "t",
+            "TASK": "text-generation",
+        },
+        {"DATA__TRAIN": f"https://me:{PASSWORD}@host.example/a.csv?sig={PASSWORD}", "SEED": "7"},
+        {
+            "DATA__TEST": f"https://h.example/a.csv?token={PASSWORD}",
+            "EVALUATE__GENERATION__NUM_BEAMS": "4",
+        },
+    ],
+)
+def test_recorded_settings_are_settings_again(given: dict[str, str], tmp_path: Path) -> None:
+    settings = load({f"FINETUNE_{name}": value for name, value in given.items()}).settings
+    record = json.loads(json.dumps(recorded(settings)))
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(unmasked(record, settings)))
+    again = load({"FINETUNE_CONFIG": str(file)}).settings
+    assert recorded(again) == recorded(settings)
+    assert again.data == settings.data, "secrets too"
+
+
+def test_a_secret_that_no_record_keeps_is_asked_for() -> None:
+    secret = load({"FINETUNE_DATA__TRAIN": f"https://me:{PASSWORD}@host.example/a.csv"}).settings
+    with pytest.raises(
+        SettingsError, match="FINETUNE_DATA__TRAIN was given with a secret"
+    ) as caught:
+        unmasked(recorded(secret), load({}).settings)
+    assert caught.value.exit_code == 78
+    assert PASSWORD not in str(caught.value)

@@ -14,7 +14,7 @@ from job import supervisor
 from job.commands import TRAINING
 from job.commands.reproduce.original import Original
 from job.environment import OURS
-from job.errors import SettingsError
+from job.errors import Absent, InputMissing, SettingsError
 from job.registry import versions
 from job.settings import Settings, load
 from job.settings.sources import variable
@@ -67,11 +67,22 @@ class Rerun:
         return Original.find(self._store, original.model, version.name)
 
     def _copy_gate(self) -> None:
-        """Copy the rows that were held back from the version: they are in no source of their own."""
+        """Copy what names the rows that were held back from the version.
+
+        Raises:
+            InputMissing: a part of it is gone.
+        """
         original = self._original
         for part in original.provenance.inputs.gate:
             key, folder = layout.gate(original.model, part), self._scratch / "gate" / part
-            manifest = fetch(original.store, key, folder)
+            try:
+                manifest = fetch(original.store, key, folder)
+            except Absent:
+                raise InputMissing(
+                    f"{original.store.uri}/{key} no longer exists: its rows were held back from "
+                    f"{original.version.name}, which cannot be made again without it",
+                    hint="put it back from an earlier version of the bucket",
+                ) from None
             files = {name: folder / name for name in manifest.files}
             commit(self._store, key, files, attempt=None, meta=manifest.meta)
 
@@ -103,7 +114,7 @@ class Rerun:
         device = "cpu" if computed["device"] == "cpu" else given.runtime.device
         one_pod = {"nodes": 1, "processes": computed["world"], "env": "none", "device": device}
         return {
-            **self._unmasked(),
+            **unmasked(original.document(layout.SETTINGS), given),
             "output": self._store.uri.secret,
             "run_id": original.run_id,
             "publish": {"merge": original.provenance.merge, "gate": "always"},
@@ -112,26 +123,30 @@ class Rerun:
             "log": given.log.model_dump(mode="json"),
         }
 
-    def _unmasked(self) -> dict[str, Any]:
-        """The version's settings, with the secrets of this command's where these are otherwise the same.
 
-        Raises:
-            SettingsError: a secret is not known.
-        """
-        given = self._given.model_dump(mode="json")
-        whole = self._original.document(layout.SETTINGS)
-        for section, fields in whole.items():
-            for name in fields if isinstance(fields, dict) else ():
-                if MASKED not in json.dumps(fields[name]):
-                    continue
-                if fields[name] != given[section][name]:
-                    raise SettingsError(
-                        f"{variable((section, name))} was given with a secret, which no record keeps: "
-                        f"{fields[name]}",
-                        hint="set it as it was when the version was trained",
-                    )
-                fields[name] = _with_secrets(getattr(getattr(self._given, section), name))
-        return whole
+def unmasked(recorded: dict[str, Any], given: Settings) -> dict[str, Any]:
+    """A version's settings, with the secrets of this command's where these are otherwise the same.
+
+    Args:
+        recorded: as settings.json holds them, without secrets.
+
+    Raises:
+        SettingsError: a secret is not known.
+    """
+    masked = given.model_dump(mode="json")
+    whole = {**recorded}
+    for section, fields in recorded.items():
+        for name, value in fields.items() if isinstance(fields, dict) else ():
+            if MASKED not in json.dumps(value):
+                continue
+            if value != masked[section][name]:
+                raise SettingsError(
+                    f"{variable((section, name))} was given with a secret, which no record keeps: {value}",
+                    hint="set it as it was when the version was trained",
+                )
+            secret = _with_secrets(getattr(getattr(given, section), name))
+            whole[section] = {**whole[section], name: secret}
+    return whole
 
 
 def _with_secrets(value: Any) -> Any:
