@@ -18,8 +18,6 @@ from job.store.records import parsed
 
 PUBLISHED = "published"
 """In a version's manifest: when it was published, in seconds since 1970; for people."""
-PROVENANCE = "provenance"
-"""In a version's manifest: what it was made from (`job.runs.provenance`)."""
 _PARALLEL = 8
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from job.checkpoint.catalog import AFTER
 from job.data.artifacts import Dataset, Frozen
 from job.errors import InputMissing
-from job.registry.versions import PROVENANCE
 from job.runs.attempt import Attempt
 from job.runtime.numerics import described
 from job.stages.train import TrainOutput
@@ -58,16 +57,15 @@ class Provenance:
 
         Raises:
             InputMissing: it says nothing: an earlier release wrote it.
-            Torn: it says something else.
+            Torn: it says something that cannot be.
         """
-        value = manifest.meta.get(PROVENANCE)
-        if not isinstance(value, dict):
+        if "made_with" not in manifest.meta:
             raise InputMissing(
                 f"{where} does not say what it was made from: an earlier release published it",
                 hint="train it again with this release, under another FINETUNE_RUN_ID; that version can be "
                 "reproduced",
             )
-        return record_of(cls, value, where)
+        return record_of(cls, manifest.meta, where)
 
     @property
     def computed(self) -> str:

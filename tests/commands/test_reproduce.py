@@ -22,7 +22,6 @@ from job.errors import InputMissing, JobError, NotReproduced, SettingsError
 from job.gate.growth import commit_part
 from job.registry import champion
 from job.registry.champion import Champion
-from job.registry.versions import PROVENANCE
 from job.runtime.stop import StopSignal
 from job.settings import Settings, load, recorded
 from job.stages.encode import find
@@ -119,7 +118,7 @@ def planted(
         json.dumps({**original.document(layout.SETTINGS), **settings})
     )
     meta = json.loads(json.dumps(original.manifest.meta))
-    meta[PROVENANCE]["made_with"][-1] |= computed
+    meta["made_with"][-1] |= computed
     commit(
         store, layout.version("m", "r-a2"), {n: folder / n for n in names}, attempt=None, meta=meta
     )

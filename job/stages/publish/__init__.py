@@ -9,7 +9,7 @@ from pathlib import Path
 from job.data.artifacts import Dataset
 from job.errors import JobError
 from job.models.quiet_imports import hub
-from job.registry.versions import PROVENANCE, PUBLISHED, Version
+from job.registry.versions import PUBLISHED, Version
 from job.runtime.stop import poll
 from job.stages.publish.release import Release
 from job.stages.publish.verify import compare_outputs
@@ -42,8 +42,7 @@ def publish(
     """
     files, version, facts = release.write(), release.version, release.facts
     poll()
-    known = {PROVENANCE: release.provenance, PUBLISHED: time.time()}
-    meta = {"run_id": facts.run_id, "task": task.name, **known}
+    meta = {"run_id": facts.run_id, "task": task.name, PUBLISHED: time.time(), **release.provenance}
     total = sum(path.stat().st_size for path in files.values())
     event("uploading the version", version=version.name, files=len(files), bytes=total)
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
