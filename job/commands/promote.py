@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from job.commands.arguments import Arguments
-from job.commands.printing import answer
+from job.commands.printing import answer, complain
 from job.errors import InputMissing, SettingsError
 from job.registry import champion as registry
 from job.registry import versions
+from job.registry.announcement import announce_champion
 from job.registry.champion import Champion, by_hand
 from job.settings import Settings, load
 from job.store import Store, layout, open_store
@@ -41,12 +42,19 @@ def run(arguments: list[str]) -> int:
 
     registry.move(store, settings.name, decide)
     answer(told(store, settings.name, before, after))
+    announce(settings, store)
     return 0
 
 
 def registry_of(settings: Settings) -> Store:
     """The store that holds the model's versions."""
     return open_store(settings.output, single_writer=settings.store.single_writer)
+
+
+def announce(settings: Settings, store: Store) -> None:
+    """Tell FINETUNE_PUBLISH__WEBHOOK, where it is set; that it cannot be told undoes nothing."""
+    if untold := announce_champion(settings.publish, store, settings.name):
+        complain(f"finetune: the webhook could not be told: {untold}")
 
 
 def check_usable(store: Store, model: str, champion: Champion, name: str) -> None:

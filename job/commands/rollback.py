@@ -6,7 +6,7 @@ import os
 
 from job.commands.arguments import Arguments
 from job.commands.printing import answer
-from job.commands.promote import check_usable, registry_of, told
+from job.commands.promote import announce, check_usable, registry_of, told
 from job.errors import InputMissing
 from job.registry import champion as registry
 from job.registry.champion import Champion, rolled_back
@@ -40,6 +40,7 @@ def run(arguments: list[str]) -> int:
     answer(told(store, settings.name, before, after))
     if new := [name for name in after.withdrawn if name not in before.withdrawn]:
         answer(f"withdrawn: {', '.join(new)}")
+    announce(settings, store)
     return 0
 
 

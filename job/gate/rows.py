@@ -35,7 +35,8 @@ class GateRows:
     """The rows that judge."""
 
     cleaned: CleanRows
-    """The split `test` alone, with KEY and SLICE columns, a text once; no table where no row is left."""
+    """The split `test` alone, its roles as they were before text cleaning, with KEY and SLICE columns, a
+    text once; no table where no row is left."""
     left_out: Mapping[str, int]
     """The other rows of the parts in force, by reason."""
 
@@ -141,16 +142,14 @@ def _raw(parts: Sequence[Part], chosen: Mask, task: Task, folder: Path) -> RawRo
 
 
 def _identified(rows: CleanRows, raw: Path, folder: Path) -> CleanRows:
-    """The cleaned rows with the KEY and SLICE columns that they had."""
+    """The rows that cleaning has left, as they were before it: each model cleans them as it was trained to."""
     if "test" not in rows.tables:
         return rows
-    before = MappedTable(raw).table
-    names = [KEY, *(name for name in before.column_names if name.startswith(SLICE))]
+    before = MappedTable(raw).table.drop_columns([FILE, LINE])
     path = folder / "test.arrow"
     with Writer(path) as writer:
         for batch in stream(rows.tables["test"]):
-            own = before.select(names).take(pa.array(batch.column(LINE).to_numpy() - 1))
-            columns = {name: batch.column(name) for name in batch.schema.names}
-            columns |= {name: own.column(name).combine_chunks() for name in names}
+            own = before.take(pa.array(batch.column(LINE).to_numpy() - 1))
+            columns = {name: own.column(name).combine_chunks() for name in own.column_names}
             writer.write(pa.RecordBatch.from_pydict(columns))
     return replace(rows, tables={"test": path})

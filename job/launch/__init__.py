@@ -6,9 +6,11 @@ what is under way, and follows that.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from job import pipeline
 from job.cluster import CRONJOBS, Cluster, Object, Resource, completion_of
@@ -17,13 +19,16 @@ from job.errors import (
     ClusterError,
     JobError,
     RunFailed,
+    Torn,
     before_recording,
 )
 from job.launch import manifest
+from job.launch.champion import show_champion
 from job.launch.decision import Decision, Launched, Record, decide
 from job.launch.follow import Workload
 from job.runs import identity
 from job.runs.attempt import probed
+from job.runs.change import Basis, Changes, launched_for, record_launch
 from job.runs.record import Run, State, runs_of, state_of
 from job.runs.results import Result
 from job.runtime.stop import StopSignal
@@ -50,6 +55,18 @@ def launch(settings: Settings, stop: StopSignal) -> Result:
     return Launcher(settings, stop, cluster, store, body).launch()
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What would be trained now."""
+
+    identity: str
+    basis: Basis
+
+    def launched(self, decision: Decision, pending: str) -> Launched:
+        """The record of it."""
+        return Launched(decision.run_id, self.identity, pending=pending, decision=decision)
+
+
 class Launcher:
     """One launcher, from its look at the cluster to the end of the run that it follows."""
 
@@ -63,24 +80,31 @@ class Launcher:
         self.record = Record(store, settings.name, cluster.namespace, release)
 
     def launch(self) -> Result:
-        """Follow what is under way; otherwise decide, and act on it."""
+        """Follow what is under way; otherwise decide, and act on it. In the end the CronJob shows which
+        version is in use."""
+        try:
+            result = self._launch()
+        except RunFailed:
+            self._show_champion()
+            raise
+        self._show_champion()
+        return result
+
+    def _launch(self) -> Result:
         if workload := self._under_way():
             return self._take_over(workload)
         decision, wanted = self._decide()
         event("decided", run_id=decision.run_id, why=decision.why, skip=decision.skip)
         if decision.skip:
             return self._skip(decision)
-        last = self.record.last
-        if last is None or last.run_id != decision.run_id or last.failure:
-            pending = last.pending if last else ""
-            self.record.write(Launched(decision.run_id, wanted, pending=pending))
+        self._record(decision, wanted)
         self._prepare(decision.run_id)
         self.stop.poll()
         if workload := self._under_way():  # preparing may have taken hours
             return self._take_over(workload)
         return self._train(decision, wanted)
 
-    def _train(self, decision: Decision, wanted: str) -> Result:
+    def _train(self, decision: Decision, wanted: Wanted) -> Result:
         """Create the run's object and follow it; or another launcher's, where that came first.
 
         Raises:
@@ -94,7 +118,7 @@ class Launcher:
             elif completion_of(late) is None:
                 return self._take_over(late)
         name = body["metadata"]["name"]
-        self.record.write(Launched(decision.run_id, wanted, pending=name))
+        self.record.write(wanted.launched(decision, pending=name))
         created = self.cluster.create(body)
         self.record.amend(decision.run_id, pending="")
         if manifest.run_id(created) != decision.run_id:
@@ -119,17 +143,42 @@ class Launcher:
         run_id = manifest.run_id(workload)
         return self._result_of(self._follow(workload, run_id), run_id)
 
-    def _decide(self) -> tuple[Decision, str]:
-        """What to do, and the identity of what would be trained now."""
-        settings = self.settings
-        inputs = resolve_inputs(settings.data)
-        wanted = identity.launch(settings, inputs, manifest.image(self.body))
-        release = str(settings.launch.release)
-        base = manifest.base_id(self.cluster.namespace, release, wanted)
+    def _decide(self) -> tuple[Decision, Wanted]:
+        """What to do, and what would be trained now."""
+        settings, release = self.settings, str(self.settings.launch.release)
+        inputs, image = resolve_inputs(settings.data), manifest.image(self.body)
+        basis = Basis.found(settings, inputs, image)
+        wanted = Wanted(identity.launch(settings, inputs, image), basis)
+        base = manifest.base_id(self.cluster.namespace, release, wanted.identity)
         last = self._last()
         state = state_of(self.store, settings.name, last.run_id) if last else None
         existing = runs_of(self.store, settings.name, base)
-        return decide(last, state, base, wanted, settings.launch, existing), wanted
+        changes = ""
+        if last and last.identity != wanted.identity:
+            changes = self._changes_since(last.run_id, basis)
+        launch = settings.launch
+        decision = decide(last, state, base, wanted.identity, launch, existing, changes)
+        return replace(decision, at=time.time(), image=image), wanted
+
+    def _record(self, decision: Decision, wanted: Wanted) -> None:
+        """Keep which run is launched, and for what.
+
+        Raises:
+            Conflict: another launcher has begun a run.
+        """
+        last = self.record.last
+        if last is None or last.run_id != decision.run_id or last.failure:
+            pending = last.pending if last else ""
+            self.record.write(wanted.launched(decision, pending))
+        record_launch(self.store, self.settings.name, decision.run_id, wanted.basis)
+
+    def _changes_since(self, run_id: str, basis: Basis) -> str:
+        """What differs from what a run was launched for, in words."""
+        try:
+            before = launched_for(self.store, self.settings.name, run_id)
+        except Torn:
+            return ""
+        return str(Changes.between(before, basis)) if before else ""
 
     def _last(self) -> Launched | None:
         """The last launch; where its launcher was killed, how its run ended is looked up now."""
@@ -150,6 +199,7 @@ class Launcher:
         settings = self.settings
         run = Run.open(self.store, settings.name, decision.run_id, settings)
         run.skipped()
+        self.record.amend(decision.run_id, decision=decision)
         self._add_event("Skipped", f"{decision.why}, {decision.run_id}")
         return Result({"skipped": decision.why, **run.state.result})
 
@@ -197,6 +247,9 @@ class Launcher:
 
     def _result_of(self, state: State | None, run_id: str) -> Result:
         return Result(state.result if state else {"run": run_id})
+
+    def _show_champion(self) -> None:
+        show_champion(self.cluster, self.owner, self.store, self.settings)
 
     def _add_event(self, reason: str, message: str) -> None:
         """An Event about the CronJob; that it cannot be written is no reason to fail."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from job.data.artifacts import fingerprint
@@ -20,6 +19,7 @@ from job.settings import Publish
 from job.store import Store, layout
 from job.store.records import read_record
 from job.telemetry import event, milestone
+from job.text import moment
 from job.webhook import CloudEvent, deliver
 
 CHANGED = "finetune.champion.changed"
@@ -61,30 +61,26 @@ def announce_champion(settings: Publish, store: Store, model: str) -> str | None
     return None
 
 
-def change_of(champion: Champion, store: Store, model: str) -> CloudEvent | None:
+def change_of(current: Champion, store: Store, model: str) -> CloudEvent | None:
     """The latest move that brought another version into use; None where there was none yet."""
-    change, previous, before = None, None, None
-    for number, move in enumerate(champion.history):
-        if move.champion and move.champion != before:
-            change, previous, before = (number, move, move.champion), before, move.champion
-    if change is None:
+    made = champion.changes(current)
+    if not made:
         return None
-    number, move, version = change
-    uri = str(store.uri / model)
+    change, uri = made[-1], str(store.uri / model)
     return CloudEvent(
-        id=fingerprint([uri, number, version, move.at]),
+        id=fingerprint([uri, change.number, change.version, change.move.at]),
         source=quote(uri, safe=":/"),
         type=CHANGED,
-        subject=version,
-        time=datetime.fromtimestamp(move.at, UTC).isoformat(timespec="milliseconds"),
+        subject=change.version,
+        time=moment(change.move.at),
         data={
             "model": model,
-            "version": version,
-            "uri": str(store.uri / layout.version(model, version)),
-            "previous": previous,
-            "action": move.action,
-            "reason": move.reason,
-            "verdict": dict(move.verdict),
+            "version": change.version,
+            "uri": str(store.uri / layout.version(model, change.version)),
+            "previous": change.previous,
+            "action": change.move.action,
+            "reason": change.move.reason,
+            "verdict": dict(change.move.verdict),
         },
     )
 

@@ -59,19 +59,19 @@ class Champion:
     best: Name | None = None
     """The standard that challengers are measured against: the best champion so far. A person's move
     sets it anew."""
-    gate: Sequence[Name] = ()
+    gate: Sequence[Name] = field(default_factory=list)
     """The parts under gate/ that are in force, oldest first; only ever appended to."""
-    withdrawn: Sequence[Name] = ()
+    withdrawn: Sequence[Name] = field(default_factory=list)
     """Versions that were rolled back from: their parts no longer judge, and are still never trained on."""
-    removed: Sequence[Name] = ()
+    removed: Sequence[Name] = field(default_factory=list)
     """Versions that were removed, or are about to be: never to be put to use again. Since this stands in
     the record that a promotion replaces, one comes before the other."""
     spending: Spending = field(default_factory=Spending)
-    history: Sequence[Move] = ()
+    history: Sequence[Move] = field(default_factory=list)
     """Oldest first; only ever appended to."""
     nonce: str = ""
     """Of the write; a writer that was overtaken before the store told it finds its own in `earlier`."""
-    earlier: Sequence[str] = ()
+    earlier: Sequence[str] = field(default_factory=list)
     """Those of the last writes before it."""
 
 
@@ -101,7 +101,7 @@ def write(store: Store, model: str, champion: Champion, tag: str | None) -> Cham
     Raises:
         Conflict: somebody else has replaced it since, so that this was not written.
     """
-    earlier = [*champion.earlier, champion.nonce][-REMEMBERED:]
+    earlier = [*champion.earlier, *filter(None, [champion.nonce])][-REMEMBERED:]
     champion = replace(champion, nonce=uuid.uuid4().hex, earlier=earlier)
     data = json.dumps(asdict(champion), indent=1, allow_nan=False).encode()
     key = layout.champion(model)
@@ -216,6 +216,30 @@ def champions_since(champion: Champion, version: str) -> list[str]:
         return [champion.version] if champion.version else []
     after = used[len(used) - used[::-1].index(version) :]
     return list(dict.fromkeys([*filter(None, [champion.version]), *after[::-1]]))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A move that brought another version into use."""
+
+    number: int
+    """Its place in the history, from 0."""
+    move: Move
+    version: str
+    """In use since."""
+    previous: str | None
+    """In use until then."""
+
+
+def changes(champion: Champion) -> list[Change]:
+    """The moves that brought another version into use, oldest first."""
+    made: list[Change] = []
+    previous: str | None = None
+    for number, move in enumerate(champion.history):
+        if move.champion and move.champion != previous:
+            made.append(Change(number, move, move.champion, previous))
+            previous = move.champion
+    return made
 
 
 def _before(champion: Champion, version: str, gone: Container[str]) -> str | None:

@@ -19,12 +19,8 @@ from job.commands.reproduce.original import Original
 from job.commands.reproduce.rerun import unmasked
 from job.demo import tickets
 from job.errors import InputMissing, JobError, NotReproduced, SettingsError
-from job.gate.growth import commit_part
-from job.registry import champion
-from job.registry.champion import Champion
 from job.runtime.stop import StopSignal
 from job.settings import Settings, load, recorded
-from job.stages.encode import find
 from job.store import Store, layout, open_store
 from job.store.commit import Manifest, commit, withdraw
 from tests.support.samples import tiny_bert, write_csv
@@ -184,8 +180,6 @@ def test_a_source_that_has_changed_is_named_before_anything_is_trained(
 def test_a_version_that_cannot_be_made_again_is_refused(folder: Path, store: Store) -> None:
     with pytest.raises(InputMissing, match="holds no finished version r-a7; did you mean r-a1"):
         reproduced(folder, "r-a7")
-    with pytest.raises(InputMissing, match="has no champion yet"):
-        reproduced(folder, "champion")
     with pytest.raises(SettingsError, match="reproduce needs the version"):
         reproduced(folder, "--json")
     known = Original.find(store, "m", "r-a1").manifest
@@ -198,29 +192,25 @@ def test_a_version_that_cannot_be_made_again_is_refused(folder: Path, store: Sto
 
 
 def test_the_same_rows_are_held_back_again(
-    folder: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = published(folder, "n1", NAME="gated")
-    (dataset,) = {o.key.split("/")[2] for o in store.list("gated/datasets/")}
-    rows = find(store, layout.dataset("gated", dataset), tmp_path / "dataset")
-    assert rows is not None
-    part = commit_part(store, first, "n1-a1", rows, (), tmp_path)
-    champion.write(store, "gated", Champion(version="n1-a1", gate=(str(part),)), None)
+    published(folder, "n1", NAME="gated")
     published(folder, "n2", NAME="gated", DATA__TEST_FRACTION="0")
     only_versions(folder, "gated")
+    assert Original.find(store, "gated", "n2-a1").provenance.inputs.gate == ("n1-a1",)
+    before = {item.key: item.identity for item in store.list()}
     assert reproduced(folder, "n2-a1", "--name", "gated", "--json") == 0
     assert json.loads(capsys.readouterr().out)["same"]
-    assert Original.find(store, "gated", "n2-a1").provenance.inputs.gate == ("n1-a1",)
+    assert {item.key: item.identity for item in store.list()} == before
     withdraw(store, layout.gate("gated", "n1-a1"))
     with pytest.raises(InputMissing, match="its rows were held back from n2-a1"):
         reproduced(folder, "n2-a1", "--name", "gated")
 
 
-def test_the_champion_is_a_name_of_it(folder: Path, store: Store) -> None:
-    _, tag = champion.read(store, "m")
-    champion.write(store, "m", Champion(version="r-a1"), tag)
+def test_the_champion_is_a_name_of_it(store: Store) -> None:
     assert Original.find(store, "m", "champion").version.name == "r-a1"
-    store.delete([layout.champion("m")])
+    with pytest.raises(InputMissing, match="has no champion yet"):
+        Original.find(store, "other", "champion")
 
 
 PASSWORD = "hunter2-hunter2"

@@ -8,7 +8,7 @@ tokenizers leave no record of who is at work on them, so what of them is unfinis
 
 from __future__ import annotations
 
-from job.commands.prune.findings import VERSION, Findings
+from job.commands.prune.findings import Findings
 from job.commands.prune.survey import Survey
 from job.errors import Absent, Torn
 from job.store import layout
@@ -18,27 +18,16 @@ from job.store.keys import below
 
 def find_leftovers(survey: Survey, found: Findings) -> None:
     """Of versions, of the gate and of data sets."""
-    _of_versions(survey, found)
+    for name, entry in survey.versions.items():
+        torn = entry.damage and survey.is_committed(entry.version.key)
+        if not torn and name not in found.versions() and not _goes_on(survey, name):
+            _unnamed(survey, entry.version.key, found)
     _of_gate(survey, found)
     reading = {run.dataset for run in survey.open_runs()}
     going = {removal.name for removal in found.removals if removal.kind == "data set"}
     for artifact in survey.below(layout.datasets(survey.model)):
         if None not in reading and artifact.rpartition("/")[2] not in reading | going:
             _unnamed(survey, artifact, found)
-
-
-def _of_versions(survey: Survey, found: Findings) -> None:
-    champion, going = survey.champion, found.versions()
-    in_use = {champion.version, champion.previous, champion.best}
-    for name, entry in survey.versions.items():
-        if name in going or _goes_on(survey, name):
-            continue
-        if not entry.damage or not survey.is_committed(entry.version.key):
-            _unnamed(survey, entry.version.key, found)
-        elif name not in in_use and entry.is_readable and survey.known:
-            found.go(
-                VERSION, name, f"not whole: {entry.damage}", survey.artifacts[entry.version.key]
-            )
 
 
 def _of_gate(survey: Survey, found: Findings) -> None:

@@ -167,6 +167,10 @@ class Generation(Section):
     """Runs of this many tokens are never generated twice; 0 allows them. Default: the model's own."""
 
 
+OF_ROWS = ("label", "length")
+"""What EVALUATE__SLICES can name that is not a column of the data."""
+
+
 class Evaluate(Section):
     """How the model is scored."""
 

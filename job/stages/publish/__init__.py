@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from job.data.artifacts import Dataset
 from job.errors import JobError
@@ -27,6 +29,8 @@ class PublishedVersion:
 
     version: Version
     folder: Path
+    meta: Mapping[str, Any]
+    """What its manifest says besides the files."""
 
 
 def publish(
@@ -65,14 +69,14 @@ def publish(
         rows_compared=rows,
         largest_difference=float(f"{largest:.2g}"),
     )
-    return PublishedVersion(version, folder)
+    return PublishedVersion(version, folder, meta)
 
 
 def read_back(store: Store, version: Version, scratch: Path) -> PublishedVersion:
     """A version that was published by an earlier attempt, on this disk."""
     folder = scratch / "published"
-    fetch(store, version.key, folder)
-    return PublishedVersion(version, folder)
+    manifest = fetch(store, version.key, folder)
+    return PublishedVersion(version, folder, manifest.meta)
 
 
 def push_to_hub(repo: str, folder: Path) -> None:

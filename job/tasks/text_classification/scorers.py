@@ -142,7 +142,7 @@ def of_numbers(metric: str, labels: Sequence[str], guess: Floats) -> Scorer | No
     """A metric of scores, one a row, shape (rows,)."""
     if not all(map(is_number, labels)):
         return None
-    truth = np.array(labels, np.float32).astype(np.float64)
+    truth = np.array([float(label) for label in labels], np.float32).astype(np.float64)
     guessed = guess.astype(np.float64)
     if metric in ("mse", "loss"):
         return mean_of(np.square(guessed - truth))
