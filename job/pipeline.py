@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from job import models, prepare, tasks
@@ -35,6 +35,7 @@ from job.registry.versions import Version
 from job.runs import results
 from job.runs.attempt import Attempt, announce, begin, find_run, follow
 from job.runs.fence import fenced
+from job.runs.provenance import Provenance
 from job.runs.record import PUSH, Run
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
@@ -258,8 +259,9 @@ def _published(
     verdict: Verdict,
 ) -> PublishedVersion:
     record = attempt.run
+    provenance = Provenance.of(attempt, dataset, trained)
     found = results.eval_results(scores.results, trained, record) | task.signatures
-    facts = results.card_facts(attempt, task, dataset, trained, version)
+    facts = results.card_facts(attempt, task, dataset, version, provenance)
     release = Release(
         version,
         trained.place,
@@ -267,6 +269,7 @@ def _published(
         found | {f"gate_{name}": value for name, value in verdict.facts().items()},
         replace(facts, gate=verdict.facts()),
         merged_history(record.store, record.prefix),
+        asdict(provenance),
     )
     return publish(release, task, dataset, record.store, attempt.scratch)
 

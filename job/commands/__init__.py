@@ -84,6 +84,13 @@ _TABLE = (
         supervised=False,
     ),
     Command(
+        "reproduce",
+        "train a version again from what its manifest names, and compare the weights",
+        "job.commands.reproduce:run",
+        ("output",),
+        supervised=False,
+    ),
+    Command(
         "models",
         "the versions of a model, their scores and verdicts, and which is in use",
         "job.commands.models:run",

@@ -49,8 +49,8 @@ class CardFacts:
     steps: int
     best_step: int | None
     metric: str
-    versions: Mapping[str, str]
-    """Of the packages that the model was made with."""
+    made_with: str
+    """Packages, processor, threads and processes, in words."""
     cut_side: str = "right"
     """Where rows that are too long lose what is too much."""
     adapters_for: str | None = None

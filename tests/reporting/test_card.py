@@ -37,7 +37,7 @@ def facts(settings: Settings, **more: Any) -> CardFacts:
         "steps": 1,
         "best_step": None,
         "metric": "f1",
-        "versions": {},
+        "made_with": "torch 2, 1 process(es)",
         **more,
     }
     return CardFacts(**given)
