@@ -17,6 +17,7 @@ from job.batching import Rows
 from job.batching.padding import Padding
 from job.data.artifacts import FILE, LINE, Split
 from job.tasks.row_rules import Columns, Source, source_of
+from job.tasks.scorers import Scorer
 from job.tasks.tokens import tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
 
@@ -162,6 +163,11 @@ class Task(ABC):
         nothing = [""] * len(next(iter(rows.values())))
         return {**rows, **dict.fromkeys(self.targets, nothing)}
 
+    def known(self, rows: Columns) -> Columns:
+        """Rows whose targets features can be made from: placeholders for labels that the model does
+        not know, which are wrong whatever it answers (see `scorer`)."""
+        return rows
+
     def configure(self, config: Any) -> None:  # noqa: B027 - most tasks have nothing to write
         """Write what fitting found into a model's config."""
 
@@ -266,6 +272,22 @@ class Task(ABC):
     @abstractmethod
     def metrics(self, scored: Scored) -> dict[str, float]:
         """Every metric of the task, without prefix and without loss."""
+
+    @abstractmethod
+    def scorer(self, scored: Scored, metric: str) -> Scorer | None:
+        """The outputs as one metric sees them, to be compared with another model's over the same rows.
+
+        The truth is that of the cleaned rows, labels by name, so that models whose labels differ can
+        be compared: a row whose label this model does not know is wrong. Averages over classes are
+        over those that the rows have; else the score is that of `metrics`.
+
+        Args:
+            scored: the outputs, for rows that may have been encoded as `known`.
+            metric: a name of job.settings.metrics, or that of one class.
+
+        Returns:
+            None where the metric says nothing of single rows, or of none of these.
+        """
 
     @abstractmethod
     def written(self, scored: Scored) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from job.batching.padding import Padding
 from job.tasks.base import Task
+from job.tasks.scorers import Float64, Scorer, SumScorer
 from job.tasks.types import FIXED, IGNORED, Batch, Outputs, Scored
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ class LanguageModel(Task):
     def metrics(self, scored: Scored) -> dict[str, float]:
         """Perplexity over the predicted tokens."""
         return perplexity(scored)
+
+    def scorer(self, scored: Scored, metric: str) -> Scorer | None:
+        """See Task; where rows are packed, over blocks."""
+        return loss_scorer(scored, metric)
 
     def trials(self, table: MappedTable, rows: MappedTable, count: int) -> list[dict[str, Any]]:
         """The first encoded rows as input ids and labels, as scoring saw them."""
@@ -73,7 +77,24 @@ def loss_and_count(losses: torch.Tensor, labels: torch.Tensor) -> Outputs:
 def perplexity(scored: Scored) -> dict[str, float]:
     """The exponential of the mean loss per token, cut off before a float overflows."""
     sums = np.stack([output[:2] for output in scored.outputs]).sum(axis=0)
-    return {"perplexity": math.exp(min(700.0, float(sums[0] / max(1, sums[1]))))}
+    return {"perplexity": float(_perplexity(sums[np.newaxis])[0])}
+
+
+def loss_scorer(scored: Scored, metric: str) -> SumScorer | None:
+    """The `loss` in nats per token, not smoothed, or its `perplexity`, over the encoded rows."""
+    from_sums = {"loss": _mean_loss, "perplexity": _perplexity}.get(metric)
+    pairs = np.stack([output[:2] for output in scored.outputs]).astype(np.float64)
+    return SumScorer(pairs, from_sums) if from_sums else None
+
+
+def _mean_loss(sums: Float64) -> Float64:
+    """From summed losses and numbers of tokens, shape (n, 2)."""
+    mean: Float64 = sums[:, 0] / np.maximum(1, sums[:, 1])
+    return mean
+
+
+def _perplexity(sums: Float64) -> Float64:
+    return np.exp(np.minimum(700.0, _mean_loss(sums)))
 
 
 def loss_columns(scored: Scored) -> dict[str, Any]:

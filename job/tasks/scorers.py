@@ -1,40 +1,249 @@
-"""A model's answers to rows, as one metric sees them."""
+"""What a model made of held-out rows, as one metric sees it: scored whole, in part, or resampled.
+
+Most metrics follow from sums over the rows of a few figures each. Such sums are taken for many
+resamples at once by one matrix product, so that a metric of the whole corpus (F1, BLEU, perplexity)
+costs no more than a mean.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+Float64 = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
+
+PERCENT = 100.0
+"""The scale of metrics in percent."""
+
 
 class Scorer(Protocol):
-    """A model's answers to rows, as one metric sees them: it scores any resample of them."""
+    """A model's answers to the same rows as another model's, as one metric sees them."""
 
     @property
     def rows(self) -> int:
-        """Units that can be resampled: cleaned rows, or blocks where rows are packed."""
-        ...
+        """How many can be resampled: cleaned rows, or blocks where rows are packed."""
 
     @property
-    def correct(self) -> npt.NDArray[np.bool_] | None:
-        """Which rows are right, where the metric is the share of right rows; else None."""
-        ...
+    def correct(self) -> Bools | None:
+        """Which rows are right, shape (rows,), where the metric is their share; else None."""
 
     @property
     def scale(self) -> float:
-        """1, or 100 for metrics in percent."""
-        ...
+        """1, or 100 for a metric in percent."""
 
     @property
-    def strata(self) -> npt.NDArray[np.integer[Any]] | None:
-        """Rows are resampled within these, such as the rows' true classes; None: among all."""
-        ...
+    def strata(self) -> Numbers | None:
+        """What to resample within, shape (rows,): the row's true class, for metrics in which each
+        class counts; else None."""
 
-    def score(self, counts: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
-        """The metric of each resample: how often each row is drawn (resamples, rows) -> (resamples,)."""
-        ...
+    def score(self, counts: npt.NDArray[Any]) -> Float64:
+        """The metric of each resample, shape (resamples,).
 
-    def take(self, rows: npt.NDArray[np.integer[Any]]) -> Scorer:
-        """Of some rows alone: a slice."""
-        ...
+        NaN where none of this scorer's rows has anything to score, as a class's F1 in rows without
+        that class. A resample that happens to have nothing, of rows that have something, scores 0.
+
+        Args:
+            counts: how often each row is drawn, shape (resamples, rows).
+        """
+
+    def take(self, rows: Numbers) -> Scorer:
+        """The same of these rows alone."""
+
+
+def whole(scorer: Scorer) -> float:
+    """The metric over each row once."""
+    return float(scorer.score(np.ones((1, scorer.rows)))[0])
+
+
+def defined(scorer: Scorer) -> Scorer | None:
+    """The scorer, or None where its rows have nothing to score."""
+    return None if np.isnan(whole(scorer)) else scorer
+
+
+@dataclass(frozen=True, eq=False)
+class SumScorer:
+    """A metric that follows from sums over the rows."""
+
+    values: Any
+    """Shape (rows, figures): an array, or a sparse one of scipy's."""
+    metric: Callable[[Float64], Float64]
+    """From sums, shape (resamples, figures), to the metric, shape (resamples,); NaN where these sums
+    have nothing to score."""
+    scale: float = 1.0
+    strata: Numbers | None = None
+    correct: Bools | None = None
+
+    @property
+    def rows(self) -> int:
+        """See Scorer."""
+        return int(self.values.shape[0])
+
+    def score(self, counts: npt.NDArray[Any]) -> Float64:
+        """See Scorer."""
+        sums: Float64 = np.asarray(counts, np.float64) @ self.values
+        return _filled(self.metric(sums), self.metric(self.values.sum(axis=0)[np.newaxis]))
+
+    def take(self, rows: Numbers) -> SumScorer:
+        """See Scorer."""
+        strata = None if self.strata is None else self.strata[rows]
+        correct = None if self.correct is None else self.correct[rows]
+        return replace(self, values=self.values[rows], strata=strata, correct=correct)
+
+
+def mean_of(values: npt.ArrayLike, scale: float = 1.0) -> SumScorer:
+    """The mean of a figure of each row, times `scale`."""
+    figures = np.asarray(values, np.float64) * scale
+    return SumScorer(np.stack([figures, np.ones_like(figures)], axis=-1), quotient, scale)
+
+
+def share_of(correct: npt.ArrayLike, scale: float = 1.0) -> SumScorer:
+    """The share of the rows that are right, times `scale`."""
+    right = np.asarray(correct, np.bool_)
+    return replace(mean_of(right, scale), correct=right)
+
+
+def quotient(sums: Float64) -> Float64:
+    """The first sum over the second; NaN where that is 0."""
+    return divided(sums[:, 0], sums[:, 1], otherwise=np.nan)
+
+
+def divided(dividend: Float64, divisor: Float64, *, otherwise: float) -> Float64:
+    """The quotient, and `otherwise` where the divisor is 0."""
+    quotients = np.full(dividend.shape, otherwise)
+    np.divide(dividend, divisor, out=quotients, where=divisor > 0)
+    return quotients
+
+
+def found(figure: str, hits: Float64, guessed: Float64, true: Float64) -> Float64:
+    """`precision`, `recall` or `f1` from sums, NaN where there is nothing to find.
+
+    Args:
+        figure: which of them.
+        hits: how many were found rightly.
+        guessed: how many the model says there are.
+        true: how many there are.
+    """
+    both = {"precision": (hits, guessed), "recall": (hits, true), "f1": (2 * hits, guessed + true)}
+    return np.where(true > 0, divided(*both[figure], otherwise=0.0), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class SpearmanScorer:
+    """Spearman's rank correlation of predicted and true numbers; 0 for a constant prediction."""
+
+    guess: Float64
+    """Shape (rows,)."""
+    truth: Float64
+    scale: float = 1.0
+    strata: Numbers | None = None
+    correct: Bools | None = None
+
+    @property
+    def rows(self) -> int:
+        """See Scorer."""
+        return len(self.truth)
+
+    def score(self, counts: npt.NDArray[Any]) -> Float64:
+        """See Scorer."""
+        every = np.ones((1, self.rows))
+        return _filled(self._correlation(counts), self._correlation(every))
+
+    def _correlation(self, counts: npt.NDArray[Any]) -> Float64:
+        guess, truth = _Order.of(self.guess), _Order.of(self.truth)
+        ranks, true = guess.centred_ranks(counts), truth.centred_ranks(counts)
+        both = np.einsum("ij,ij,ij->i", counts, ranks, true)
+        squares = [np.einsum("ij,ij,ij->i", counts, r, r) for r in (ranks, true)]
+        correlation = divided(both, np.sqrt(squares[0] * squares[1]), otherwise=0.0)
+        return np.where(squares[1] > 0, correlation, np.nan)
+
+    def take(self, rows: Numbers) -> SpearmanScorer:
+        """See Scorer."""
+        return replace(self, guess=self.guess[rows], truth=self.truth[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class AreaScorer:
+    """The area under the ROC curve, the mean over the classes that some but not all rows are of."""
+
+    likelihoods: npt.NDArray[Any]
+    """How likely each class is to the model, shape (rows, classes)."""
+    truth: Bools
+    """The classes of each row, shape (rows, classes)."""
+    strata: Numbers | None = None
+    scale: float = 1.0
+    correct: Bools | None = None
+
+    @property
+    def rows(self) -> int:
+        """See Scorer."""
+        return len(self.truth)
+
+    def score(self, counts: npt.NDArray[Any]) -> Float64:
+        """See Scorer."""
+        return _filled(self._mean_area(counts), self._mean_area(np.ones((1, self.rows))))
+
+    def _mean_area(self, counts: npt.NDArray[Any]) -> Float64:
+        total, classes = np.zeros(len(counts)), np.zeros(len(counts))
+        for column in range(self.truth.shape[1]):
+            area = _area(self.likelihoods[:, column], self.truth[:, column], counts)
+            total += np.nan_to_num(area)
+            classes += ~np.isnan(area)
+        return divided(total, classes, otherwise=np.nan)
+
+    def take(self, rows: Numbers) -> AreaScorer:
+        """See Scorer."""
+        strata = None if self.strata is None else self.strata[rows]
+        return replace(
+            self, likelihoods=self.likelihoods[rows], truth=self.truth[rows], strata=strata
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """Rows in the order of a figure, equal ones together."""
+
+    rows: Numbers
+    """Their numbers, in order."""
+    starts: Numbers
+    """Where, in that order, each distinct figure begins."""
+    place: Numbers
+    """The number of each row's figure among the distinct ones, shape (rows,)."""
+
+    @classmethod
+    def of(cls, figures: npt.NDArray[Any]) -> _Order:
+        _, place = np.unique(figures, return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        return cls(order, np.flatnonzero(np.diff(place[order], prepend=-1)), place)
+
+    def sums(self, weights: npt.NDArray[Any]) -> Float64:
+        """The weights of the rows of each distinct figure, shape (resamples, figures)."""
+        return np.add.reduceat(weights[:, self.rows].astype(np.float64), self.starts, axis=1)
+
+    def centred_ranks(self, counts: npt.NDArray[Any]) -> Float64:
+        """Each row's rank among those drawn, equal ones sharing the mean of theirs, less the mean of all
+        ranks; shape (resamples, rows)."""
+        drawn = self.sums(counts)
+        ranks = np.cumsum(drawn, axis=1) - drawn / 2
+        centred: Float64 = (ranks - drawn.sum(axis=1, keepdims=True) / 2)[:, self.place]
+        return centred
+
+
+def _area(likelihood: npt.NDArray[Any], truth: Bools, counts: npt.NDArray[Any]) -> Float64:
+    """How often a row of the class is likelier to be of it than one that is not, equal ones counting
+    half, shape (resamples,); NaN where all rows that are drawn are of the class, or none."""
+    order = _Order.of(likelihood)
+    of_class, others = order.sums(counts * truth), order.sums(counts * ~truth)
+    before = np.cumsum(others, axis=1) - others / 2
+    pairs = of_class.sum(axis=1) * others.sum(axis=1)
+    return divided((of_class * before).sum(axis=1), pairs, otherwise=np.nan)
+
+
+def _filled(scores: Float64, over_all: Float64) -> Float64:
+    """The scores, with 0 for a resample that has nothing to score, unless no row has."""
+    return scores if np.isnan(over_all[0]) else np.nan_to_num(scores, nan=0.0)

@@ -23,6 +23,7 @@ from job.tasks.question_answering.answers import (
 from job.tasks.question_answering.questions import shortened
 from job.tasks.question_answering.spans import SpanSearch, answers_of
 from job.tasks.row_rules import Columns
+from job.tasks.scorers import Scorer
 from job.tasks.tokens import inputs_of
 from job.tasks.types import Batch, Features, Floats, Outputs, Scored
 from job.tasks.windows import columns_of, stride_of, windows_of
@@ -224,7 +225,16 @@ class QuestionAnswering(Task):
         """See job.tasks.question_answering.metrics."""
         from job.tasks.question_answering.metrics import compute
 
-        return compute([text for text, _ in answers_of(scored, self.search)], _texts(scored))
+        return compute(self._predictions(scored), _texts(scored))
+
+    def scorer(self, scored: Scored, metric: str) -> Scorer | None:
+        """See Task, and job.tasks.question_answering.scorers."""
+        from job.tasks.question_answering.scorers import scorer_of
+
+        return scorer_of(metric, self._predictions(scored), _texts(scored))
+
+    def _predictions(self, scored: Scored) -> list[str]:
+        return [text for text, _ in answers_of(scored, self.search)]
 
     def written(self, scored: Scored) -> dict[str, Any]:
         """The right `answers`, the `prediction` (empty for no answer) and its probability, `score`."""

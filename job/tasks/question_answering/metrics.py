@@ -5,35 +5,13 @@ Importing this module imports `evaluate`, which takes seconds; import it where s
 
 from __future__ import annotations
 
-import re
-import string
-from collections import Counter
 from collections.abc import Sequence
 
 import datasets
 import evaluate
 import numpy as np
 
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def normalized(text: str) -> str:
-    """Lower case, without punctuation, articles and surplus white space, as SQuAD's script has it."""
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text.lower().translate(_PUNCTUATION)).split())
-
-
-def exact(prediction: str, truth: str) -> float:
-    """1 if both are the same text when normalized, else 0."""
-    return float(normalized(prediction) == normalized(truth))
-
-
-def overlap(prediction: str, truth: str) -> float:
-    """F1 over the words that both have; where one has no words, whether the other has none either."""
-    guess, right = normalized(prediction).split(), normalized(truth).split()
-    if not guess or not right:
-        return float(guess == right)
-    common = (Counter(guess) & Counter(right)).total()
-    return 2 * common / (len(guess) + len(right))
+from job.tasks.question_answering.overlap import figures_of
 
 
 class AnswerScores(evaluate.Metric):
@@ -57,13 +35,7 @@ class AnswerScores(evaluate.Metric):
         self, predictions: Sequence[str], references: Sequence[Sequence[str]]
     ) -> dict[str, float]:
         """Over all rows, and where some have no answer, over those with and those without one."""
-        pairs = zip(predictions, references, strict=True)
-        figures = np.array(
-            [
-                [max(measure(guess, one) for one in right or [""]) for measure in (exact, overlap)]
-                for guess, right in pairs
-            ]
-        ).reshape(-1, 2)
+        figures = figures_of(predictions, references)
         scores = _means("", figures)
         answered = np.array([len(right) > 0 for right in references], bool)
         if not answered.all():

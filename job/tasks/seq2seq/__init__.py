@@ -15,9 +15,10 @@ from job.errors import SettingsError
 from job.settings import Encode, Generation
 from job.settings.protocols import HasData, HasEncode, HasEvaluate, HasTrain
 from job.tasks.base import Task
-from job.tasks.language_modeling import loss_and_count, loss_columns, row_losses
+from job.tasks.language_modeling import loss_and_count, loss_columns, loss_scorer, row_losses
 from job.tasks.positions import positions_of
 from job.tasks.row_rules import Columns
+from job.tasks.scorers import Scorer
 from job.tasks.seq2seq.generation import configure, predictions, references, unwrapped
 from job.tasks.seq2seq.languages import Beginning, set_languages, tokenize_targets
 from job.tasks.special_tokens import SETTING, SpecialTokens
@@ -225,7 +226,7 @@ class Summarization(Seq2Seq):
     @property
     def signatures(self) -> dict[str, str]:
         """How ROUGE was computed."""
-        from job.tasks.seq2seq.metrics import ROUGE_SIGNATURE
+        from job.tasks.seq2seq.rouge import ROUGE_SIGNATURE
 
         return {"rouge_signature": ROUGE_SIGNATURE}
 
@@ -234,6 +235,14 @@ class Summarization(Seq2Seq):
         from job.tasks.seq2seq.metrics import rouge
 
         return rouge(predictions(scored), references(scored))
+
+    def scorer(self, scored: Scored, metric: str) -> Scorer | None:
+        """See Task."""
+        from job.tasks.seq2seq.scorers import rouge_scorer
+
+        if metric == "loss":
+            return loss_scorer(scored, metric)
+        return rouge_scorer(metric, predictions(scored), references(scored))
 
 
 @dataclass(frozen=True)
@@ -255,3 +264,11 @@ class Translation(Seq2Seq):
         from job.tasks.seq2seq.metrics import sacrebleu_scores
 
         return sacrebleu_scores(predictions(scored), references(scored))
+
+    def scorer(self, scored: Scored, metric: str) -> Scorer | None:
+        """See Task."""
+        from job.tasks.seq2seq.scorers import sacrebleu_scorer
+
+        if metric == "loss":
+            return loss_scorer(scored, metric)
+        return sacrebleu_scorer(metric, predictions(scored), references(scored))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,6 +32,7 @@ from job.tasks.labels import (
     write_labels,
 )
 from job.tasks.row_rules import Columns
+from job.tasks.scorers import Scorer
 from job.tasks.text_classification.problems import MULTI, PROBLEMS, REGRESSION, SINGLE, Problem
 from job.tasks.tokens import inputs_of, tokenize
 from job.tasks.types import Batch, Features, Floats, Outputs, Scored
@@ -200,8 +202,23 @@ class TextClassification(Task):
 
     def completed(self, rows: Columns) -> Columns:
         """For every row the first label, no labels, or 0."""
-        label = {SINGLE: self.labels[0], MULTI: "[]"}.get(self.problem_type, "0")
-        return {**rows, "label": [label] * len(rows["text"])}
+        return {**rows, "label": [self._placeholder] * len(rows["text"])}
+
+    @property
+    def _placeholder(self) -> str:
+        return {SINGLE: self.labels[0], MULTI: "[]"}.get(self.problem_type, "0")
+
+    def known(self, rows: Columns) -> Columns:
+        """Of several labels those that the model knows; else the first label, or 0, for one that it
+        does not know."""
+        return {**rows, "label": [self._known(label or "") for label in rows["label"]]}
+
+    def _known(self, label: str) -> str:
+        if self.problem_type == MULTI:
+            names = [name for name in classes(label) if name in self.labels]
+            return json.dumps(names, ensure_ascii=False)
+        known = is_number(label) if self.problem_type == REGRESSION else label in self.labels
+        return label if known else self._placeholder
 
     def configure(self, config: Any) -> None:
         """Writes label names and problem type, as transformers reads them."""
@@ -274,6 +291,18 @@ class TextClassification(Task):
 
         targets, probabilities = self._answers(scored)
         return compute(self.problem_type, self.labels, probabilities, targets)
+
+    def scorer(self, scored: Scored, metric: str) -> Scorer | None:
+        """See Task, and job.tasks.text_classification.scorers."""
+        from job.tasks.text_classification.scorers import of_classes, of_lists, of_numbers
+
+        labels: list[str] = scored.rows.table.column("label").to_pylist()
+        probabilities = self.problem.probabilities(np.stack(scored.outputs))
+        if self.problem_type == REGRESSION:
+            return of_numbers(metric, labels, probabilities[:, 0])
+        if self.problem_type == SINGLE:
+            return of_classes(metric, labels, probabilities, self.labels)
+        return of_lists(metric, [classes(label) for label in labels], probabilities, self.labels)
 
     def written(self, scored: Scored) -> dict[str, Any]:
         """`label` and `prediction` by name, and the probabilities that decide."""

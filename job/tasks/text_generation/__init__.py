@@ -25,6 +25,7 @@ from job.tasks.language_modeling import (
 )
 from job.tasks.packing import Packer
 from job.tasks.row_rules import Columns
+from job.tasks.scorers import Scorer, share_of
 from job.tasks.text_generation.chats import Layout, Refused, messages_of, problem_of_answered
 from job.tasks.tokens import inputs_of, tokenize
 from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
@@ -227,9 +228,13 @@ class TextGeneration(LanguageModel):
         """Perplexity over the predicted tokens; for prompts also the fraction answered to the letter."""
         if self.plain:
             return super().metrics(scored)
-        pairs = zip(self._answers(scored), self._wanted(scored), strict=True)
-        exact = float(np.mean([answer == wanted for answer, wanted in pairs]))
-        return {**super().metrics(scored), "exact_match": exact}
+        return {**super().metrics(scored), "exact_match": float(np.mean(self._exact(scored)))}
+
+    def scorer(self, scored: Scored, metric: str) -> Scorer | None:
+        """See Task; where rows are packed, over blocks."""
+        if metric == "exact_match" and not self.plain:
+            return share_of(self._exact(scored))
+        return super().scorer(scored, metric)
 
     def written(self, scored: Scored) -> dict[str, Any]:
         """Each row's loss and how many tokens it is over; for prompts also the answer and the reference."""
@@ -237,6 +242,10 @@ class TextGeneration(LanguageModel):
             return super().written(scored)
         texts = {"prediction": self._answers(scored), "reference": self._wanted(scored)}
         return {**super().written(scored), **texts}
+
+    def _exact(self, scored: Scored) -> list[bool]:
+        pairs = zip(self._answers(scored), self._wanted(scored), strict=True)
+        return [answer == wanted for answer, wanted in pairs]
 
     def _answers(self, scored: Scored) -> list[str]:
         return decoded(scored.tokenizer, [output[2:] for output in scored.outputs])

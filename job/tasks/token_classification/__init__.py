@@ -25,10 +25,12 @@ from job.tasks.labels import (
     write_labels,
 )
 from job.tasks.row_rules import Columns
+from job.tasks.scorers import Scorer
 from job.tasks.token_classification.alignment import token_labels
 from job.tasks.token_classification.entities import ENTITY, entities_of
 from job.tasks.token_classification.sentences import sentences_of
 from job.tasks.token_classification.tags import (
+    OUTSIDE,
     fault,
     first_of,
     is_tag,
@@ -183,6 +185,20 @@ class TokenClassification(Task):
         tags = [json.dumps([self.labels[0]] * len(s or [])) for s in sentences]
         return {**rows, "tokens": tokens, "tags": tags}
 
+    def known(self, rows: Columns) -> Columns:
+        """O, or where tags mark no entities the first tag, for one that the model does not know."""
+        return {**rows, "tags": [json.dumps(self._known(read_tags(t))) for t in rows["tags"]]}
+
+    def _known(self, tags: list[str]) -> list[str]:
+        known = set(self.labels)
+        whole = repaired(tags, self.scheme)
+        pairs = zip(tags, whole, strict=True)
+        return [tag if label in known else self._placeholder for tag, label in pairs]
+
+    @property
+    def _placeholder(self) -> str:
+        return self.labels[0] if self.scheme == "none" else OUTSIDE
+
     def configure(self, config: Any) -> None:
         """Writes label names, as transformers reads them."""
         write_labels(config, self.labels)
@@ -252,6 +268,15 @@ class TokenClassification(Task):
 
         sentences = list(sentences_of(scored, self.labels, self.scheme))
         return compute([s.guess for s in sentences], [s.truth for s in sentences], self.types)
+
+    def scorer(self, scored: Scored, metric: str) -> Scorer | None:
+        """See Task, and job.tasks.token_classification.scorers."""
+        from job.tasks.token_classification.scorers import accuracy_scorer, entity_scorer
+
+        sentences = list(sentences_of(scored, self.labels, self.scheme))
+        if metric == "accuracy":
+            return accuracy_scorer(sentences)
+        return None if self.scheme == "none" else entity_scorer(sentences, metric)
 
     def written(self, scored: Scored) -> dict[str, Any]:
         """`tags` and `prediction`, one per word, and `entities`, whose offsets are in the words joined

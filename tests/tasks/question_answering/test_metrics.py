@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from job.tasks.question_answering.metrics import compute, exact, overlap
+from job.tasks.question_answering.metrics import compute
+from job.tasks.question_answering.overlap import exact, overlap
 
 
 def test_answers_are_compared_without_case_articles_and_punctuation() -> None:

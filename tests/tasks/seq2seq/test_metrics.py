@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.tasks.seq2seq.metrics import (
-    ROUGE_SIGNATURE,
-    common,
-    rouge,
-    sacrebleu_scores,
-    sacrebleu_signatures,
-    sentences_of,
-    words_of,
-)
+from job.tasks.seq2seq.metrics import rouge, sacrebleu_scores, sacrebleu_signatures
+from job.tasks.seq2seq.rouge import ROUGE_SIGNATURE, common, sentences_of, words_of
 
 NAMES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
