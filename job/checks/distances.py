@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from job.tasks.scorers import Scorer
+from job.tasks.scorers import Scorer, whole
 
 Floats = npt.NDArray[np.float64]
 
 DRAWS = 9_999
 """Permutations; the least probability that they show is one in ten thousand."""
+MOST = 500_000_000
+"""Labels that permutations are drawn of."""
 RESAMPLES = 1_000
 CHUNK = 50
 FEWEST = 10
@@ -44,9 +46,11 @@ def total_variation(new: Mapping[str, int], known: Mapping[str, int]) -> Distanc
     """
     labels = sorted(new.keys() | known.keys())
     counts = np.array([[part.get(label, 0) for label in labels] for part in (new, known)])
-    sizes = counts.sum(axis=1)
-    if not sizes.all():
+    if not counts.sum(axis=1).all():
         return NONE
+    # of more than a thousand million the draws are not made; fewer tell the same
+    counts = -(-counts // (counts.sum() // MOST + 1))
+    sizes = counts.sum(axis=1)
     both = counts.sum(axis=0)
     value = _variation(counts[0], both, sizes)
     random = np.random.default_rng(0)
@@ -66,22 +70,31 @@ def _variation(
     return np.asarray(apart.sum(axis=-1) / 2)
 
 
-def missing(new: Mapping[str, int], known: Mapping[str, int], level: float) -> Distance:
-    """The part of the rows that a model was trained on whose labels are too frequent to be missing from
-    the new rows by chance.
+class Missing(NamedTuple):
+    """Labels that are too frequent to be missing by chance."""
+
+    labels: frozenset[str]
+    distance: Distance
+    """The part of the rows before that have them."""
+
+
+def missing(new: Mapping[str, int], known: Mapping[str, int], level: float) -> Missing:
+    """Labels that a model was trained on and that are too frequent to be missing from the new rows by
+    chance.
 
     Args:
         level: the probability up to which an absence is none of chance's, over all labels together.
     """
     rows, total = sum(new.values()), sum(known.values())
     if not rows or not total:
-        return NONE
+        return Missing(frozenset(), NONE)
     shares = {label: known[label] / total for label in known if not new.get(label)}
     chances = {label: (1 - share) ** rows * len(known) for label, share in shares.items()}
-    absent = {label for label, chance in chances.items() if chance < level}
+    absent = frozenset(label for label, chance in chances.items() if chance < level)
     if not absent:
-        return NONE
-    return Distance(sum(shares[label] for label in absent), max(chances[label] for label in absent))
+        return Missing(absent, NONE)
+    part = sum(shares[label] for label in absent)
+    return Missing(absent, Distance(part, max(chances[label] for label in absent)))
 
 
 def kolmogorov_smirnov(new: npt.ArrayLike, known: npt.ArrayLike) -> Distance:
@@ -96,24 +109,22 @@ def kolmogorov_smirnov(new: npt.ArrayLike, known: npt.ArrayLike) -> Distance:
     return Distance(float(result.statistic), float(result.pvalue))
 
 
-def higher(new: npt.ArrayLike, known: npt.ArrayLike, sizes: tuple[Floats, Floats]) -> Distance:
-    """By how much a part of each row's tokens is higher over all new rows, by Mann and Whitney's test of
-    the rows' own parts.
+def higher(new: tuple[Floats, Floats], known: tuple[Floats, Floats]) -> Distance:
+    """By how much a part of the tokens is higher, over all rows; by Mann and Whitney's test of the rows'
+    own parts.
 
     Args:
-        new: how many tokens of each row count, shape (rows,).
+        new: how many tokens of each row count, and how many it has, each of shape (rows,).
         known: the same of the rows to compare with.
-        sizes: how many tokens each row has, of both.
     """
     from scipy.stats import mannwhitneyu
 
-    one, other = np.asarray(new, np.float64), np.asarray(known, np.float64)
-    if not sizes[0].sum() or not sizes[1].sum():
+    if not all(sizes.sum() for _, sizes in (new, known)):
         return NONE
-    value = one.sum() / sizes[0].sum() - other.sum() / sizes[1].sum()
-    parts = one / np.maximum(sizes[0], 1), other / np.maximum(sizes[1], 1)
+    one, other = (counts.sum() / sizes.sum() for counts, sizes in (new, known))
+    parts = [counts / np.maximum(sizes, 1) for counts, sizes in (new, known)]
     result = mannwhitneyu(*parts, alternative="greater", method="asymptotic")
-    return Distance(float(value), float(result.pvalue))
+    return Distance(float(one - other), float(result.pvalue))
 
 
 def part(count: int, of: int, bound: float) -> Distance:
@@ -130,7 +141,7 @@ def drop(new: Scorer, known: Scorer, *, minimized: bool) -> Distance:
     Args:
         minimized: whether the metric is better the lower it is.
     """
-    one, other = (_whole(scorer) for scorer in (new, known))
+    one, other = whole(new), whole(known)
     worse = one - other if minimized else other - one
     if not other or not np.isfinite(worse):
         return NONE
@@ -138,10 +149,6 @@ def drop(new: Scorer, known: Scorer, *, minimized: bool) -> Distance:
     if new.correct is not None and known.correct is not None:
         return Distance(value, _fisher(new.correct, known.correct))
     return Distance(value, _tail(worse, new, known))
-
-
-def _whole(scorer: Scorer) -> float:
-    return float(scorer.score(np.ones((1, scorer.rows), np.int64))[0])
 
 
 def _fisher(new: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> float:
