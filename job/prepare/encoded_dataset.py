@@ -8,6 +8,7 @@ from contextlib import suppress
 from job import tasks
 from job.data.artifacts import CleanRows, Dataset
 from job.errors import DataError, StoreError
+from job.gate import parts
 from job.prepare.clean_rows import rows
 from job.runs import identity
 from job.runs.attempt import Attempt
@@ -26,7 +27,8 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     """
     settings, record = attempt.settings, attempt.run
     task: Task = tasks.create(settings)
-    fingerprint = identity.dataset(settings, attempt.inputs, attempt.base)
+    gate = parts.data_sets(record.store, settings.name, attempt.frozen.gate)
+    fingerprint = identity.dataset(settings, attempt.inputs, attempt.base, gate)
     key = layout.dataset(settings.name, fingerprint)
     folder = attempt.scratch / "dataset"
     existing = encode.find(record.store, key, folder)
@@ -50,8 +52,11 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
 def _rows_or_quarantine(attempt: Attempt, task: Task) -> CleanRows:
     """The rows; where too many of them are bad, the quarantine is kept with the run to be looked at."""
     try:
+        settings, scratch = attempt.settings, attempt.scratch
         rules = Readable(task, attempt.base.tokenizer)
-        return rows(attempt.settings, rules, attempt.inputs, attempt.scratch)
+        store, gate = attempt.run.store, attempt.frozen.gate
+        held_back = parts.held_back(store, settings.name, gate, settings, rules, scratch)
+        return rows(settings, rules, attempt.inputs, scratch, held_back=held_back)
     except DataError as error:
         if error.kept is not None:
             with suppress(StoreError):  # what is wrong with the data is what matters

@@ -13,6 +13,7 @@ from job.distributed.world import World
 from job.errors import InputMissing, StoreError, Torn, before_recording
 from job.models.base import Base, find_base, shared_base
 from job.models.quiet_imports import transformers
+from job.registry import champion
 from job.runs import identity
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
@@ -29,11 +30,16 @@ class Attempt:
 
     settings: Settings
     run: Run
-    inputs: Inputs
+    frozen: Frozen
     base: Base
     scratch: Path
     stop: StopSignal
     world: World
+
+    @property
+    def inputs(self) -> Inputs:
+        """The files that the run reads."""
+        return self.frozen.inputs
 
     @property
     def limits(self) -> Limits:
@@ -121,8 +127,8 @@ def _sweep(store: Store, prefix: str, *, superseded: bool) -> None:
 
 def _frozen(
     settings: Settings, run: Run, inputs: Inputs | None, scratch: Path
-) -> tuple[Base, Inputs]:
-    """The model and the inputs as the run's first attempt found them; this one may be the first.
+) -> tuple[Base, Frozen]:
+    """The model, and what the run reads as its first attempt found it; this one may be the first.
 
     Raises:
         InputMissing: the model or the tokenizer is not the one that this run began with.
@@ -142,7 +148,8 @@ def _frozen(
         "tokenizer": models.tokenizer_sha256(base.tokenizer),
     }
     if before is None and inputs is not None:
-        before = Frozen(inputs.files, model)
+        in_use, _ = champion.read(run.store, settings.name)
+        before = Frozen(inputs.files, model, tuple(in_use.gate))
         run.freeze(before, damaged)
     elif before is not None and before.model != model:
         raise InputMissing(
@@ -150,7 +157,7 @@ def _frozen(
             hint="put the old files back, or give this run another FINETUNE_RUN_ID",
         )
     assert before is not None
-    return base, before.inputs
+    return base, before
 
 
 def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) -> Attempt:
@@ -167,7 +174,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     if before is None:
         raise Torn(f"{store.uri}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
     base = shared_base(settings, scratch, _commit_of(before), world)
-    return Attempt(settings, run, before.inputs, base, scratch, stop, world)
+    return Attempt(settings, run, before, base, scratch, stop, world)
 
 
 def _commit_of(before: Frozen | None) -> str | None:

@@ -199,6 +199,11 @@ class Evaluate(Section):
     slices: tuple[str, ...] = ()
     """Parts of the held-out rows that are scored by themselves as well: `label`, `length` (in words), or columns of the data, a part for each value."""
 
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Of `slices`, the columns of the data."""
+        return tuple(name for name in self.slices if name not in ("label", "length"))
+
 
 class Publish(Section):
     """What becomes of the trained model."""

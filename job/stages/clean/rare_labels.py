@@ -9,7 +9,7 @@ import numpy as np
 from job.data.arrow import stream
 from job.runtime.stop import poll
 from job.stages.clean.scan import Scanned
-from job.stages.clean.splits import NOTHING, TRAIN, Codes, Rows
+from job.stages.clean.splits import NOTHING, TRAIN, Codes, Mask, Rows
 from job.tasks.row_rules import RowRules
 from job.telemetry import warn
 
@@ -27,7 +27,7 @@ class Kept:
     """How many rows went back to the training rows, whose label only held-out rows had."""
 
 
-def keep_in_train(scanned: Scanned, codes: Codes, rules: RowRules) -> Kept:
+def keep_in_train(scanned: Scanned, codes: Codes, rules: RowRules, in_gate: Mask) -> Kept:
     """Move to the training rows what is needed for each label that only rows held out of them have.
 
     Of such a label the row with the highest key moves, with all that share its text or group: so
@@ -35,12 +35,13 @@ def keep_in_train(scanned: Scanned, codes: Codes, rules: RowRules) -> Kept:
 
     Args:
         codes: each row's split, changed in place; `scanned.codes` are the splits the rows were given for.
+        in_gate: which rows are the gate's, and never trained on.
     """
-    learned, held_out = _first_rows(scanned, codes, rules)
+    learned, held_out = _first_rows(scanned, codes, rules, in_gate)
     keys = scanned.keys if scanned.groups is None else scanned.groups
     rare = {label: row for label, row in held_out.items() if label not in learned}
     together = np.unique(keys[np.array(sorted(rare.values()), np.int64)])
-    own = (scanned.codes == TRAIN) & (codes != TRAIN)
+    own = (scanned.codes == TRAIN) & (codes != TRAIN) & ~in_gate
     moved = np.flatnonzero(own & np.isin(keys, together))
     codes[moved] = TRAIN
     if rare:
@@ -55,7 +56,7 @@ def keep_in_train(scanned: Scanned, codes: Codes, rules: RowRules) -> Kept:
 
 
 def _first_rows(
-    scanned: Scanned, codes: Codes, rules: RowRules
+    scanned: Scanned, codes: Codes, rules: RowRules, in_gate: Mask
 ) -> tuple[dict[str, int], dict[str, int]]:
     """For each label the row with the highest key that is trained on, and that is held out of these."""
     learned: dict[str, tuple[int, int]] = {}
@@ -66,11 +67,11 @@ def _first_rows(
         poll()
         values = {role: batch.column(role).to_pylist() for role in others}
         part = slice(start, start + batch.num_rows)
-        places = (each[part].tolist() for each in (scanned.codes, codes, scanned.keys))
-        for row, (labels, given, code, key) in enumerate(
+        places = (each[part].tolist() for each in (scanned.codes, codes, scanned.keys, in_gate))
+        for row, (labels, given, code, key, gated) in enumerate(
             zip(rules.labels_of(values), *places, strict=True), start
         ):
-            if given != TRAIN:
+            if given != TRAIN or gated:
                 continue
             best = learned if code == TRAIN else held_out
             for label in labels:

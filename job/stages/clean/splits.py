@@ -15,19 +15,24 @@ import numpy as np
 import numpy.typing as npt
 
 from job.data.artifacts import SPLITS, Split
-from job.settings import Clean
+from job.settings import Clean, Data
 from job.stages.clean.text import canonical
 
 Keys = npt.NDArray[np.uint64]
 Codes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint32]
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 NOTHING: Rows = np.zeros(0, np.int64)
+NO_KEYS: Keys = np.zeros(0, np.uint64)
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 DROPPED = 255
 CODE: dict[Split, int] = {split: code for code, split in enumerate(SPLITS)}
+
+_PART = 1_000_000
+"""Rows that are looked up at once."""
 
 _SALT = b"finetune.split.1"
 """Never changed: another salt would move rows between the splits of every data set."""
@@ -46,6 +51,14 @@ def keys_of(roles: Sequence[Sequence[str | None]]) -> Keys:
     return np.fromiter((key_of(*row) for row in rows), np.uint64, count=len(roles[0]))
 
 
+def fractions(data: Data) -> tuple[float, float]:
+    """The parts of the training rows that are held out for validation and for test: those not given."""
+    return (
+        0.0 if data.validation else data.validation_fraction,
+        0.0 if data.test else data.test_fraction,
+    )
+
+
 def held_out(keys: Keys, validation: float, test: float) -> Codes:
     """The split of each training row: test at the low end of the hash's range, validation at the
     high end, so that changing one fraction moves no row of the other. Fractions in [0, 1)."""
@@ -54,6 +67,40 @@ def held_out(keys: Keys, validation: float, test: float) -> Codes:
     codes[place >= np.uint64((1 - validation) * 2**53)] = VALIDATION
     codes[place < np.uint64(test * 2**53)] = TEST
     return codes
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """What is neither trained on nor validated with, whatever split it is given for: the gate's rows."""
+
+    keys: Keys = field(default_factory=lambda: NO_KEYS)
+    """Of their texts, sorted."""
+    groups: Keys = field(default_factory=lambda: NO_KEYS)
+    """Of their values of `split_by`, sorted; rows of their groups are held back too."""
+
+    @classmethod
+    def of(cls, keys: Sequence[Keys], groups: Sequence[Keys]) -> HeldBack:
+        """From keys in any order, some of them often."""
+        return cls(_sorted(keys), _sorted(groups))
+
+    def holds(self, keys: Keys, groups: Keys | None) -> Mask:
+        """Of each row, whether its key or its group's is among these."""
+        held = _among(keys, self.keys)
+        return held if groups is None else held | _among(groups, self.groups)
+
+
+def _sorted(keys: Sequence[Keys]) -> Keys:
+    return np.unique(np.concatenate([NO_KEYS, *keys]))
+
+
+def _among(keys: Keys, wanted: Keys) -> Mask:
+    """Which keys are among some that are sorted; a part at a time, since places take 8 bytes a key."""
+    found = np.zeros(len(keys), np.bool_)
+    for start in range(0, len(keys) if len(wanted) else 0, _PART):
+        part = slice(start, start + _PART)
+        places = np.minimum(np.searchsorted(wanted, keys[part]), len(wanted) - 1)
+        found[part] = wanted[places] == keys[part]
+    return found
 
 
 def drawn(keys: Keys, salt: int) -> Keys:
@@ -95,14 +142,23 @@ class Decision:
 
 
 def decide(
-    codes: Codes, keys: Keys, labels: Labels, clean: Clean, seed: int, needed: Rows = NOTHING
+    codes: Codes,
+    keys: Keys,
+    labels: Labels,
+    clean: Clean,
+    seed: int,
+    needed: Rows = NOTHING,
+    in_gate: Mask | None = None,
 ) -> Decision:
-    """Deduplicate, take held-out texts out of training, and sample.
+    """Take the gate's rows out of training and validation, deduplicate, take held-out texts out of
+    training, and sample.
 
     `codes` holds each row's split (rows,) and is changed in place; `labels` tells labels apart; no draw
     drops the rows that are `needed`.
     """
     decision = Decision(codes, needed)
+    if in_gate is not None:
+        _hold_back(decision, in_gate)
     for rows in buckets(keys):
         for split in SPLITS:
             chosen = rows[codes[rows] == CODE[split]]
@@ -132,6 +188,15 @@ def _drop(decision: Decision, split: Split, reason: str, rows: Rows) -> None:
     decision.codes[rows] = DROPPED
     if len(rows):
         decision.dropped[split][reason] += len(rows)
+
+
+def _hold_back(decision: Decision, in_gate: Mask) -> None:
+    kept_from: tuple[Split, ...] = ("train", "validation")
+    for split in kept_from:
+        rows = np.flatnonzero(in_gate & (decision.codes == CODE[split]))
+        if len(rows):
+            decision.cross[f"{split}_in_gate"] = len(rows)
+            _drop(decision, split, "in the gate", rows)
 
 
 def _duplicates(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from job.data.arrow import Writer, schema_of, stream
+from job.data.arrow import stream
 from job.data.artifacts import FILE, LINE, SPLITS, Split
 from job.errors import DataError
 from job.runtime.stop import poll
 from job.stages.clean.profile import Written
-from job.stages.clean.scan import SORT, UNIQUE, Scanned
+from job.stages.clean.scan import UNIQUE, Scanned
 from job.stages.clean.splits import CODE, TRAIN, Decision, buckets, copies, repeated
+from job.stages.clean.tables import Tables
 from job.tasks.row_rules import RowRules
 
 GIVEN = "given"
@@ -64,18 +64,17 @@ def write_splits(
     weights: Sequence[float],
     rules: RowRules,
     folder: Path,
+    *,
+    trained_on: bool,
 ) -> dict[Split, Written]:
-    """Write `{split}.arrow` for each split, with the roles, FILE and LINE (and SORT, to sort by).
+    """Write each split's rows, see `Tables`.
 
     Rows of weight 0 by chance are counted as dropped in `decision`.
     """
     written: dict[Split, Written] = {}
-    extra = [name for name in schema_of(scanned.path).names if name == SORT]
-    columns = [*rules.columns, FILE, LINE, *extra]
     uneven = np.array(weights) if any(weight != 1 for weight in weights) else None
     start = 0
-    with ExitStack() as stack:
-        writers: dict[Split, Writer] = {}
+    with Tables(scanned, rules, folder, trained_on=trained_on) as tables:
         for batch in stream(scanned.path):
             poll()
             part = slice(start, start + batch.num_rows)
@@ -85,15 +84,10 @@ def write_splits(
                 if uneven is not None and CODE[split] == TRAIN:
                     times = copies(scanned.keys[part], uneven[batch.column(FILE).to_numpy()])
                     rows = _weighted(rows, times, part.start, decision)
-                if not len(rows):
-                    continue
-                chosen = batch.take(pa.array(rows))
-                written.setdefault(split, Written()).add(chosen, rules)
-                chosen = chosen.select(columns)
-                if split not in writers:
-                    path = folder / f"{split}.arrow"
-                    writers[split] = stack.enter_context(Writer(path, chosen.schema))
-                writers[split].write(chosen)
+                if len(rows):
+                    chosen = batch.take(pa.array(rows))
+                    written.setdefault(split, Written()).add(chosen, rules)
+                    tables.write(split, chosen, rows + part.start)
     return written
 
 

@@ -34,7 +34,14 @@ def test_columns_are_renamed_derived_and_picked(tmp_path: Path) -> None:
         "derive": {"both": "{{title}} {{body|lower}}", "text": "{{both|trim}}!"},
     }
     rows = run(tmp_path, settings, train=path)
-    assert schema_of(rows.tables["train"]).names == ["text", "label", "__file", "__line"]
+    assert schema_of(rows.tables["train"]).names == [
+        "text",
+        "label",
+        "__file",
+        "__line",
+        "__key",
+        "__group",
+    ]
     assert [(r["text"], r["label"], r["__line"]) for r in rows_of(rows)] == [
         ("T b!", "5", 1),
         ("c!", "1", 2),
