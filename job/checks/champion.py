@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +10,11 @@ import pyarrow as pa
 
 from job.data.arrow import MappedTable
 from job.data.artifacts import ROW
-from job.models.trained import find_trained
+from job.models.trained import TrainedModel
 from job.scoring.inference import Inference
-from job.settings import Model, Settings
 from job.tasks.scorers import Scorer
 from job.tasks.tokens import tokenize
 from job.tasks.types import Scored
-from job.uris import Uri
 
 Counts = npt.NDArray[np.float64]
 
@@ -34,15 +31,12 @@ class ScoredChampion:
     max_length: int
 
     @classmethod
-    def load(cls, settings: Settings, version: Uri, scratch: Path) -> ScoredChampion:
-        """Fetch it and load it.
+    def load(cls, trained: TrainedModel) -> ScoredChampion:
+        """Load its weights.
 
         Raises:
-            InputMissing, DataError, SettingsError: it is gone, damaged, or of another task.
+            DataError, SettingsError: it is damaged, or of another task.
         """
-        model = settings.model
-        own = Model(name=version, problem_type=model.problem_type, attention=model.attention)
-        trained = find_trained(settings.model_copy(update={"model": own}), scratch)
         base = trained.base
         task = trained.task.learned(base.config, {}, base.tokenizer)
         limits = base.limits(trained.settings)

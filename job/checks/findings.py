@@ -107,7 +107,7 @@ class Findings:
             for each in self.exceeding
         ]
         raise DataError(
-            f"the night's rows were not trained on, since FINETUNE_CHECKS__ACTION=stop:\n"
+            "the night's rows were not trained on, since FINETUNE_CHECKS__ACTION=stop:\n"
             + "\n".join(lines),
             hint="correct or remove the rows, raise the bound, or set FINETUNE_CHECKS__ACTION=warn",
         )

@@ -48,9 +48,7 @@ class Measure:
         yield self._of_all("label_shift", shift, said)
         gone = distances.missing(new, old, LEVEL)
         names = ", ".join(sorted(repr(name) for name in gone.labels)[:5])
-        said = (
-            f"no new row has the labels that {gone.distance.value:.1%} of the rows before have: {names or 'none'}"
-        )
+        said = f"no new row has the labels that {gone.distance.value:.1%} of the rows before have: {names or 'none'}"
         yield self._of_all("missing_labels", gone.distance, said)
 
     def unseen(self, labels: tuple[str, ...]) -> Iterator[Finding]:
@@ -90,9 +88,7 @@ class Measure:
 
     def unknown_tokens(self, champion: ScoredChampion, reference: pa.Table) -> Iterator[Finding]:
         """How many more tokens of the new rows the champion's tokenizer does not know."""
-        new, old = (
-            champion.unknown_tokens(rows) for rows in (self.night.sample, reference)
-        )
+        new, old = (champion.unknown_tokens(rows) for rows in (self.night.sample, reference))
         if new is None or old is None:
             return
         shares = [counts.sum() / max(1.0, sizes.sum()) for counts, sizes in (new, old)]

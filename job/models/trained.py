@@ -14,10 +14,11 @@ from job.errors import SettingsError
 from job.models import Place
 from job.models.base import Base, open_base
 from job.models.damage import readable
-from job.settings import Settings
+from job.settings import Model, Settings
 from job.settings.tree import INHERITED
 from job.store import layout
 from job.tasks.base import Task
+from job.uris import Uri
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,17 @@ def find_trained(settings: Settings, scratch: Path) -> TrainedModel:
     place = models.find(model.name, model.revision, scratch, code=model.trust_remote_code)
     settings = _inherited(settings, place)
     return TrainedModel(settings, open_base(place, settings, scratch), tasks.create(settings))
+
+
+def find_version(settings: Settings, version: Uri, scratch: Path) -> TrainedModel:
+    """A version that was trained by settings like these, which name the model that it was trained from.
+
+    Raises:
+        InputMissing, DataError, SettingsError: see `find_trained`.
+    """
+    model = settings.model
+    own = Model(name=version, problem_type=model.problem_type, attention=model.attention)
+    return find_trained(settings.model_copy(update={"model": own}), scratch)
 
 
 def _inherited(settings: Settings, place: Place) -> Settings:

@@ -31,6 +31,9 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 DROPPED = 255
 CODE: dict[Split, int] = {split: code for code, split in enumerate(SPLITS)}
 
+LEARNED = "learned from before"
+"""Why a row is not trained on that the model knows already."""
+
 _PART = 1_000_000
 """Rows that are looked up at once."""
 
@@ -85,15 +88,32 @@ class HeldBack:
 
     def holds(self, keys: Keys, groups: Keys | None) -> Mask:
         """Of each row, whether its key or its group's is among these."""
-        held = _among(keys, self.keys)
-        return held if groups is None else held | _among(groups, self.groups)
+        held = among(keys, self.keys)
+        return held if groups is None else held | among(groups, self.groups)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Which of the texts that a model has learned from already it is trained on again."""
+
+    learned: Keys = field(default_factory=lambda: NO_KEYS)
+    """The keys of these texts, sorted."""
+    share: float = 1.0
+    """The part of them that is replayed, in [0, 1]."""
+    salt: int = 0
+    """Another part for another salt, and the same one for the same."""
+
+    def leaves_out(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Which rows are not trained on again."""
+        draw = drawn(keys, self.salt) >> np.uint64(11)
+        return among(keys, self.learned) & (draw >= np.uint64(self.share * 2**53))
 
 
 def _sorted(keys: Sequence[Keys]) -> Keys:
     return np.unique(np.concatenate([NO_KEYS, *keys]))
 
 
-def _among(keys: Keys, wanted: Keys) -> Mask:
+def among(keys: Keys, wanted: Keys) -> Mask:
     """Which keys are among some that are sorted; a part at a time, since places take 8 bytes a key."""
     found = np.zeros(len(keys), np.bool_)
     for start in range(0, len(keys) if len(wanted) else 0, _PART):
@@ -169,6 +189,12 @@ def decide(
         kept = _sampled(keys[rows], clean.sample, seed) | np.isin(rows, needed)
         _drop(decision, "train", "not sampled", rows[~kept])
     return decision
+
+
+def leave_out(decision: Decision, keys: Keys, replay: Replay) -> None:
+    """Take rows out of the training rows that the model has learned from and that are not replayed."""
+    rows = np.flatnonzero(decision.codes == TRAIN)
+    _drop(decision, "train", LEARNED, rows[replay.leaves_out(keys[rows])])
 
 
 def buckets(keys: Keys) -> Iterator[Rows]:

@@ -41,7 +41,7 @@ def publish(
     """
     files, version, facts = release.write(), release.version, release.facts
     poll()
-    meta = {"run_id": facts.run_id, "task": task.name}
+    meta = {"run_id": facts.run_id, "task": task.name, "dataset": facts.fingerprint}
     total = sum(path.stat().st_size for path in files.values())
     event("uploading the version", version=version.name, files=len(files), bytes=total)
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
