@@ -26,17 +26,17 @@ class Measure:
     checks: Checks
     night: Night
 
-    def repeats(self, share: Share) -> Iterator[Finding]:
+    def repeats(self, share: Share) -> Finding:
         """How many of the night's rows repeat one of the same night."""
         said = f"{share.count} of {share.of} rows repeat the text of another row of the same night"
-        yield self._share("duplicates", share, said)
+        return self._share("duplicates", share, said)
 
-    def learned_before(self, share: Share) -> Iterator[Finding]:
+    def learned_before(self, share: Share) -> Finding:
         """How many texts of the night's own files the champion knows."""
         said = (
             f"{share.count} of {share.of} texts in files that are new have been learned from before"
         )
-        yield self._share("known", share, said)
+        return self._share("known", share, said)
 
     def labels(self, known: KnownRows) -> Iterator[Finding]:
         """How the labels of the new rows differ from those that the champion was trained on."""

@@ -94,12 +94,12 @@ class Night:
         Args:
             most: rows of each sample.
         """
-        new, labels = _Sample(rules, most), Counter[str]()
+        new, labels = Sample(rules, most), Counter[str]()
         for batch in _batches(rows, "train", "validation"):
             chosen = batch.filter(pa.array(before.new(batch)))
             labels += labels_in(chosen, rules)[0]
             new.add(chosen)
-        old = _Sample(rules, most)
+        old = Sample(rules, most)
         for batch in _batches(rows, "validation") if before.known else ():
             keys = batch.column(KEY).to_numpy()
             old.add(batch.filter(pa.array(among(keys, before.known.validated))))
@@ -137,7 +137,7 @@ def _batches(rows: CleanRows, *splits: Split) -> Iterator[pa.RecordBatch]:
             yield batch
 
 
-class _Sample:
+class Sample:
     """Of rows that come in batches at most so many, each text once: those of the lowest draws."""
 
     def __init__(self, rules: RowRules, most: int) -> None:

@@ -3,6 +3,7 @@
     {model}/
       datasets/{fingerprint}/
       runs/{run_id}/           settings.json  inputs.json  state.json  progress.json  preparation.json  waiting.json
+                               checks.json
                                metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
         checkpoints/step-{step}/
       models/{version}/
@@ -26,6 +27,8 @@ SETTINGS = "settings.json"
 INPUTS = "inputs.json"
 """What the first attempt, or the first pod that predicts, found to read; all others read exactly that."""
 STATE = "state.json"
+CHECKS = "checks.json"
+"""What was found of the night's rows before anything was trained on them."""
 PROGRESS = "progress.json"
 PREPARATION = "preparation.json"
 """The progress of what only prepares the run."""
