@@ -14,6 +14,7 @@
     │   └── Torn                  75  an artifact's files are not what its manifest says
     ├── ClusterError          75  the cluster's API server answered with an error, or not at all
     │   └── ClusterForbidden  77  the service account may not do that
+    ├── NotDelivered          75  a webhook did not take what it was told
     ├── RunFailed             82  a run that was launched failed, or its own code where no retry helps
     ├── StoreUnreachable          69  unreachable before the attempt could be recorded
     ├── DiskFull                  75  the scratch disk or the output folder is full
@@ -162,6 +163,21 @@ class ClusterForbidden(ClusterError):
 
     exit_code = 77
     hint = "check the Role and RoleBinding of this pod's service account"
+
+
+class NotDelivered(JobError):
+    """A webhook did not take what it was told, and telling it again did not help."""
+
+    exit_code = 75
+    hint = "check FINETUNE_PUBLISH__WEBHOOK and the network; it is told again by the next run, launcher or move"
+
+    def __init__(self, message: str, *, passing: bool) -> None:
+        """
+        Args:
+            passing: whether it may take it if it is told again soon.
+        """
+        super().__init__(message)
+        self.passing = passing
 
 
 class RunFailed(JobError):

@@ -109,8 +109,9 @@ def watched(by: Watcher) -> Iterator[None]:
 
 
 def milestone(reason: str, message: str, **fields: Any) -> None:
-    """Log what happened and tell the watchers: started, resumed, checkpointed, published, failed."""
-    event(message, **fields)
+    """Log what happened and tell the watchers: started, resumed, checkpointed, published. A reason that
+    ends in Failed is a warning, as it is among a cluster's Events."""
+    (warn if reason.endswith("Failed") else event)(message, **fields)
     shown = redact(message + "".join(f", {k} {_short(v)}" for k, v in fields.items()))
     for watcher in _watchers:
         watcher.reached(reason, shown)

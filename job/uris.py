@@ -167,6 +167,12 @@ class Uri:
         return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
     @property
+    def server(self) -> str:
+        """A web address as it may be shown where its path is a secret too: the server, and asterisks."""
+        server, _, path = self.without_secrets.partition("://")[2].partition("/")
+        return f"{self.scheme}://{server}{'/***' if path else ''}" if server else str(self)
+
+    @property
     def folder(self) -> Uri:
         """All that lies below it: the same with a slash at its end."""
         return self if self.secret.endswith("/") else Uri(f"{self.secret}/")

@@ -13,7 +13,10 @@ from typing import Any
 
 from job.errors import SettingsError
 
-TRAINING = ("output", "training_rows", "data", "model", "columns", "verbatim", "seq2seq", "train")
+TRAINING = (
+    *("output", "training_rows", "data", "model", "columns", "verbatim", "seq2seq", "train"),
+    *("publish", "webhook"),
+)
 """The rules (`job.settings.rules`) of everything that trains a model."""
 
 

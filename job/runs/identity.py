@@ -93,14 +93,19 @@ def predictor(settings: Settings, base: Base) -> str:
 
 def launch(settings: Settings, inputs: Inputs, image: str) -> str:
     """Whether there is reason to train again: settings, data, a model in a bucket, and the image."""
+    files = [list(item) for item in model_files(settings)]
+    return fingerprint([relevant(settings), inputs.identities(), files, image])
+
+
+def model_files(settings: Settings) -> list[tuple[str, str]]:
+    """The files of a base model and of a tokenizer that lie in a bucket: their keys and identities."""
     places = (settings.model.name, settings.model.tokenizer or Uri(""))
-    files = [
-        [item.key, item.identity]
+    return [
+        (item.key, item.identity)
         for place in places
         if place.scheme == "s3"
         for _, item in resolve(place.folder)
     ]
-    return fingerprint([relevant(settings), inputs.identities(), files, image])
 
 
 def _use(settings: Settings, inputs: Inputs, base: Base) -> str:

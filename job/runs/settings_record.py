@@ -7,7 +7,7 @@ from typing import Any
 from job.data.artifacts import canonical_json
 from job.errors import Absent, SettingsError, Torn
 from job.settings import Settings, recorded
-from job.settings.names import sections
+from job.settings.names import Path, sections
 from job.store import Store
 from job.store.records import read_json, write_on
 
@@ -40,16 +40,21 @@ def check_settings(store: Store, key: str, wanted: dict[str, Any], run_id: str) 
 
 
 def _changed(store: Store, key: str, wanted: dict[str, Any]) -> list[str]:
-    before, defaults = read_json(store, key), recorded(Settings.model_construct())
-    differences = _differences(before, wanted, defaults)
-    return [f"{path}: {old!r} there, {new!r} here" for path, old, new in differences]
+    before = read_json(store, key)
+    return [
+        f"{'.'.join(path)}: {old!r} there, {new!r} here"
+        for path, old, new in differences(before, wanted)
+    ]
 
 
-def _differences(
-    old: Any, new: Any, default: Any, path: tuple[str, ...] = ()
-) -> list[tuple[str, Any, Any]]:
-    """What differs, by path. A setting that `old` lacks was at its default then, and one that only `old`
-    knows is another release's; a key of the user's own in a mapping is a part of its value."""
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[Path, Any, Any]]:
+    """The settings that decide what is learned in which two records of them differ, with both values. One
+    that `old` lacks was at its default then, and one that only `old` knows is another release's."""
+    return _differences(old, new, recorded(Settings.model_construct()))
+
+
+def _differences(old: Any, new: Any, default: Any, path: Path = ()) -> list[tuple[Path, Any, Any]]:
+    """By path; a key of the user's own in a mapping is a part of its value."""
     if isinstance(old, dict) and isinstance(new, dict) and (not path or path in sections()):
         known = {**default, **old} if isinstance(default, dict) else old
         found = []
@@ -57,4 +62,4 @@ def _differences(
             below = default.get(key) if isinstance(default, dict) else None
             found += _differences(known[key], new[key], below, (*path, key))
         return found
-    return [] if old == new else [(".".join(path), old, new)]
+    return [] if old == new else [(path, old, new)]

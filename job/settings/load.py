@@ -71,7 +71,8 @@ def load(
         wrong += _explain(error, origins)
     if settings is None or wrong:
         raise refusal(wrong)
-    remember(settings.runtime.peer_token.get_secret_value())
+    for secret in (settings.runtime.peer_token, settings.publish.webhook_secret):
+        remember(secret.get_secret_value())
     if across := mistakes(settings, rules):
         raise refusal(across)
     return Loaded(settings, origins)

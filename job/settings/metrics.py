@@ -46,8 +46,15 @@ _OVER_ALL = {name for kinds in METRICS.values() for each in kinds.values() for n
 MINIMIZED = frozenset({"loss", "mse", "mae", "perplexity", "hamming_loss"})
 """Better the lower they are; all others are better the higher they are."""
 
+UNBOUNDED = frozenset({"loss", "mse", "mae", "perplexity"})
+"""Without a scale of their own: what is a small difference depends on their value."""
+
 HEADLINE = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf", "perplexity")
 """What a run shows when it ends, in this order."""
+
+
+PER_TOKEN = frozenset({"loss", "perplexity"})
+"""Of language models a mean over tokens: other tokens, other figures."""
 
 
 def names(task: str, kind: str | None = None) -> tuple[str, ...]:
@@ -55,6 +62,11 @@ def names(task: str, kind: str | None = None) -> tuple[str, ...]:
     kinds = METRICS[task]
     chosen = kinds.values() if kind is None else (kinds[kind],)
     return tuple(dict.fromkeys(("loss", *(name for each in chosen for name in each))))
+
+
+def plain(metric: str) -> str:
+    """A metric's name without the prefix of a split, as people copy it from eval_results.json."""
+    return metric.removeprefix("eval_")
 
 
 def is_among(metric: str, known: Iterable[str]) -> bool:

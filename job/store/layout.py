@@ -3,8 +3,8 @@
     {model}/
       datasets/{fingerprint}/
       runs/{run_id}/           settings.json  inputs.json  state.json  progress.json  preparation.json  waiting.json
-                               checks.json
-                               metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
+                               checks.json  launch.json  metrics-{attempt}.jsonl  quarantine.jsonl
+                               limits/tokens-{tokens}
         checkpoints/step-{step}/
       models/{version}/
       gate/{part}/
@@ -13,6 +13,7 @@
       predictions/{run_id or fingerprint}/
       tokenizers/{fingerprint}/
       launches/{namespace}.{release}.json
+      announced.json
 
 A name that ends in a slash above is an artifact: its files count once its manifest is there
 (`job.store.commit`). Keys are relative to the store's root; `model` is FINETUNE_NAME.
@@ -32,6 +33,8 @@ CHECKS = "checks.json"
 PROGRESS = "progress.json"
 PREPARATION = "preparation.json"
 """The progress of what only prepares the run."""
+LAUNCH = "launch.json"
+"""What a launcher found and launched the run for."""
 WAITING = "waiting.json"
 """Since when the run waits in a queue and why, as its launcher sees it; absent while it does not."""
 QUARANTINE = "quarantine.jsonl"
@@ -176,4 +179,14 @@ def tokenizer(model: str, fingerprint: str) -> str:
 
 def launch(model: str, namespace: str, release: str) -> str:
     """What a Helm release has launched last."""
-    return f"{model}/launches/{namespace}.{release}.json"
+    return f"{launches(model)}{namespace}.{release}.json"
+
+
+def announced(model: str) -> str:
+    """Which of the champion's changes a webhook was told last."""
+    return f"{model}/announced.json"
+
+
+def launches(model: str) -> str:
+    """How the keys of what releases have launched last begin."""
+    return f"{model}/launches/"

@@ -26,6 +26,8 @@ RUN = layout.run("spam", "3f2a")
             "spam/runs/3f2a/checkpoints/step-00000120",
         ),
         (layout.version("spam", "3f2a-a2"), "spam/models/3f2a-a2"),
+        (layout.champion("spam"), "spam/champion.json"),
+        (layout.gate("spam", "3f2a-a2"), "spam/gate/3f2a-a2"),
         (layout.evaluation("spam", "cd34"), "spam/evaluations/cd34"),
         (layout.predictions("spam", "p1"), "spam/predictions/p1"),
         (layout.tokenizer("spam", "ef56"), "spam/tokenizers/ef56"),

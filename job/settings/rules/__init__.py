@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from job.settings.rules import commands, data, model, seq2seq, train
+from job.settings.rules import commands, data, model, publish, seq2seq, train, webhook
 from job.settings.tree import Settings
 
 RULES: Mapping[str, Callable[[Settings], Iterator[str]]] = {
@@ -22,6 +22,8 @@ RULES: Mapping[str, Callable[[Settings], Iterator[str]]] = {
     "verbatim": data.verbatim,
     "seq2seq": seq2seq.mistakes,
     "train": train.train,
+    "publish": publish.publish,
+    "webhook": webhook.webhook,
     "tokenizer": commands.tokenizer,
     "launch": commands.launch,
 }

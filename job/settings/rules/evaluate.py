@@ -15,7 +15,7 @@ def metric(settings: Settings) -> Iterator[str]:
     given = settings.evaluate.metric
     if not given:
         return
-    name, (kind, where) = given.removeprefix("eval_"), _kind(settings)
+    name, (kind, where) = metrics.plain(given), _kind(settings)
     known = metrics.names(settings.task, kind)
     if not metrics.is_among(name, known):
         near = get_close_matches(name, known, n=1)

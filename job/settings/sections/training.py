@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr, field_serializer
 
 from job.settings.sections.base import Inherited, Section
 from job.uris import Uri
@@ -222,11 +223,17 @@ class Publish(Section):
     life_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """The most that the chance may be, over all nights together, that a worse version is ever promoted."""
 
-    floors: dict[str, float] = {}
+    floors: dict[str, float] = Field(default_factory=dict)
     """The least score in a part of the gate's rows below which nothing is promoted: `{"label=spam": 0.9, "length=64-127": 0.8}`, or a column's name and value."""
 
     slice_margin: Annotated[float, Field(ge=0)] | None = None
     """How much worse than the best champion a version may be in any part that FINETUNE_EVALUATE__SLICES names; by default that is shown and decides nothing."""
+
+    webhook: Uri = Uri("")
+    """An https:// or http:// address that is told when another version becomes the champion: a CloudEvent by POST, signed with WEBHOOK_SECRET."""
+
+    webhook_secret: Annotated[SecretStr, Field(min_length=24)] = SecretStr("")
+    """What signs it, as Standard Webhooks says: `whsec_` and base64, or any text of at least 24 characters, whose bytes are the key."""
 
     merge: bool = True
     """Merge LoRA adapters into the weights; false publishes the adapters alone, for the base model that they were trained on."""
@@ -236,3 +243,18 @@ class Publish(Section):
 
     hub_repo: str | None = None
     """A Hub repository that the published files are pushed to as well; needs HF_TOKEN."""
+
+    @property
+    def signing_key(self) -> bytes:
+        """The key that WEBHOOK_SECRET stands for.
+
+        Raises:
+            ValueError: what follows `whsec_` in it is not base64.
+        """
+        text = self.webhook_secret.get_secret_value()
+        encoded = text.removeprefix("whsec_")
+        return text.encode() if encoded == text else b64decode(encoded, validate=True)
+
+    @field_serializer("webhook")
+    def _without_path(self, webhook: Uri) -> str:
+        return webhook.server  # a path may be a secret itself

@@ -15,6 +15,7 @@ from job.data.artifacts import Dataset
 from job.distributed.world import World
 from job.models import Place
 from job.runtime.stop import StopSignal
+from job.settings.metrics import plain
 from job.settings.protocols import (
     HasCheckpoint,
     HasEvaluate,
@@ -99,7 +100,7 @@ class TrainContext(StartingPoint):
     @property
     def metric(self) -> str:
         """What selects the best checkpoint, without prefix."""
-        return (self.settings.evaluate.metric or self.task.default_metric).removeprefix("eval_")
+        return plain(self.settings.evaluate.metric or self.task.default_metric)
 
     def plan(self, table: MappedTable) -> Plan:
         """The run's steps.
