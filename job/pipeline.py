@@ -24,6 +24,8 @@ from job.errors import (
     Unreachable,
     before_recording,
 )
+from job.models import Place
+from job.models.base import shared_place
 from job.monitors import reporting
 from job.monitors.failure import failed
 from job.registry import versions
@@ -153,8 +155,8 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
 
 def _prepare(attempt: Attempt) -> Result:
     task, dataset = prepare.dataset(attempt)
-    base, scratch = attempt.base, attempt.scratch
-    start = StartingPoint(attempt.settings, task, base.place, base.tokenizer)
+    place, scratch = _start_place(attempt, dataset), attempt.scratch
+    start = StartingPoint(attempt.settings, task, place, attempt.base.tokenizer)
     try_out(start, Sample.of(dataset, attempt.limits.padding), scratch)
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
@@ -205,7 +207,7 @@ def _follow(attempt: Attempt) -> Result:
 
 
 def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainContext:
-    record, base = attempt.run, attempt.base
+    record = attempt.run
     workspace = Workspace(
         record.store,
         record.prefix,
@@ -217,14 +219,23 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
     return TrainContext(
         attempt.settings,
         task,
-        base.place,
-        base.tokenizer,
+        _start_place(attempt, dataset),
+        attempt.base.tokenizer,
         dataset,
         attempt.limits,
         workspace,
         attempt.stop,
         attempt.world,
     )
+
+
+def _start_place(attempt: Attempt, dataset: Dataset) -> Place:
+    """Where the weights are that training begins with: the base model's, or those of the champion that
+    the data set was made to go on from."""
+    champion = attempt.champion
+    if champion is None or "champion" not in dataset.profile.get(prepare.START, {}):
+        return attempt.base.place
+    return shared_place("champion", lambda: champion.trained.base.place, attempt.world)
 
 
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:

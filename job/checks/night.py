@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from job.data.arrow import stream
 from job.data.artifacts import FILE, KEY, CleanRows, Split
-from job.registry.lineage import KnownRows, Lineage, among
+from job.data.keys import among
+from job.registry.lineage import KnownRows, Lineage
 from job.runtime.stop import poll
 from job.stages.clean.profile import labels_in
 from job.stages.clean.splits import drawn
@@ -100,23 +101,24 @@ class Night:
             labels += labels_in(chosen, rules)[0]
             new.add(chosen)
         old = Sample(rules, most)
-        for batch in _batches(rows, "validation") if before.known else ():
-            keys = batch.column(KEY).to_numpy()
-            old.add(batch.filter(pa.array(among(keys, before.known.validated))))
+        if before.known is not None:
+            for batch in _batches(rows, "validation"):
+                keys = batch.column(KEY).to_numpy()
+                old.add(batch.filter(pa.array(among(keys, before.known.validated))))
         return cls(new.rows, dict(labels), new.table(), old.table())
 
 
 def repeated(scanned: Path, before: Before) -> Share:
     """The night's rows whose text is there already in an earlier one of them. The night's rows are those
-    of the files that are added, and those that are new.
+    of the files that are added, or where there are none, those that are new.
 
     Args:
         scanned: KEY and FILE of all rows as they were read, before any was dropped.
     """
-    parts = [np.zeros(0, np.uint64)]
+    parts, own = [np.zeros(0, np.uint64)], before.own if before.added else before.new
     for batch in stream(scanned):
         poll()
-        parts.append(batch.column(KEY).to_numpy()[before.own(batch) | before.new(batch)])
+        parts.append(batch.column(KEY).to_numpy()[own(batch)])
     every = np.concatenate(parts)
     return Share(len(every) - len(np.unique(every)), len(every))
 

@@ -62,7 +62,7 @@ def _inherited(settings: Settings, place: Place) -> Settings:
         SettingsError: the version was trained for another task.
         DataError: its settings.json is damaged.
     """
-    recorded = _recorded(place.folder / layout.SETTINGS)
+    recorded = recorded_in(place)
     if (task := recorded.get("task", settings.task)) != settings.task:
         raise SettingsError(
             f"{place.name} was trained for {task}, and FINETUNE_TASK is {settings.task}",
@@ -79,8 +79,9 @@ def _inherited(settings: Settings, place: Place) -> Settings:
     return settings.model_copy(update=sections)
 
 
-def _recorded(path: Path) -> Mapping[str, Any]:
-    """A run's settings; none where there is no such file, or it is somebody else's."""
+def recorded_in(place: Place) -> Mapping[str, Any]:
+    """The settings that a version of ours was trained by; none where it is somebody else's model."""
+    path = place.folder / layout.SETTINGS
     with suppress(OSError, ValueError, RecursionError):
         settings = json.loads(path.read_text())
         if isinstance(settings, dict) and {"task", "encode", "clean"} <= settings.keys():

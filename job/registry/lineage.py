@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from job.data.arrow import stream
 from job.data.artifacts import KEY, KEYS, LEARNED, SPLITS, Frozen
+from job.data.keys import Keys, among
 from job.errors import Absent, Torn
 from job.store import Store, layout
 from job.store.commit import fetch
 from job.store.manifest import load
 from job.store.records import read_record
-
-Keys = npt.NDArray[np.uint64]
 
 TRAIN = SPLITS.index("train")
 
@@ -48,14 +47,6 @@ class KnownRows:
     def know(self, keys: Keys) -> npt.NDArray[np.bool_]:
         """Which texts are among these, of either kind."""
         return among(keys, self.trained) | among(keys, self.validated)
-
-
-def among(keys: Keys, known: Keys) -> npt.NDArray[np.bool_]:
-    """Which keys are among some that are sorted."""
-    if not len(known):
-        return np.zeros(len(keys), np.bool_)
-    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return np.asarray(known[places] == keys)
 
 
 def lineage_of(store: Store, model: str, version: str, scratch: Path) -> Lineage:
@@ -101,4 +92,5 @@ def _rows(store: Store, model: str, version: str, scratch: Path) -> KnownRows | 
         trained += [batch.column(KEY).to_numpy() for batch in stream(scratch / LEARNED)]
     profile = json.loads((scratch / layout.PROFILE).read_text())
     labels = profile["splits"]["train"]["labels"]
-    return KnownRows(*(np.unique(np.concatenate(each)) for each in (trained, validated)), labels)
+    keys = [np.unique(np.concatenate(parts)) for parts in (trained, validated)]
+    return KnownRows(keys[0], keys[1], labels)

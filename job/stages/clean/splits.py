@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from job.data.artifacts import SPLITS, Split
+from job.data.keys import Keys, among
 from job.settings import Clean, Data
 from job.stages.clean.text import canonical
 
-Keys = npt.NDArray[np.uint64]
 Codes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint32]
 Rows = npt.NDArray[np.int64]
@@ -33,9 +33,6 @@ CODE: dict[Split, int] = {split: code for code, split in enumerate(SPLITS)}
 
 LEARNED = "learned from before"
 """Why a row is not trained on that the model knows already."""
-
-_PART = 1_000_000
-"""Rows that are looked up at once."""
 
 _SALT = b"finetune.split.1"
 """Never changed: another salt would move rows between the splits of every data set."""
@@ -111,16 +108,6 @@ class Replay:
 
 def _sorted(keys: Sequence[Keys]) -> Keys:
     return np.unique(np.concatenate([NO_KEYS, *keys]))
-
-
-def among(keys: Keys, wanted: Keys) -> Mask:
-    """Which keys are among some that are sorted; a part at a time, since places take 8 bytes a key."""
-    found = np.zeros(len(keys), np.bool_)
-    for start in range(0, len(keys) if len(wanted) else 0, _PART):
-        part = slice(start, start + _PART)
-        places = np.minimum(np.searchsorted(wanted, keys[part]), len(wanted) - 1)
-        found[part] = wanted[places] == keys[part]
-    return found
 
 
 def drawn(keys: Keys, salt: int) -> Keys:
