@@ -16,6 +16,7 @@ import numpy.typing as npt
 from job.tasks.scorers import Scorer, whole
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 DRAWS = 9_999
 """Permutations; the least probability that they show is one in ten thousand."""
@@ -110,21 +111,32 @@ def kolmogorov_smirnov(new: npt.ArrayLike, known: npt.ArrayLike) -> Distance:
 
 
 def higher(new: tuple[Floats, Floats], known: tuple[Floats, Floats]) -> Distance:
-    """By how much a part of the tokens is higher, over all rows; by Mann and Whitney's test of the rows'
-    own parts.
+    """By how much a part of the tokens is higher, over all rows; by a permutation test of the rows.
 
     Args:
         new: how many tokens of each row count, and how many it has, each of shape (rows,).
         known: the same of the rows to compare with.
     """
-    from scipy.stats import mannwhitneyu
+    from scipy.stats import permutation_test
 
     if not all(sizes.sum() for _, sizes in (new, known)):
         return NONE
-    one, other = (counts.sum() / sizes.sum() for counts, sizes in (new, known))
-    parts = [counts / np.maximum(sizes, 1) for counts, sizes in (new, known)]
-    result = mannwhitneyu(*parts, alternative="greater", method="asymptotic")
-    return Distance(float(one - other), float(result.pvalue))
+    counts, sizes = (np.concatenate(pair) for pair in zip(new, known, strict=True))
+
+    def difference(one: Rows, other: Rows, axis: int) -> Floats:
+        shares = [
+            counts[r].sum(axis=axis) / np.maximum(1, sizes[r].sum(axis=axis)) for r in (one, other)
+        ]
+        return np.asarray(shares[0] - shares[1])
+
+    rows = np.split(np.arange(len(counts)), [len(new[0])])
+    value = float(difference(rows[0], rows[1], 0))
+    if value <= 0:
+        return Distance(value, 1.0)
+    result = permutation_test(
+        rows, difference, n_resamples=DRAWS, batch=CHUNK, alternative="greater", rng=0
+    )
+    return Distance(value, float(result.pvalue))
 
 
 def part(count: int, of: int, bound: float) -> Distance:
