@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from job import prepare, tasks
+from job import checks, prepare, tasks
 from job.data.artifacts import Dataset
 from job.distributed.membership import Membership
 from job.distributed.world import World
@@ -251,14 +251,16 @@ def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOut
 def _published(
     attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput, scores: Scores
 ) -> PublishedVersion:
-    record = attempt.run
+    record, doubts = attempt.run, checks.doubts(attempt)
     version = Version.of(attempt.settings.name, record.state.run_id, record.state.attempt)
     release = Release(
         version,
         trained.place,
         scores.predictions,
-        results.eval_results(scores.results, trained, record) | task.signatures,
-        results.card_facts(attempt, task, dataset, trained, version),
+        results.eval_results(scores.results, trained, record)
+        | task.signatures
+        | {f"check_{each.name}": each.value for each in doubts},
+        results.card_facts(attempt, task, dataset, trained, version, [d.said for d in doubts]),
         merged_history(record.store, record.prefix),
     )
     return publish(release, task, dataset, record.store, attempt.scratch)

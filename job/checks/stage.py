@@ -59,8 +59,13 @@ def check(
         findings.refuse()
 
 
-def found_before(attempt: Attempt) -> Findings | None:
-    """What was found of the run's rows; None where they were not checked."""
+def doubts(attempt: Attempt) -> list[Finding]:
+    """What was found of the run's rows beyond its bounds; nothing where they were not checked."""
+    findings = _found(attempt)
+    return findings.exceeding if findings else []
+
+
+def _found(attempt: Attempt) -> Findings | None:
     key = attempt.run.key(layout.CHECKS)
     try:
         return read_record(attempt.run.store, key, Findings)[0]
@@ -73,7 +78,7 @@ def found_before(attempt: Attempt) -> Findings | None:
 
 def _recorded(attempt: Attempt) -> Findings | None:
     """What was found before by the same bounds."""
-    findings = found_before(attempt)
+    findings = _found(attempt)
     same = findings is not None and findings.bounds == bounds_of(attempt.settings.checks)
     return findings if same else None
 

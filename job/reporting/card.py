@@ -55,6 +55,8 @@ class CardFacts:
     """Where rows that are too long lose what is too much."""
     adapters_for: str | None = None
     """The Auto class of the base model, where the files are adapters alone."""
+    doubts: tuple[str, ...] = ()
+    """What was found of the rows before they were trained on, beyond its bounds."""
 
 
 def escape(text: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from typing import Any
@@ -56,9 +56,18 @@ def eval_results(scores: Mapping[str, float], trained: TrainOutput, run: Run) ->
 
 
 def card_facts(
-    attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput, version: Version
+    attempt: Attempt,
+    task: Task,
+    dataset: Dataset,
+    trained: TrainOutput,
+    version: Version,
+    doubts: Sequence[str],
 ) -> CardFacts:
-    """What the card says."""
+    """What the card says.
+
+    Args:
+        doubts: what was found of the rows before they were trained on, beyond its bounds.
+    """
     settings, fitted = attempt.settings, task.facts
     return CardFacts(
         name=settings.name,
@@ -84,6 +93,7 @@ def card_facts(
         versions={name: package_version(name) for name in PACKAGES},
         cut_side=attempt.base.tokenizer.truncation_side,
         adapters_for=None if settings.publish.merge else task.auto_class,
+        doubts=tuple(doubts),
     )
 
 

@@ -105,4 +105,4 @@ def test_a_file_that_holds_all_rows_again_repeats_nothing(night: CleanRows) -> N
 def test_files_in_an_archive_are_known_by_the_archive() -> None:
     names = ["s3://b/a.zip!one.csv", "s3://b/c.csv", "s3://b/d.csv"]
     before = Before.of(names, Lineage("v", frozenset({"s3://b/a.zip", "s3://b/c.csv"}), None))
-    assert before.added == {2}
+    assert before.added == frozenset({2})

@@ -57,7 +57,7 @@ def test_files_texts_and_labels_of_a_version_and_of_what_it_went_on_from(
     store: Store, tmp_path: Path
 ) -> None:
     found = lineage(store, tmp_path)
-    assert found.files == {"a.csv", "b.csv"}
+    assert found.files == frozenset({"a.csv", "b.csv"})
     assert found.rows is not None
     assert found.rows.trained.tolist() == [1, 3, 9]
     assert found.rows.validated.tolist() == [7]
