@@ -91,6 +91,12 @@ def german(rows: Sequence[Row]) -> list[Row]:
     return [(line, label) for line, (_, label) in zip(lines, rows, strict=False)]
 
 
+def greek(rows: Sequence[Row]) -> list[Row]:
+    """The same in letters that the champion has never seen."""
+    letters = {ord("a") + i: ord("α") + i for i in range(25)}
+    return [(text.lower().translate(letters), label) for text, label in rows]
+
+
 @pytest.mark.slow
 def test_a_poisoned_night_is_found_and_nothing_is_prepared(place: Path, rows: list[Row]) -> None:
     new = rows[2400:2900]
@@ -99,7 +105,8 @@ def test_a_poisoned_night_is_found_and_nothing_is_prepared(place: Path, rows: li
         "flipped": (flipped(new, 0.3), {"score_drop", "label_shift"}),
         "one-class": ([row for row in new if row[1] == "ham"], {"label_shift", "missing_labels"}),
         "copies": ([*new, *([new[7]] * 2000)], {"duplicates"}),
-        "german": (german(new), {"unknown_tokens"}),
+        "german": (german(new), {"score_drop", "length_shift"}),
+        "greek": (greek(new), {"unknown_tokens"}),
         "typing": ([*new, ("free entry", "Spam")], {"unseen_labels"}),
         "again": (rows[:500], {"known"}),
     }
