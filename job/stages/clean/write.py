@@ -79,6 +79,7 @@ def write_splits(
             poll()
             part = slice(start, start + batch.num_rows)
             start = part.stop
+            tables.read(batch, part)
             for split in SPLITS:
                 rows = np.flatnonzero(decision.codes[part] == CODE[split])
                 if uneven is not None and CODE[split] == TRAIN:

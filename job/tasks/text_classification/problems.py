@@ -122,11 +122,13 @@ class SingleLabel(Problem):
         wanted: str | Mapping[str, float],
         counts: Mapping[str, int],
     ) -> Floats:
-        """As given; `balanced` is the inverse of each label's frequency, 1 in the mean over the rows."""
+        """As given; `balanced` is the inverse of each label's frequency, 1 in the mean over the rows, and 1
+        for a label that none of them has."""
         if wanted != "balanced":
             return super().label_weights(names, wanted, counts)
         rows = np.array([counts[name] for name in names], dtype=np.float32)
-        return np.asarray(rows.sum() / (len(rows) * rows), np.float32)
+        even = np.maximum(1, rows) * np.count_nonzero(rows)
+        return np.where(rows > 0, rows.sum() / even, 1).astype(np.float32)
 
     def row_weights(self, table: MappedTable, rows: Rows, weights: Floats) -> Floats:
         """The weight of the row's label."""
