@@ -10,7 +10,7 @@ from typing import Any
 
 from job.commands.arguments import Arguments
 from job.commands.overview import Overview, overview
-from job.commands.printing import answer
+from job.commands.printing import answer, on_one_line
 from job.errors import InputMissing, Torn
 from job.launch.queue import Waiting
 from job.runs.listing import states
@@ -75,7 +75,7 @@ def _print_all(settings: Settings, *, as_json: bool) -> list[Torn]:
         answer(json.dumps({**(about.json() if about else {}), "runs": runs}, indent=1))
     else:
         for line in _text(about, runs):
-            answer(line)
+            answer(on_one_line(line))
     return damaged + torn
 
 
