@@ -287,5 +287,8 @@ def test_rows_of_another_reading_are_left_out_and_counted(tmp_path: Path) -> Non
     found = nights.judging(other)
     assert (found.rows, found.left_out) == (0, {OTHER_READING: count})
     assert "test" not in found.cleaned.tables
+    assert nights.judging(replace_clean(other, rename={"body": "text"})).left_out == found.left_out
+    slices = replace_clean(first.settings, derive={"lang": "{{ who }}"}, rename={"a": "b"})
+    assert nights.judging(slices).rows == count  # what makes no role is nothing to them
     shorter = nights.judging(replace_clean(first.settings, max_words=3))
     assert (shorter.rows, shorter.left_out) == (0, {"too many words": count})
