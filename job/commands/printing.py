@@ -57,7 +57,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     shown = [[on_one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, cells)) for cells in zip(columns, *shown, strict=True)]
     left = max(len(columns[-1]), console.width - sum(widths[:-1]) - GAP * (len(columns) - 1))
-    drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="")
     for number, name in enumerate(columns):
         drawn.add_column(name, overflow="fold", no_wrap=number > 0)
     for *cells, last in shown:
