@@ -173,6 +173,10 @@ class Generation(Section):
     """Runs of this many tokens are never generated twice; 0 allows them. Default: the model's own."""
 
 
+OF_ROWS = ("label", "length")
+"""Parts of the rows that are no column's values."""
+
+
 class Evaluate(Section):
     """How the model is scored."""
 
@@ -203,7 +207,7 @@ class Evaluate(Section):
     @property
     def slice_columns(self) -> tuple[str, ...]:
         """Of `slices`, the columns of the data."""
-        return tuple(name for name in self.slices if name not in ("label", "length"))
+        return tuple(name for name in self.slices if name not in OF_ROWS)
 
 
 class Publish(Section):

@@ -29,6 +29,8 @@ NO_KEYS: Keys = np.zeros(0, np.uint64)
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 DROPPED = 255
+IN_GATE = "in the gate"
+"""Why a row is dropped that must be neither trained on nor validated with."""
 CODE: dict[Split, int] = {split: code for code, split in enumerate(SPLITS)}
 
 LEARNED = "learned from before"
@@ -209,7 +211,7 @@ def _hold_back(decision: Decision, in_gate: Mask) -> None:
         rows = np.flatnonzero(in_gate & (decision.codes == CODE[split]))
         if len(rows):
             decision.cross[f"{split}_in_gate"] = len(rows)
-            _drop(decision, split, "in the gate", rows)
+            _drop(decision, split, IN_GATE, rows)
 
 
 def _duplicates(
