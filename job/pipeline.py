@@ -6,9 +6,10 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from job import checks, prepare, tasks
+from job import checks, models, prepare, tasks
 from job.data.artifacts import Dataset
 from job.distributed.membership import Membership
 from job.distributed.world import World
@@ -24,15 +25,19 @@ from job.errors import (
     Unreachable,
     before_recording,
 )
+from job.gate import Challenger, Verdict, judge, settle, settled
 from job.models import Place
 from job.models.base import shared_place
 from job.monitors import reporting
 from job.monitors.failure import failed
-from job.registry import versions
+from job.registry import champion, versions
+from job.registry.announcement import announce_champion
+from job.registry.champion import Move
 from job.registry.versions import Version
 from job.runs import results
 from job.runs.attempt import Attempt, announce, begin, find_run, follow
 from job.runs.fence import fenced
+from job.runs.provenance import Provenance
 from job.runs.record import PUSH, Run
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
@@ -108,7 +113,8 @@ def _attempted(
                 with fenced(record):
                     if published := _published_before(settings, record, scratch):
                         event("published already", version=published.version.name)
-                        return _finished(settings, record, published)
+                        move = _settled_before(settings, record, published, scratch)
+                        return _finished(settings, record, published, move)
                     return work(begin(settings, record, inputs, scratch, stop, world))
             except JobError as error:
                 with suppress(StoreError):  # how it ended is what matters
@@ -117,11 +123,12 @@ def _attempted(
 
 
 def _make_up(settings: Settings, record: Run, scratch: Path) -> None:
-    """What the attempt that finished the run could not do after that: the push to the Hub.
+    """What the attempt that finished the run could not do after that: tell of the champion, push to the Hub.
 
     Raises:
         InputMissing: the version that is to be pushed is gone or damaged.
     """
+    announce_champion(settings.publish, record.store, settings.name)
     repo = settings.publish.hub_repo
     if PUSH not in record.state.outstanding or not repo:
         return
@@ -172,8 +179,13 @@ def _train_and_publish(attempt: Attempt) -> Result:
     attempt.world.rendezvous.publish_to_node("dataset", str(dataset.folder))
     trained = train(_train_context(attempt, task, dataset))
     scores = _evaluated(attempt, task, dataset, trained)
-    published = _published(attempt, task, dataset, trained, scores)
-    return _finished(attempt.settings, attempt.run, published)
+    record, scratch = attempt.run, attempt.scratch
+    version = Version.of(attempt.settings.name, record.state.run_id, record.state.attempt)
+    challenger = Challenger(version, trained.place, attempt.settings, dataset)
+    judgement = judge(challenger, record.store, scratch)
+    published = _published(attempt, task, dataset, trained, scores, version, judgement.verdict)
+    move = settle(challenger, judgement, record.store, scratch)
+    return _finished(attempt.settings, record, published, move)
 
 
 def _published_before(settings: Settings, record: Run, scratch: Path) -> PublishedVersion | None:
@@ -243,36 +255,67 @@ def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOut
     tokenizer, limits = attempt.base.tokenizer, attempt.limits
     event("loading the model as it will be published, to score it")
     inference = Inference.load(attempt.settings, trained.place, task, tokenizer, limits)
-    scores = evaluate(inference, dataset, attempt.scratch)
+    scores = evaluate(inference, dataset, attempt.settings, attempt.scratch)
     attempt.run.progressed("evaluate")
     return scores
 
 
 def _published(
-    attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput, scores: Scores
+    attempt: Attempt,
+    task: Task,
+    dataset: Dataset,
+    trained: TrainOutput,
+    scores: Scores,
+    version: Version,
+    verdict: Verdict,
 ) -> PublishedVersion:
     record, doubts = attempt.run, checks.doubts(attempt)
-    version = Version.of(attempt.settings.name, record.state.run_id, record.state.attempt)
+    provenance = Provenance.of(attempt, dataset, trained)
+    found = results.eval_results(scores.results, trained, record) | task.signatures
+    facts = results.card_facts(attempt, task, dataset, version, provenance)
     release = Release(
         version,
         trained.place,
         scores.predictions,
-        results.eval_results(scores.results, trained, record)
-        | task.signatures
-        | {f"check_{each.name}": each.value for each in doubts},
-        results.card_facts(attempt, task, dataset, trained, version, [d.said for d in doubts]),
+        found
+        | {f"check_{each.name}": each.value for each in doubts}
+        | {f"gate_{name}": value for name, value in verdict.facts().items()},
+        replace(facts, gate=verdict.facts(), doubts=tuple(each.said for each in doubts)),
         merged_history(record.store, record.prefix),
+        asdict(provenance),
     )
     return publish(release, task, dataset, record.store, attempt.scratch)
 
 
-def _finished(settings: Settings, record: Run, published: PublishedVersion) -> Result:
-    """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
+def _settled_before(
+    settings: Settings, record: Run, published: PublishedVersion, scratch: Path
+) -> Move:
+    """What became of a version that an earlier attempt has published; where that was ended before it was
+    settled, it is judged now."""
+    store, version = record.store, published.version
+    before, _ = champion.read(store, settings.name)
+    if move := settled(before, version):
+        return move
+    fingerprint = published.meta.get("dataset")
+    dataset = None
+    if fingerprint:
+        key = layout.dataset(settings.name, fingerprint)
+        dataset = encode.find(store, key, scratch / "dataset")
+    place = models.find(str(published.folder), None, scratch)
+    challenger = Challenger(version, place, settings, dataset)
+    return settle(challenger, judge(challenger, store, scratch), store, scratch)
+
+
+def _finished(settings: Settings, record: Run, published: PublishedVersion, move: Move) -> Result:
+    """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted of a
+    version that is in use."""
     scores = json.loads((published.folder / layout.SCORES).read_text())
-    result = Result(results.summary(record.store, published.version.key, scores))
+    summary = results.summary(record.store, published.version.key, scores)
+    result = Result({**summary, "gate": f"{move.action}: {move.reason}", "champion": move.champion})
     figures(status="done", eta_seconds=None, **result.facts)
-    repo = settings.publish.hub_repo
+    repo = settings.publish.hub_repo if move.action == "promoted" else None
     record.finish("done", result.facts, outstanding=[PUSH] if repo else [])
+    announce_champion(settings.publish, record.store, settings.name)
     if repo:
         push_to_hub(repo, published.folder)
         record.settled(PUSH)

@@ -15,7 +15,7 @@ from job.checks.night import Night, Share
 from job.registry.lineage import KnownRows
 from job.settings import Checks
 from job.settings.metrics import MINIMIZED
-from job.stages.clean.text import word_counts
+from job.tasks.lengths import word_counts
 from job.tasks.scorers import whole
 
 

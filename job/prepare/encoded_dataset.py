@@ -37,6 +37,7 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     fingerprint = identity.dataset(settings, inputs, base, gate, start.version)
     key = layout.dataset(settings.name, fingerprint)
     folder = attempt.scratch / "dataset"
+    record.uses(fingerprint)
     existing = encode.find(record.store, key, folder)
     if existing is not None:
         event("data set found in the store", fingerprint=fingerprint)

@@ -24,6 +24,7 @@ from job.stages.fetch import resolve_inputs
 from job.store import Store, layout, open_store
 from job.store.probe import probe_conditional_writes
 from job.telemetry import event, figures, milestone
+from job.uris import Uri
 
 
 @dataclass(frozen=True)
@@ -151,12 +152,14 @@ def _frozen(
         damaged = error
     if before is None:
         inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing
-    base = find_base(settings, scratch, _commit_of(before))
+    base = find_base(_as_begun(settings, before), scratch, _commit_of(before))
     model = {
         "name": base.place.name,
         "identity": base.place.identity,
         "tokenizer": models.tokenizer_sha256(base.tokenizer),
     }
+    if settings.model.tokenizer and settings.model.tokenizer.of_champion:
+        model["tokenizer_name"] = base.tokenizer_place.name
     if before is None and inputs is not None:
         in_use, _ = champion.read(run.store, settings.name)
         before = Frozen(inputs.files, model, tuple(in_use.gate), in_use.version)
@@ -183,8 +186,22 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     before = run.frozen()
     if before is None:
         raise Torn(f"{store.uri}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
-    base = shared_base(settings, scratch, _commit_of(before), world)
+    base = shared_base(_as_begun(settings, before), scratch, _commit_of(before), world)
     return Attempt(settings, run, before, base, scratch, stop, world)
+
+
+def _as_begun(settings: Settings, before: Frozen | None) -> Settings:
+    """The settings, with the versions that the run began with where they name a champion: to promote
+    another one changes nothing for it."""
+    if before is None:
+        return settings
+    began = {"name": before.model["name"], "tokenizer": before.model.get("tokenizer_name")}
+    versions = {
+        field: Uri(name)
+        for field, name in began.items()
+        if name and (place := getattr(settings.model, field)) and place.of_champion
+    }
+    return settings.model_copy(update={"model": settings.model.model_copy(update=versions)})
 
 
 def _commit_of(before: Frozen | None) -> str | None:

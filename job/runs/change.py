@@ -42,10 +42,6 @@ class Basis:
         model = tuple(identity.model_files(settings))
         return cls(recorded(settings), inputs.files, model, image)
 
-    def json(self) -> bytes:
-        """As the store holds it."""
-        return canonical_json(asdict(self))
-
 
 @dataclass(frozen=True)
 class Changes:
@@ -86,7 +82,11 @@ class Changes:
         return any(vars(self).values())
 
     def __str__(self) -> str:
-        return "; ".join(self._clauses())
+        return "; ".join(self.clauses())
+
+    def clauses(self) -> list[str]:
+        """In words, a kind of change each."""
+        return list(self._clauses())
 
     def _clauses(self) -> Iterator[str]:
         for said, uris in (
@@ -125,7 +125,13 @@ class Changes:
         }
 
 
-def launched(store: Store, model: str, run_id: str) -> Basis | None:
+def record_launch(store: Store, model: str, run_id: str, basis: Basis) -> None:
+    """Keep what a launcher launches a run for."""
+    key = f"{layout.run(model, run_id)}/{layout.LAUNCH}"
+    store.put(key, canonical_json(asdict(basis)))
+
+
+def launched_for(store: Store, model: str, run_id: str) -> Basis | None:
     """What a launcher launched a run for; None where none did.
 
     Raises:
@@ -144,7 +150,7 @@ def trained_on(store: Store, model: str, run_id: str) -> Basis | None:
         Torn: its record is damaged.
     """
     run = layout.run(model, run_id)
-    launch = launched(store, model, run_id) or Basis({})
+    launch = launched_for(store, model, run_id) or Basis({})
     try:
         settings = read_json(store, f"{run}/{layout.SETTINGS}")
         files = read_record(store, f"{run}/{layout.INPUTS}", Frozen)[0].files

@@ -98,13 +98,17 @@ def launch(settings: Settings, inputs: Inputs, image: str) -> str:
 
 
 def model_files(settings: Settings) -> list[tuple[str, str]]:
-    """The files of a base model and of a tokenizer that lie in a bucket: their keys and identities."""
+    """The files of a base model and of a tokenizer that lie in a bucket: their keys and identities.
+
+    Another model's champion counts by its version. This model's own does not count: each promotion
+    would be a reason to train.
+    """
     places = (settings.model.name, settings.model.tokenizer or Uri(""))
     return [
         (item.key, item.identity)
         for place in places
-        if place.scheme == "s3"
-        for _, item in resolve(place.folder)
+        if place.scheme == "s3" and place.of_champion != settings.output / settings.name
+        for _, item in resolve(models.version_in_use(place).folder)
     ]
 
 

@@ -42,7 +42,7 @@ class Model(Section):
     """The model that is fine-tuned."""
 
     name: Uri = Uri("")
-    """A Hub id, a folder, or an s3:// prefix that holds config.json and model.safetensors."""
+    """A Hub id, a folder, or an s3:// prefix that holds config.json and model.safetensors; `s3://bucket/prefix/NAME/champion` is the version of that model in use."""
 
     revision: str | None = None
     """The Hub branch, tag or commit."""
@@ -174,7 +174,7 @@ class Generation(Section):
 
 
 OF_ROWS = ("label", "length")
-"""Parts of the rows that are no column's values."""
+"""What EVALUATE__SLICES can name that is not a column of the data."""
 
 
 class Evaluate(Section):

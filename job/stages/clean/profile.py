@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from job.data.artifacts import FILE, SPLITS, RawRows, Split
 from job.stages.clean.splits import Decision
+from job.tasks.lengths import bits_of, length_range
 from job.tasks.row_rules import RowRules
 
 WORDS = "__words"
@@ -36,7 +37,7 @@ class Written:
         labels, kinds = labels_in(batch, rules)
         self.labels += labels
         self.kinds += kinds
-        for number, count in _counted(np.frexp(batch.column(WORDS).to_numpy())[1]):
+        for number, count in _counted(bits_of(batch.column(WORDS).to_numpy())):
             self.words[number] += count
         for number, count in _counted(batch.column(FILE).to_numpy()):
             self.files[number] += count
@@ -92,15 +93,10 @@ def profile(
             "duplicates": decision.duplicates[split],
             "conflicting_labels": decision.conflicting[split],
             "labels": dict(sorted(counts.labels.items())),
-            "words": {_range(bits): counts.words[bits] for bits in sorted(counts.words)},
+            "words": {length_range(bits): counts.words[bits] for bits in sorted(counts.words)},
             "files": _files(counts.files, raw.files),
         }
     return {"splits": splits, "cross_split": dict(decision.cross)}
-
-
-def _range(bits: int) -> str:
-    low, high = (1 << bits) >> 1, (1 << bits) - 1
-    return str(low) if low == high else f"{low}-{high}"
 
 
 def _files(counts: Counter[int], names: Sequence[str]) -> dict[str, int]:

@@ -23,7 +23,8 @@ from job.stages.clean.columns import Selected, Selector, as_row, source_columns
 from job.stages.clean.originals import BEFORE, Originals
 from job.stages.clean.profile import WORDS
 from job.stages.clean.splits import CODE, Codes, Labels, fractions, key_of, keys_of
-from job.stages.clean.text import cleaned, is_empty, word_counts
+from job.stages.clean.text import cleaned, is_empty
+from job.tasks.lengths import word_counts
 from job.tasks.row_rules import KEPT, RowRules
 
 SORT = "__sort"

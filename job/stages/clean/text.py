@@ -47,11 +47,6 @@ def canonical(text: str | None) -> str:
     return " ".join(text.casefold().split())
 
 
-def word_counts(texts: Texts) -> list[int]:
-    """How many words each text has; words are what white space separates."""
-    return [0 if text is None else len(text.split()) for text in texts]
-
-
 def is_empty(text: str | None) -> bool:
     """Whether there is nothing but white space."""
     return text is None or not text or text.isspace()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from job.data.artifacts import Dataset
 from job.errors import JobError
 from job.models.quiet_imports import hub
-from job.registry.versions import Version
+from job.registry.versions import PUBLISHED, Version
 from job.runtime.stop import poll
 from job.stages.publish.release import Release
 from job.stages.publish.verify import compare_outputs
@@ -26,6 +29,8 @@ class PublishedVersion:
 
     version: Version
     folder: Path
+    meta: Mapping[str, Any]
+    """What its manifest says besides the files."""
 
 
 def publish(
@@ -41,7 +46,7 @@ def publish(
     """
     files, version, facts = release.write(), release.version, release.facts
     poll()
-    meta = {"run_id": facts.run_id, "task": task.name, "dataset": facts.fingerprint}
+    meta = {"run_id": facts.run_id, "task": task.name, PUBLISHED: time.time(), **release.provenance}
     total = sum(path.stat().st_size for path in files.values())
     event("uploading the version", version=version.name, files=len(files), bytes=total)
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
@@ -64,14 +69,14 @@ def publish(
         rows_compared=rows,
         largest_difference=float(f"{largest:.2g}"),
     )
-    return PublishedVersion(version, folder)
+    return PublishedVersion(version, folder, meta)
 
 
 def read_back(store: Store, version: Version, scratch: Path) -> PublishedVersion:
     """A version that was published by an earlier attempt, on this disk."""
     folder = scratch / "published"
-    fetch(store, version.key, folder)
-    return PublishedVersion(version, folder)
+    manifest = fetch(store, version.key, folder)
+    return PublishedVersion(version, folder, manifest.meta)
 
 
 def push_to_hub(repo: str, folder: Path) -> None:
