@@ -69,6 +69,11 @@ def _start(settings: Settings) -> Iterator[str]:
             "publishes adapters alone, for the base model; set FINETUNE_PUBLISH__MERGE=true, or "
             "FINETUNE_TRAIN__FROM=base"
         )
+    if model.trust_remote_code:
+        yield (
+            "FINETUNE_TRAIN__FROM=champion does not work with FINETUNE_MODEL__TRUST_REMOTE_CODE, since code is "
+            "only run for a model from the Hub at one commit; set FINETUNE_TRAIN__FROM=base"
+        )
     own = f"{settings.output}/{settings.name}/champion"
     if str(model.name).rstrip("/") == own:
         yield (

@@ -72,6 +72,10 @@ CHAMPION = {"TRAIN__FROM": "champion"}
             {**CHAMPION, "MODEL__NAME": "s3://bucket/models/model/champion"},
             "both name the champion",
         ),
+        (
+            {**CHAMPION, "MODEL__TRUST_REMOTE_CODE": "true", "MODEL__REVISION": "a" * 40},
+            "does not work with FINETUNE_MODEL__TRUST_REMOTE_CODE",
+        ),
         ({"TRAIN__REPLAY": "0.5"}, "REPLAY is for FINETUNE_TRAIN__FROM=champion"),
     ],
 )
