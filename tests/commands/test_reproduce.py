@@ -191,6 +191,16 @@ def test_a_version_that_cannot_be_made_again_is_refused(folder: Path, store: Sto
         reproduced(folder, "r-a1")
 
 
+def test_settings_of_another_release_are_named(folder: Path, store: Store, tmp_path: Path) -> None:
+    version = planted(store, tmp_path, {"clean": {"spell_check": True}}, {"finetune-job": "9.9"})
+    with pytest.raises(
+        SettingsError, match=r"of r-a2 are not settings of this release.*spell_check"
+    ) as caught:
+        reproduced(folder, version)
+    withdraw(store, layout.version("m", version))
+    assert "finetune-job 9.9" in str(caught.value)
+
+
 def test_the_same_rows_are_held_back_again(
     folder: Path, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
