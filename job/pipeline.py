@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from job import models, prepare, tasks
+from job import checks, models, prepare, tasks
 from job.data.artifacts import Dataset
 from job.distributed.membership import Membership
 from job.distributed.world import World
@@ -26,6 +26,8 @@ from job.errors import (
     before_recording,
 )
 from job.gate import Challenger, Verdict, judge, settle, settled
+from job.models import Place
+from job.models.base import shared_place
 from job.monitors import reporting
 from job.monitors.failure import failed
 from job.registry import champion, versions
@@ -160,8 +162,8 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
 
 def _prepare(attempt: Attempt) -> Result:
     task, dataset = prepare.dataset(attempt)
-    base, scratch = attempt.base, attempt.scratch
-    start = StartingPoint(attempt.settings, task, base.place, base.tokenizer)
+    place, scratch = _start_place(attempt, dataset), attempt.scratch
+    start = StartingPoint(attempt.settings, task, place, attempt.base.tokenizer)
     try_out(start, Sample.of(dataset, attempt.limits.padding), scratch)
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
@@ -217,7 +219,7 @@ def _follow(attempt: Attempt) -> Result:
 
 
 def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainContext:
-    record, base = attempt.run, attempt.base
+    record = attempt.run
     workspace = Workspace(
         record.store,
         record.prefix,
@@ -229,14 +231,23 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
     return TrainContext(
         attempt.settings,
         task,
-        base.place,
-        base.tokenizer,
+        _start_place(attempt, dataset),
+        attempt.base.tokenizer,
         dataset,
         attempt.limits,
         workspace,
         attempt.stop,
         attempt.world,
     )
+
+
+def _start_place(attempt: Attempt, dataset: Dataset) -> Place:
+    """Where the weights are that training begins with: the base model's, or those of the champion that
+    the data set was made to go on from."""
+    champion = attempt.champion
+    if champion is None or "champion" not in dataset.profile.get(prepare.START, {}):
+        return attempt.base.place
+    return shared_place("champion", lambda: champion.trained.base.place, attempt.world)
 
 
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:
@@ -258,7 +269,7 @@ def _published(
     version: Version,
     verdict: Verdict,
 ) -> PublishedVersion:
-    record = attempt.run
+    record, doubts = attempt.run, checks.doubts(attempt)
     provenance = Provenance.of(attempt, dataset, trained)
     found = results.eval_results(scores.results, trained, record) | task.signatures
     facts = results.card_facts(attempt, task, dataset, version, provenance)
@@ -266,8 +277,10 @@ def _published(
         version,
         trained.place,
         scores.predictions,
-        found | {f"gate_{name}": value for name, value in verdict.facts().items()},
-        replace(facts, gate=verdict.facts()),
+        found
+        | {f"check_{each.name}": each.value for each in doubts}
+        | {f"gate_{name}": value for name, value in verdict.facts().items()},
+        replace(facts, gate=verdict.facts(), doubts=tuple(each.said for each in doubts)),
         merged_history(record.store, record.prefix),
         asdict(provenance),
     )

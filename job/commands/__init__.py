@@ -73,7 +73,7 @@ _TABLE = (
     Command(
         "launch",
         "in the cluster: train if the data, the settings or the code have changed, else skip",
-        "job.launch:launch",
+        "job.launch.launcher:launch",
         (*TRAINING, "launch"),
     ),
     Command(
@@ -116,7 +116,7 @@ _TABLE = (
     ),
     Command(
         "status",
-        "a run's state, read from the store",
+        "how runs stand, which version is in use, what has changed since",
         "job.commands.status:run",
         supervised=False,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from job.commands.arguments import Arguments
@@ -14,12 +14,11 @@ from job.errors import InputMissing
 from job.registry import champion as registry
 from job.registry.champion import Champion, Move
 from job.registry.versions import Entry, entries
-from job.runs.results import headline
 from job.settings import load
+from job.settings.metrics import headline
 from job.store import layout, open_store
 
 USAGE = "finetune models [--json]"
-COLUMNS = ("version", "in use", "published", "score", "MB", "verdict")
 
 
 def run(arguments: list[str]) -> int:
@@ -41,7 +40,7 @@ def run(arguments: list[str]) -> int:
         )
     rows = [row(entry, champion) for entry in _newest_first(listed, champion)]
     if sys.stdout.isatty() and "--json" not in given.switches:
-        answer(table(COLUMNS, map(_cells, rows)))
+        answer(_table(rows))
     else:
         answer("\n".join(json.dumps(value) for value in rows))
     return 0
@@ -85,12 +84,26 @@ def _verdict(move: Move) -> dict[str, Any]:
     return {**said, **{f"gate_{name}": value for name, value in move.verdict.items()}}
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """A row of the table."""
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The versions on a terminal, each with the first of its scores."""
+    metrics = {next(iter(row["scores"]), "") for row in rows}
+    score = metrics.pop() if len(metrics) == 1 else ""
+    columns = ("version", "in use as", "published", score or "score", "MB", "verdict")
+    return table(columns, [_cells(row, score) for row in rows])
+
+
+def _cells(row: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+    """A row of the table.
+
+    Args:
+        metric: the name of the score, where the column says it.
+    """
     scores: Mapping[str, float] = row["scores"]
-    score = next((f"{name} {value:g}" for name, value in scores.items()), "")
+    score = next(
+        (f"{value:g}" if metric else f"{name} {value:g}" for name, value in scores.items()), ""
+    )
+    roles = [role for role in row["roles"] if role != "best" or "champion" not in row["roles"]]
     verdict = row["verdict"] or {"action": "", "reason": ""}
     said = ": ".join(filter(None, (verdict["action"], verdict["reason"])))
-    size = f"{row['size'] / 1e6:.1f}"
-    day = (row["published"] or "")[:10]
-    return row["version"], ", ".join(row["roles"]), day, score, size, row["damage"] or said
+    size, day = f"{row['size'] / 1e6:.1f}", (row["published"] or "")[:10]
+    return row["version"], ", ".join(roles), day, score, size, row["damage"] or said

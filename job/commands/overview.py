@@ -9,8 +9,9 @@ from typing import Any
 
 from job.errors import JobError, Torn
 from job.launch.decision import Launched
-from job.registry import champion, versions
+from job.registry import champion
 from job.registry.champion import Champion, Move
+from job.registry.versions import Version
 from job.runs.change import Basis, Changes, trained_on
 from job.runs.record import state_of
 from job.settings import Settings, recorded
@@ -102,7 +103,7 @@ def overview(settings: Settings, store: Store) -> Overview:
     launches = _launches(store, model)
     trained, changes, unseen = None, None, ""
     if current.version:
-        run_id = versions.run_of(current.version)
+        run_id = Version.named(model, current.version).run_id
         state = state_of(store, model, run_id)
         trained = state.ended if state and state.outcome else None
         changes, unseen = _changes_since(settings, store, run_id, _image(launches.values()))

@@ -9,7 +9,7 @@ from job.commands.printing import answer
 from job.commands.promote import announce, check_usable, registry_of, told
 from job.errors import InputMissing
 from job.registry import champion as registry
-from job.registry.champion import Champion, rolled_back
+from job.registry.champion import Champion, rolled_back, used_in_turn
 from job.settings import load
 
 USAGE = "finetune rollback [VERSION] [--reason TEXT]"
@@ -50,7 +50,7 @@ def _target(champion: Champion, name: str | None) -> str:
     Raises:
         InputMissing: there is none, it is in use, or it never was.
     """
-    used = list(dict.fromkeys(m.champion for m in champion.history if m.champion))
+    used = list(dict.fromkeys(used_in_turn(champion)))
     others = ", ".join(v for v in used if v != champion.version and v not in champion.removed)
     known = f"those that were: {others}" if others else "no other version ever was"
     to = champion.previous if name is None else name

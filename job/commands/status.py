@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from job.commands.arguments import Arguments
 from job.commands.overview import Overview, overview
-from job.commands.printing import answer
+from job.commands.printing import answer, on_one_line
 from job.errors import InputMissing, Torn
 from job.launch.queue import Waiting
 from job.runs.listing import states
@@ -17,6 +18,8 @@ from job.runs.record import State
 from job.settings import Settings, load
 from job.store import open_store
 from job.text import moment
+
+USAGE = "finetune status [--json]"
 
 
 def run(arguments: list[str]) -> int:
@@ -27,8 +30,8 @@ def run(arguments: list[str]) -> int:
     Raises:
         Torn: a state is damaged; all that can be read have been printed.
     """
-    whole = "--json" in arguments
-    settings = load(os.environ, [item for item in arguments if item != "--json"]).settings
+    given = Arguments.of(arguments, USAGE, switches=("--json",))
+    settings, whole = load(os.environ, given.settings).settings, bool(given.switches)
     if not whole and not sys.stdout.isatty():
         damaged = _print_runs(states(settings))
     else:
@@ -72,7 +75,7 @@ def _print_all(settings: Settings, *, as_json: bool) -> list[Torn]:
         answer(json.dumps({**(about.json() if about else {}), "runs": runs}, indent=1))
     else:
         for line in _text(about, runs):
-            answer(line)
+            answer(on_one_line(line))
     return damaged + torn
 
 

@@ -30,6 +30,10 @@ SLICE = "slice "
 KEYS, GATE = "keys.arrow", "gate.arrow"
 """Of a data set: what identifies its rows (KEY, GROUP, `split` as its place in SPLITS), those of train
 and then of validation as they are written; and its test rows in the form of a part of the gate."""
+LEARNED = "learned.arrow"
+"""Of a data set that goes on from a champion: the KEYs of the texts that this has been trained on."""
+READ = "read.arrow"
+"""The name of `CleanRows.read`."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -121,6 +125,8 @@ class Frozen:
     model: Mapping[str, str]
     gate: tuple[str, ...] = ()
     """The parts of the gate that were in force when the run began, oldest first."""
+    champion: str | None = None
+    """The version that was in use when the run began."""
 
     @property
     def inputs(self) -> Inputs:
@@ -168,6 +174,9 @@ class CleanRows:
     gate: Path | None = None
     """The test rows in the form of a part of the gate, which is: KEY (uint64), GROUP (uint64 or null),
     GIVEN (bool), the roles before their text was cleaned, SLICE columns. None without training rows."""
+    read: Path | None = None
+    """KEY and FILE of every row that was given to be trained on or validated with, as they were read,
+    before any was dropped for another one. None without training rows."""
 
 
 @dataclass(frozen=True)

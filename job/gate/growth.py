@@ -13,9 +13,10 @@ import pyarrow as pa
 from job import tasks
 from job.data.arrow import Writer, schema_of, stream
 from job.data.artifacts import GATE, GROUP, KEY, KEYS, Dataset
+from job.data.keys import Keys
 from job.gate.parts import ROWS, fetched, reading
 from job.settings import Settings
-from job.stages.clean.splits import HeldBack, Keys
+from job.stages.clean.splits import HeldBack
 from job.store import Store, layout
 from job.store.commit import commit, own_number
 

@@ -19,10 +19,11 @@ import pyarrow as pa
 
 from job.data.arrow import stream
 from job.data.artifacts import GROUP, KEY, fingerprint
+from job.data.keys import Keys
 from job.errors import Absent, InputMissing, Torn
 from job.runtime.stop import poll
 from job.settings import Clean, Settings
-from job.stages.clean.splits import HeldBack, Keys, keys_of
+from job.stages.clean.splits import HeldBack, keys_of
 from job.stages.clean.text import cleaned
 from job.store import Store, layout
 from job.store.commit import fetch

@@ -1,4 +1,4 @@
-"""The rows that judge: of the gate's parts in force, cleaned as the night's own rows are."""
+"""The rows that judge: of the gate's parts in force, those that the night's own cleaning would keep."""
 
 from __future__ import annotations
 
@@ -12,22 +12,29 @@ import pyarrow as pa
 
 from job import tasks
 from job.data.arrow import MappedTable, Writer, schema_of, stream
-from job.data.artifacts import FILE, GIVEN, KEY, LINE, SLICE, CleanRows, RawRows
+from job.data.artifacts import FILE, GIVEN, KEY, KEYS, LINE, SLICE, CleanRows, RawRows
+from job.errors import Absent, Torn
 from job.gate.growth import Mask, last_of_each
 from job.gate.parts import Part, fetched, keys_now, reading
 from job.registry.champion import Champion
 from job.runtime.stop import poll
 from job.settings import Settings
-from job.stages.clean import clean
-from job.store import Store
+from job.stages.clean import NOTHING, clean
+from job.stages.clean.splits import NO_KEYS, HeldBack
+from job.store import Store, layout
+from job.store.commit import fetch
 from job.tasks.base import Task
+from job.telemetry import warn
 
 ROLLED_BACK = "of a version that was rolled back from"
 OTHER_READING = "read from other columns"
 HELD_OUT = "held out, and test rows are given"
 CORRECTED = "corrected since"
+LEARNED = "learned from"
 UNUSABLE = "unusable"
 """Why a row of the gate does not judge; cleaning has its own reasons to drop a row."""
+
+NO_ROWS: Mask = np.zeros(0, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,31 @@ class GateRows:
         return self.cleaned.rows.get("test", 0)
 
 
+def learned(store: Store, model: str, data_sets: Sequence[str], scratch: Path) -> HeldBack:
+    """The rows that models have seen in training or validation: those of these data sets, by fingerprint.
+    One that is gone, or was made before data sets had KEYS, tells nothing."""
+    keys = []
+    for name in data_sets:
+        folder = scratch / "learned" / name
+        try:
+            fetch(store, layout.dataset(model, name), folder, [KEYS])
+        except (Absent, Torn) as error:
+            warn(
+                "which of the gate's rows a model has learned from is not known",
+                reason=error.message,
+            )
+            continue
+        keys += [batch.column(KEY).to_numpy() for batch in stream(folder / KEYS)]
+    return HeldBack.of(keys, [])
+
+
 def judging(
-    store: Store, model: str, champion: Champion, settings: Settings, scratch: Path
+    store: Store,
+    model: str,
+    champion: Champion,
+    settings: Settings,
+    scratch: Path,
+    seen: HeldBack = NOTHING,
 ) -> GateRows | None:
     """The rows of the champion's gate that judge; None where it has no parts.
 
@@ -55,22 +85,28 @@ def judging(
     later row of the same text replaces the earlier one. Where test rows are given tonight, those that
     were given in some night judge alone, if there are any.
 
+    Args:
+        seen: rows that one of the models that are compared has learned from, such as a champion of a
+            night before a fraction was raised.
+
     Raises:
         InputMissing: a part is gone.
     """
     if not champion.gate:
         return None
     kind, left_out, parts = reading(settings), Counter[str](), list[Part]()
-    task, settings = tasks.create(settings), _as_stored(settings)
     for part in fetched(store, model, champion.gate, scratch):
         withdrawn = part.name in champion.withdrawn
         if withdrawn or part.meta["reading"] != kind:
             left_out[ROLLED_BACK if withdrawn else OTHER_READING] += part.rows
         else:
             parts.append(part)
-    folder = scratch / "gate" / "judging"
-    raw = _raw(parts, _chosen(parts, task, settings, left_out), task, folder)
-    rows = clean(settings, tasks.create(settings), raw, folder / "cleaned")
+    folder, given_alone = scratch / "gate" / "judging", bool(settings.data.test)
+    settings = _as_stored(settings)
+    chosen = _chosen(parts, settings, seen, left_out, given_alone=given_alone)
+    task = tasks.create(settings)
+    raw = _raw(parts, chosen, task, folder)
+    rows = clean(settings, task, raw, folder / "cleaned")
     counts = rows.profile["splits"]["test"]
     left_out.update({**counts["dropped"], UNUSABLE: counts["bad"]})
     return GateRows(_identified(rows, raw.tables["test"][0], folder), +left_out)
@@ -82,35 +118,44 @@ def _as_stored(settings: Settings) -> Settings:
     columns = settings.data.columns
     roles = {role: role for role in tasks.create(settings).columns}
     data = {"columns": columns.model_copy(update=roles), "split_by": None, "max_bad_fraction": 1.0}
-    nothing = {"train": (), "validation": (), "test": settings.data.test}
+    files = {"train": (), "validation": (), "test": ()}
     made: dict[str, object] = {"rename": {}, "derive": {}, "unique": ()}
     drawn = {"sample": None, "sort_by": None, "deduplicate": False}
     return settings.model_copy(
         update={
-            "data": settings.data.model_copy(update={**data, **nothing}),
+            "data": settings.data.model_copy(update={**data, **files}),
             "clean": settings.clean.model_copy(update={**made, **drawn}),
             "evaluate": settings.evaluate.model_copy(update={"slices": ()}),
         }
     )
 
 
-def _chosen(parts: Sequence[Part], task: Task, settings: Settings, left_out: Counter[str]) -> Mask:
+def _chosen(
+    parts: Sequence[Part],
+    settings: Settings,
+    seen: HeldBack,
+    left_out: Counter[str],
+    *,
+    given_alone: bool,
+) -> Mask:
     """Which of the parts' rows judge, in order; the others are counted in `left_out`."""
-    keys, given = [np.zeros(0, np.uint64)], [np.zeros(0, np.bool_)]
+    task = tasks.create(settings)
+    keys, given, new = [NO_KEYS], [NO_ROWS], [NO_ROWS]
     for part in parts:
         for batch in stream(part.path):
             poll()
             keys.append(keys_now(batch, task, settings.clean))
             given.append(batch.column(GIVEN).to_numpy(zero_copy_only=False))
-    every, are_given = np.concatenate(keys), np.concatenate(given)
-    chosen = np.ones(len(every), np.bool_)
-    if settings.data.test and are_given.any():
-        chosen = are_given
-    rows = np.flatnonzero(chosen)
-    last = last_of_each(every[rows])
-    left_out.update({HELD_OUT: int((~chosen).sum()), CORRECTED: int((~last).sum())})
-    judges = np.zeros(len(every), np.bool_)
-    judges[rows[last]] = True
+            before = batch.column(KEY).to_numpy()
+            new.append(~(seen.holds(keys[-1], None) | seen.holds(before, None)))
+    every, chosen = np.concatenate(keys), np.concatenate(given)
+    if not (given_alone and chosen.any()):
+        chosen = np.ones(len(every), np.bool_)
+    rows, last = np.flatnonzero(chosen), np.zeros(len(every), np.bool_)
+    last[rows[last_of_each(every[rows])]] = True
+    judges = last & np.concatenate(new)
+    reasons = {HELD_OUT: ~chosen, CORRECTED: chosen & ~last, LEARNED: last & ~judges}
+    left_out.update({reason: int(which.sum()) for reason, which in reasons.items()})
     return judges
 
 
@@ -127,6 +172,8 @@ def _raw(parts: Sequence[Part], chosen: Mask, task: Task, folder: Path) -> RawRo
             for whole in stream(part.path):
                 batch = whole.filter(pa.array(chosen[start : start + whole.num_rows]))
                 start += whole.num_rows
+                if not batch.num_rows:
+                    continue
                 missing = pa.nulls(batch.num_rows, pa.string())
                 own = [batch.column(n) if n in batch.schema.names else missing for n in texts]
                 files = pa.array(np.full(batch.num_rows, number, np.int32))

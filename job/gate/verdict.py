@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from job.registry.spending import Spending
 from job.scoring.compare import Comparison, compare
 from job.settings import Publish
 from job.settings.metrics import MINIMIZED, UNBOUNDED
-from job.tasks.scorers import Numbers, Scorer, whole
+from job.tasks.scorers import Scorer, whole
 
 Kind = Literal[
     "first",
@@ -101,7 +102,22 @@ class Verdict:
             if part.comparison is not None:
                 facts[f"difference@{part.name}"] = part.comparison.difference
                 facts[f"smallest@{part.name}"] = part.comparison.smallest
-        return {name: value for name, value in facts.items() if value is not None}
+        return {name: value for name, value in facts.items() if _is_known(value)}
+
+
+def _is_known(value: object) -> bool:
+    """Whether there is such a figure: of an end that is not known the rows say nothing."""
+    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
+
+
+@dataclass(frozen=True)
+class Part:
+    """The answers of both models to a part of the rows."""
+
+    rows: int
+    challenger: Scorer | None
+    """None where these rows have nothing to score."""
+    reference: Scorer | None
 
 
 @dataclass(frozen=True)
@@ -114,8 +130,8 @@ class Trial:
     standard: str | None
     """That version's name."""
     metric: str
-    slices: Mapping[str, Numbers]
-    """The rows of each part that is scored by itself, or has a floor."""
+    parts: Mapping[str, Part]
+    """Those that are scored by themselves, or have a floor."""
     left_out: Mapping[str, int]
     """Rows of the gate that did not judge, by reason."""
 
@@ -147,7 +163,7 @@ def decide(trial: Trial, policy: Publish, spending: Spending) -> Verdict:
     if trial.reference is not None:
         comparison = compare(trial.challenger, trial.reference, alpha, minimized=trial.minimized)
         bound = _bound(comparison, trial, policy)
-    slices = tuple(_slice(name, rows, trial, policy) for name, rows in trial.slices.items())
+    slices = tuple(_slice(name, part, trial, policy) for name, part in trial.parts.items())
     kind, reason = _found(comparison, bound, trial.metric, policy)
     if kind in ASKED and trial.challenger.rows:
         spending = spending.looked()
@@ -203,7 +219,7 @@ def _found(
         return "always", ALWAYS
     if found is None or bound is None:
         return "first", FIRST
-    if not found.rows:
+    if not found.rows or math.isnan(found.difference):
         return "too few rows", "the gate holds no row that can judge"
     better = policy.gate == "better"
     said = (
@@ -218,16 +234,14 @@ def _found(
     return ("not better" if better else "worse"), said
 
 
-def _slice(name: str, rows: Numbers, trial: Trial, policy: Publish) -> Slice:
-    challenger = trial.challenger.take(rows)
-    floor = policy.floors.get(name)
-    if not len(rows):
-        return Slice(name, 0, None, None, floor)
+def _slice(name: str, part: Part, trial: Trial, policy: Publish) -> Slice:
+    floor, one, two = policy.floors.get(name), part.challenger, part.reference
+    if one is None or math.isnan(score := whole(one)):
+        return Slice(name, part.rows, None, None, floor)
     comparison = None
-    if trial.reference is not None:
-        other = trial.reference.take(rows)
-        comparison = compare(challenger, other, SLICE_ALPHA, minimized=trial.minimized)
-    return Slice(name, len(rows), whole(challenger), comparison, floor)
+    if two is not None:
+        comparison = compare(one, two, SLICE_ALPHA, minimized=trial.minimized)
+    return Slice(name, part.rows, score, comparison, floor)
 
 
 def _veto(slices: tuple[Slice, ...], trial: Trial, policy: Publish) -> tuple[Kind, str] | None:
@@ -236,7 +250,7 @@ def _veto(slices: tuple[Slice, ...], trial: Trial, policy: Publish) -> tuple[Kin
         if part.floor is not None and part.score is None:
             return (
                 "below a floor",
-                f"no row of the gate is in {part.name}: its floor cannot be checked",
+                f"the gate's rows say nothing of {part.name}: its floor cannot be checked",
             )
         if part.floor is not None and part.score is not None:
             short = part.score > part.floor if trial.minimized else part.score < part.floor

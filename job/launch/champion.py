@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from job.cluster import CRONJOBS, Cluster, Object
 from job.errors import ClusterError, StoreError
 from job.monitors.annotations import EVENT_SECONDS
-from job.registry import champion, versions
+from job.registry import champion
 from job.registry.announcement import announce_champion
 from job.registry.champion import Champion, Move
+from job.registry.versions import Version
 from job.settings import Settings
 from job.store import Store, layout
 from job.telemetry import warn
@@ -58,7 +59,7 @@ def verdict_on(store: Store, model: str, run_id: str) -> Move | None:
     except StoreError:
         return None
     judged = (m for m in reversed(moves) if m.action in ("promoted", "kept"))
-    return next((m for m in judged if versions.run_of(m.version) == run_id), None)
+    return next((m for m in judged if Version.named(model, m.version).run_id == run_id), None)
 
 
 def reason_of(move: Move) -> str:

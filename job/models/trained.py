@@ -19,6 +19,7 @@ from job.settings.sections.base import Section
 from job.settings.tree import INHERITED
 from job.store import layout
 from job.tasks.base import Task
+from job.uris import Uri
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,18 @@ def find_trained(settings: Settings, scratch: Path) -> TrainedModel:
     settings = settings.model_copy(update={"model": model})
     place = models.find(model.name, model.revision, scratch, code=model.trust_remote_code)
     settings = _inherited(settings, place)
+    return TrainedModel(settings, open_base(place, settings, scratch), tasks.create(settings))
+
+
+def find_version(settings: Settings, version: Uri, scratch: Path) -> TrainedModel:
+    """A version of ours, as it was published, for a run whose settings name the model that it starts from.
+
+    Raises:
+        InputMissing: it does not exist.
+        DataError, SettingsError: see `as_published`; or its files are damaged.
+    """
+    place = models.find(version, None, scratch)
+    settings = as_published(settings, place)
     return TrainedModel(settings, open_base(place, settings, scratch), tasks.create(settings))
 
 
@@ -80,7 +93,7 @@ def _inherited(settings: Settings, place: Place) -> Settings:
         SettingsError: the version was trained for another task.
         DataError: its settings.json is damaged.
     """
-    recorded = _recorded(place.folder / layout.SETTINGS)
+    recorded = recorded_in(place)
     if (task := recorded.get("task", settings.task)) != settings.task:
         raise SettingsError(
             f"{place.name} was trained for {task}, and FINETUNE_TASK is {settings.task}",
@@ -97,8 +110,9 @@ def _inherited(settings: Settings, place: Place) -> Settings:
     return settings.model_copy(update=sections)
 
 
-def _recorded(path: Path) -> Mapping[str, Any]:
-    """A run's settings; none where there is no such file, or it is somebody else's."""
+def recorded_in(place: Place) -> Mapping[str, Any]:
+    """The settings that a version of ours was trained by; none where it is somebody else's model."""
+    path = place.folder / layout.SETTINGS
     with suppress(OSError, ValueError, RecursionError):
         settings = json.loads(path.read_text())
         if isinstance(settings, dict) and {"task", "encode", "clean"} <= settings.keys():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from job.data.artifacts import CleanRows, Inputs
 from job.settings import Settings
-from job.stages.clean import NOTHING, HeldBack, clean
+from job.stages.clean import EVERYTHING, NOTHING, HeldBack, Replay, clean
 from job.stages.fetch import fetch
 from job.tasks.row_rules import RowRules
 
@@ -19,6 +19,7 @@ def rows(
     *,
     limit: int | None = None,
     held_back: HeldBack = NOTHING,
+    replay: Replay = EVERYTHING,
 ) -> CleanRows:
     """The inputs' rows: read, checked, cleaned and split as the settings say.
 
@@ -27,6 +28,7 @@ def rows(
         scratch: the folders `fetched` and `cleaned` are written below it.
         limit: how many rows of each split are read at most.
         held_back: the gate's rows, which are neither trained on nor validated with.
+        replay: which of the texts that a model has learned from it is trained on again.
 
     Raises:
         DataError: the files or too many of their rows cannot be used.
@@ -35,4 +37,4 @@ def rows(
     raw = fetch(settings.data, inputs, scratch / "fetched", limit=limit)
     partial = limit is not None and raw.read["train"] >= limit
     folder = scratch / "cleaned"
-    return clean(settings, rules, raw, folder, held_back=held_back, partial=partial)
+    return clean(settings, rules, raw, folder, held_back=held_back, replay=replay, partial=partial)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from job.data.artifacts import fingerprint
-from job.errors import Absent, NotDelivered, StoreError, Torn
+from job.errors import Absent, NotDelivered, SettingsError, StoreError, Torn
 from job.registry import champion
 from job.registry.champion import Champion
 from job.settings import Publish
+from job.settings.rules.webhook import unusable
 from job.store import Store, layout
 from job.store.records import read_record
 from job.telemetry import event, milestone
@@ -46,19 +47,30 @@ def announce_champion(settings: Publish, store: Store, model: str) -> str | None
     if not settings.webhook:
         return None
     try:
-        told = _told(store, model)
-        for _ in range(MOST):
-            change = change_of(champion.read(store, model)[0], store, model)
-            if change is None or change.id == told:
-                break
-            deliver(change, settings.webhook, settings.signing_key)
-            told = change.id
-            store.put(layout.announced(model), json.dumps({"id": told}).encode())
-            event("told of the champion", webhook=settings.webhook.server, version=change.subject)
-    except (NotDelivered, StoreError) as error:
+        if mistake := next(unusable(settings), None):
+            raise SettingsError(mistake, hint="")
+        _tell(settings, store, model)
+    except (SettingsError, NotDelivered, StoreError) as error:
         milestone("WebhookFailed", f"the champion's change could not be told: {error}")
         return str(error)
     return None
+
+
+def _tell(settings: Publish, store: Store, model: str) -> None:
+    """
+    Raises:
+        NotDelivered: nobody listens.
+        StoreError: what is to be told cannot be read, or what was told not written.
+    """
+    told = _told(store, model)
+    for _ in range(MOST):
+        change = change_of(champion.read(store, model)[0], store, model)
+        if change is None or change.id == told:
+            return
+        deliver(change, settings.webhook, settings.signing_key)
+        told = change.id
+        store.put(layout.announced(model), json.dumps({"id": told}).encode())
+        event("told of the champion", webhook=settings.webhook.server, version=change.subject)
 
 
 def change_of(current: Champion, store: Store, model: str) -> CloudEvent | None:

@@ -184,14 +184,17 @@ def by_hand(champion: Champion, version: str, reason: str) -> Champion:
 
 
 def rolled_back(champion: Champion, to: str, reason: str = "") -> Champion:
-    """The record after a person went back to a version: all that came into use after it are withdrawn.
+    """The record after a person went back to a version: those that came into use after it, and are newer,
+    are withdrawn.
 
     Args:
-        to: a version that is not in use.
+        to: a version that was in use and is not now.
     """
-    since = champions_since(champion, to)
+    used = used_in_turn(champion)
+    since = used[len(used) - used[::-1].index(to) :]
+    newer = [name for name in dict.fromkeys(since[::-1]) if used.index(name) > used.index(to)]
     withdrawn = [name for name in champion.withdrawn if name != to]
-    withdrawn += [name for name in since if name not in withdrawn]
+    withdrawn += [name for name in newer if name not in withdrawn]
     made = Move(to, "rolled back", to, reason, time.time())
     return replace(
         champion,
@@ -206,16 +209,6 @@ def rolled_back(champion: Champion, to: str, reason: str = "") -> Champion:
 def removing(champion: Champion, names: Collection[str]) -> Champion:
     """The record before versions are removed, or with none after they are gone."""
     return replace(champion, removed=sorted(names))
-
-
-def champions_since(champion: Champion, version: str) -> list[str]:
-    """The versions that came into use after one was in use last, the latest first; only the one in use
-    where that one never was."""
-    used = [m.champion for m in champion.history if m.champion]
-    if version not in used:
-        return [champion.version] if champion.version else []
-    after = used[len(used) - used[::-1].index(version) :]
-    return list(dict.fromkeys([*filter(None, [champion.version]), *after[::-1]]))
 
 
 @dataclass(frozen=True)
@@ -242,11 +235,15 @@ def changes(champion: Champion) -> list[Change]:
     return made
 
 
+def used_in_turn(champion: Champion) -> list[str]:
+    """The version in use after each move, the latest last."""
+    return [move.champion for move in champion.history if move.champion]
+
+
 def _before(champion: Champion, version: str, gone: Container[str]) -> str | None:
     """What was in use before a version came into use first, but for what is gone."""
-    used = [m.champion for m in champion.history if m.champion]
-    earlier = used[: used.index(version)] if version in used else []
-    left = [name for name in earlier if name not in gone and name != version]
+    used = used_in_turn(champion)
+    left = [name for name in used[: used.index(version)] if name not in gone]
     return left[-1] if left else None
 
 

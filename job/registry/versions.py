@@ -51,11 +51,6 @@ class Version:
         return cls(name, layout.version(model, name))
 
 
-def run_of(version: str) -> str:
-    """The id of the run that published a version of this name."""
-    return version.rpartition("-a")[0]
-
-
 def of_run(store: Store, model: str, run_id: str) -> list[Version]:
     """The versions that attempts at the run have published, that of the last attempt first: more than
     one where an earlier one was found damaged."""

@@ -57,6 +57,8 @@ class CardFacts:
     """The Auto class of the base model, where the files are adapters alone."""
     gate: Mapping[str, Any] = field(default_factory=dict)
     """The verdict (`job.gate.verdict`), flat."""
+    doubts: tuple[str, ...] = ()
+    """What was found of the rows before they were trained on, beyond its bounds."""
 
 
 def escape(text: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from job import models
@@ -15,6 +16,7 @@ from job.models.base import Base, find_base, shared_base
 from job.models.quiet_imports import transformers
 from job.registry import champion
 from job.runs import identity
+from job.runs.predecessor import Predecessor
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
 from job.settings import Settings
@@ -41,6 +43,14 @@ class Attempt:
     def inputs(self) -> Inputs:
         """The files that the run reads."""
         return self.frozen.inputs
+
+    @cached_property
+    def champion(self) -> Predecessor | None:
+        """The version that was in use when the run began."""
+        version = self.frozen.champion
+        if version is None:
+            return None
+        return Predecessor(self.settings, self.run.store, version, self.scratch)
 
     @property
     def limits(self) -> Limits:
@@ -152,7 +162,7 @@ def _frozen(
         model["tokenizer_name"] = base.tokenizer_place.name
     if before is None and inputs is not None:
         in_use, _ = champion.read(run.store, settings.name)
-        before = Frozen(inputs.files, model, tuple(in_use.gate))
+        before = Frozen(inputs.files, model, tuple(in_use.gate), in_use.version)
         run.freeze(before, damaged)
     elif before is not None and before.model != model:
         raise InputMissing(

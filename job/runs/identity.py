@@ -28,7 +28,11 @@ def run_id(settings: Settings, inputs: Inputs) -> str:
 
 
 def dataset(
-    settings: Settings, inputs: Inputs, base: Base, gate: Mapping[str, str] | None = None
+    settings: Settings,
+    inputs: Inputs,
+    base: Base,
+    gate: Mapping[str, str] | None = None,
+    champion: str | None = None,
 ) -> str:
     """Encoded rows: the data, what is done to it, the tokenizer, and what the gate holds back; 16 hex
     digits.
@@ -37,6 +41,7 @@ def dataset(
         gate: each part that is held back, the oldest first, and the data set that holds its rows out
             already. To that one the part changes nothing: so the same data and settings find their data
             set again after its test rows have become a part of the gate.
+        champion: the version that training goes on from, which decides what of its rows is left out.
     """
     what = [
         ENCODE_VERSION,
@@ -48,6 +53,8 @@ def dataset(
     ]
     if slices := settings.evaluate.slice_columns:
         what.append({"slices": slices})
+    if champion is not None:
+        what.append({"champion": champion, "replay": settings.train.replay})
     made, held = fingerprint(what), list[str]()
     for part, origin in (gate or {}).items():
         if origin != made:

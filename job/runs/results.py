@@ -15,7 +15,7 @@ from job.runs.attempt import Attempt
 from job.runs.provenance import Provenance
 from job.runs.record import Run
 from job.settings import recorded
-from job.settings.metrics import HEADLINE
+from job.settings.metrics import headline
 from job.stages.train import TrainOutput
 from job.store import Store, layout
 from job.store.commit import Manifest, verify
@@ -109,9 +109,3 @@ def summary(store: Store, key: str, scores: Mapping[str, Any]) -> dict[str, Any]
         "scores": f"{place}/{layout.SCORES}",
         **headline(scores),
     }
-
-
-def headline(scores: Mapping[str, Any]) -> dict[str, float]:
-    """The scores that matter most, those of test before those of validation."""
-    shown = [f"{prefix}_{name}" for prefix in ("test", "eval") for name in HEADLINE]
-    return {name: round(scores[name], 4) for name in shown if name in scores}

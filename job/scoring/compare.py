@@ -33,7 +33,7 @@ class Comparison:
     `upper`."""
     alpha: float
     smallest: float
-    """How far above a bound the true difference must be for so many rows to show it at this alpha with
+    """How far above the bound the true difference must be for so many rows to show it at this alpha with
     a power of 80 %."""
 
 
@@ -46,11 +46,14 @@ class _Reach:
     smallest: float
 
 
-UNKNOWN = _Reach(math.inf, math.inf, math.inf)
-
-
 def compare(
-    challenger: Scorer, reference: Scorer, alpha: float, *, minimized: bool, seed: int = 0
+    challenger: Scorer,
+    reference: Scorer,
+    alpha: float,
+    *,
+    minimized: bool,
+    bound: float = 0.0,
+    seed: int = 0,
 ) -> Comparison:
     """Compare two models' answers to the same rows: by McNemar's test where the metric is the share of
     right rows, else by a paired bootstrap.
@@ -61,19 +64,23 @@ def compare(
     Args:
         alpha: of each of the two ends.
         minimized: whether the metric is better the lower it is.
+        bound: what the difference is to be shown to be above, which `smallest` is counted from: a margin
+            is below 0, a gain above. The interval does not depend on it.
         seed: of the bootstrap's draws.
     """
     old, new = whole(reference), whole(challenger)
     difference = old - new if minimized else new - old
     right = challenger.correct, reference.correct
+    reach = _Reach(math.inf, math.inf, math.inf)
     if right[0] is not None and right[1] is not None:
         test = "McNemar"
-        reach = _mcnemar(right[0], right[1], alpha, reference.scale) if reference.rows else UNKNOWN
+        if reference.rows:
+            reach = _mcnemar(right[0], right[1], alpha, bound, reference.scale)
     else:
         test = "paired bootstrap"
-        unit = abs(old) if minimized else reference.scale
-        known = not math.isnan(difference)
-        reach = _bootstrap(challenger, reference, alpha, unit, seed) if known else UNKNOWN
+        if not math.isnan(difference):
+            unit = abs(old) if minimized else reference.scale
+            reach = _bootstrap(challenger, reference, alpha, unit, seed)
         if minimized:
             reach = _Reach(reach.above, reach.below, reach.smallest)
     lower = difference - reach.below if math.isfinite(reach.below) else -math.inf
@@ -83,16 +90,17 @@ def compare(
     )
 
 
-def _mcnemar(challenger: Bools, reference: Bools, alpha: float, scale: float) -> _Reach:
+def _mcnemar(
+    challenger: Bools, reference: Bools, alpha: float, bound: float, scale: float
+) -> _Reach:
     rows = len(reference)
     won, lost = int((challenger & ~reference).sum()), int((reference & ~challenger).sum())
-    difference, half = (won - lost) / rows, (won + lost) / 2
-    # of models equally good that differ in as many rows
-    level = -mcnemar.lower_end(half, half, rows, alpha)
+    difference = (won - lost) / rows
+    shown = mcnemar.least_shown(won + lost, rows, alpha, bound / scale)
     return _Reach(
         scale * (difference - mcnemar.lower_end(won, lost, rows, alpha)),
         scale * (-mcnemar.lower_end(lost, won, rows, alpha) - difference),
-        scale * (level + _for_power(math.sqrt(won + lost) / rows)),
+        scale * (shown + _for_power(math.sqrt(won + lost) / rows)),
     )
 
 

@@ -35,7 +35,8 @@ def slices(
     first text, in ranges that double.
 
     Args:
-        names: what to slice by: `label`, `length`, or columns that `rows` have as SLICE columns.
+        names: what to slice by: `label`, `length`, or columns, which `rows` have as SLICE columns or
+            else, as those of an earlier night may lack one, have no parts by.
         rows: cleaned, by role.
         task: whose labels they are.
         named: slices that are given apart, however few rows they have.
@@ -89,6 +90,8 @@ def _values(name: str, rows: MappedTable, task: Task) -> list[list[str]]:
     if name == "label":
         columns = {role: rows.table.column(role).to_pylist() for role in task.columns}
         return [sorted(set(labels)) or [NONE] for labels in task.labels_of(columns)]
+    if SLICE + name not in rows.names:
+        return []
     values = rows.table.column(SLICE + name).to_pylist()
     return [[NONE if value is None else value] for value in values]
 

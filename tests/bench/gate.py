@@ -7,13 +7,18 @@ relative to that of the best champion so far, answers them. Given the difficulti
 independent, so that of each difficulty only the number of rows is drawn that both, or one of the two,
 has right: the same distribution as drawing each row.
 
-`python -m tests.bench.gate [--lives 200] [--nights 1000] [--write docs/retraining.md]`
+`python -m tests.bench.gate [--lives 1000] [--nights 1000] [--write docs/retraining.md]`
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import argparse
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,13 +26,15 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from job.registry.spending import Spending
+from job.scoring.compare import compare
 from job.scoring.mcnemar import p_value
+from job.tasks.scorers import share_of
 
 GATES = (200, 1_000, 10_000)
 MARGIN = 0.01
 START, HIGHEST = 90, 98
 """True accuracies in percent: of the first champion, and the highest that there is."""
-DIFFICULTIES = 24
+DIFFICULTIES = 16
 SPREAD = 0.3
 """Of one row's answers by models equally good; with it 6 % of the rows are discordant at 90 %."""
 KINDS: dict[str, tuple[int, ...]] = {
@@ -140,3 +147,128 @@ def live(
         right[moves] = (both + alone)[moves]
         best = np.where(promoted, np.maximum(best, true), best)
     return found
+
+
+# -- what is written --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A kind of challengers put to a gate, and what each rule made of the same draws."""
+
+    kind: str
+    rows: int
+    lives: Mapping[str, Lives]
+
+
+RULES: Mapping[str, Callable[[int], Decision]] = {
+    "not-worse": partial(spent, "not-worse"),
+    "not-worse, unspent": lambda _: unspent("not-worse"),
+    "better": partial(spent, "better"),
+    "better, unspent": lambda _: unspent("better"),
+    "higher": lambda _: threshold,
+}
+
+
+def simulated(lives: int, nights: int) -> Iterator[Setting]:
+    """All kinds at all gates."""
+    for kind, points in KINDS.items():
+        for rows in GATES:
+            started = time.monotonic()
+            found = {
+                name: live(rows, points, rule(nights), lives=lives, nights=nights, seed=rows)
+                for name, rule in RULES.items()
+            }
+            print(f"{kind}, {rows:,} rows: {time.monotonic() - started:.0f} s", flush=True)
+            yield Setting(kind, rows, found)
+
+
+def wrong(settings: Sequence[Setting]) -> Iterator[str]:
+    """The share of lives with a wrong promotion."""
+    yield "| challengers | rows | `not-worse` | 5 % a night | higher | `better` | 5 % a night | higher |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    for setting in settings:
+        if setting.kind.startswith("better"):
+            continue
+        shares = [
+            *(setting.lives[rule].worse for rule in ("not-worse", "not-worse, unspent", "higher")),
+            *(setting.lives[rule].not_better for rule in ("better", "better, unspent", "higher")),
+        ]
+        figures = " | ".join(percent(float(share.mean())) for share in shares)
+        yield f"| {setting.kind} | {setting.rows:,} | {figures} |"
+
+
+def promoted(settings: Sequence[Setting]) -> Iterator[str]:
+    """The share of lives in which a better challenger was promoted within 1, 3 and 10 nights."""
+    yield "| challengers | rows | `not-worse` | `better` | higher |"
+    yield "|---|--:|--:|--:|--:|"
+    for setting in settings:
+        if setting.kind.startswith("better"):
+            figures = " | ".join(
+                " / ".join(percent(setting.lives[rule].within(nights)) for nights in (1, 3, 10))
+                for rule in ("not-worse", "better", "higher")
+            )
+            yield f"| {setting.kind} | {setting.rows:,} | {figures} |"
+
+
+def needed() -> Iterator[str]:
+    """How many rows a gate needs."""
+    yield "| margin | discordant rows | night 1 | night 30 | night 365 |"
+    yield "|---|--:|--:|--:|--:|"
+    for margin in (0.005, 0.01, 0.02):
+        for discordant in (0.03, 0.06):
+            nights = (rows_for(margin, discordant, night) for night in (1, 30, 365))
+            figures = " | ".join(f"{rows:,}" for rows in nights)
+            yield f"| {100 * margin:g} points | {percent(discordant)} | {figures} |"
+
+
+def rows_for(margin: float, discordant: float, night: int) -> int:
+    """The least rows, in hundreds, that promote a challenger as good as the champion in four nights out of
+    five: where the smallest difference from the bound that they show is the margin."""
+    alpha = shares(night)[-1]
+
+    def shown(hundreds: int) -> bool:
+        rows = 100 * hundreds
+        half = round(discordant * rows / 2)
+        challenger, reference = np.arange(rows) >= half, np.arange(rows) < rows - half
+        pair = share_of(challenger), share_of(reference)
+        return compare(*pair, alpha, minimized=False, bound=-margin).smallest <= margin
+
+    return 100 * (bisect_left(range(1, 10_000), True, key=shown) + 1)
+
+
+def percent(share: float) -> str:
+    """One decimal below 10 %, where it is not 0."""
+    return f"{100 * share:.1f} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
+
+
+def written(text: str, tables: Mapping[str, Iterable[str]]) -> str:
+    """The text with each table in its place, between two comments that name it."""
+    for name, lines in tables.items():
+        before, mark, after = text.partition(f"<!-- gate: {name} -->\n")
+        _, end, after = after.partition("<!-- end -->")
+        assert mark and end, name
+        text = "".join([before, mark, "\n", *(f"{line}\n" for line in lines), "\n", end, after])
+    return text
+
+
+def main() -> None:
+    """Simulate, print and write."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lives", type=int, default=1_000)
+    parser.add_argument("--nights", type=int, default=1_000)
+    parser.add_argument("--write", type=Path, help="a page that has a place for the tables")
+    asked = parser.parse_args()
+    settings = list(simulated(asked.lives, asked.nights))
+    tables = {
+        "wrong": list(wrong(settings)),
+        "promoted": list(promoted(settings)),
+        "rows": list(needed()),
+    }
+    print("\n\n".join("\n".join(lines) for lines in tables.values()))
+    if asked.write:
+        asked.write.write_text(written(asked.write.read_text(), tables))
+
+
+if __name__ == "__main__":
+    main()

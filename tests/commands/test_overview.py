@@ -187,5 +187,11 @@ def test_what_is_damaged_is_named_and_the_rest_is_shown(
         status.run(arguments)
     assert capsys.readouterr().out.startswith("r1  done at")
     store.delete(["m/champion.json", "m/runs/r1/state.json"])
+    launched = Launched("r1", "i", decision=Decision("r1", "for\x1b[2J", at=AT))
+    store.put("m/launches/team.spam.json", json.dumps(asdict(launched)).encode())
     assert status.run(arguments) == 0
-    assert "champion  none yet\nlauncher  team.spam at" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert (
+        "champion  none yet\nlauncher  team.spam at 2026-08-20T10:30:00Z launched r1: for?[2J"
+        in shown
+    )

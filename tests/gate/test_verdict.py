@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from job.gate.verdict import Trial, Verdict, decide, unasked
+from job.gate.verdict import Part, Trial, Verdict, decide, unasked
 from job.registry.champion import Champion
 from job.registry.spending import Spending
 from job.settings import Publish
@@ -31,7 +31,14 @@ def verdict(
 ) -> Verdict:
     sides = [right(side) if isinstance(side, int) else side for side in (challenger, reference)]
     assert sides[0] is not None
-    trial = Trial(sides[0], sides[1], "a-a1" if sides[1] else None, metric, slices or {}, {})
+    one, two = sides[0], sides[1]
+    parts = {
+        name: Part(
+            len(rows), one.take(rows) if len(rows) else None, two.take(rows) if two else None
+        )
+        for name, rows in (slices or {}).items()
+    }
+    trial = Trial(one, two, "a-a1" if two else None, metric, parts, {})
     return decide(trial, Publish.model_validate(policy), spending or Spending())
 
 

@@ -11,8 +11,8 @@ import pytest
 from job.cluster import Cluster, Object
 from job.commands import find
 from job.errors import Stopped
-from job.launch import Launcher
 from job.launch.decision import Launched, Record
+from job.launch.launcher import Launcher
 from job.runtime.stop import StopSignal
 from job.settings import Settings, load
 from job.store import open_store

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from job.cluster import Cluster
-from job.launch import Launcher
 from job.launch.decision import UNKNOWN, Decision
+from job.launch.launcher import Launcher
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
 from job.settings import Data, Settings, Train

@@ -8,8 +8,8 @@ import pytest
 
 from job.cluster import Cluster, Object
 from job.errors import ClusterError, Conflict, DataError
-from job.launch import Launcher, Wanted
 from job.launch.decision import Decision
+from job.launch.launcher import Launcher, Wanted
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
 from job.store import open_store

@@ -88,6 +88,15 @@ def test_what_could_not_be_told_is_told_by_the_next_and_has_the_same_id(
         assert hidden not in caplog.text + why
 
 
+def test_without_a_secret_nothing_is_told(server: Receiver, store: Store) -> None:
+    moved(store, Move("r1-a1", "promoted", at=1.0))
+    unsigned = Publish.model_validate({"webhook": server.url})
+    why = announce_champion(unsigned, store, "spam")
+    assert why is not None
+    assert "FINETUNE_PUBLISH__WEBHOOK_SECRET is not set" in why
+    assert server.requests == []
+
+
 def test_of_moves_that_nobody_told_the_last_counts(server: Receiver, store: Store) -> None:
     moved(store, Move("r1-a1", "promoted", at=1.0), Move("r2-a1", "promoted", at=2.0))
     champion.move(store, "spam", lambda before: champion.rolled_back(before, "r1-a1", "bad"))

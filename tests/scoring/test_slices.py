@@ -49,7 +49,7 @@ def test_rows_are_parted_by_label_length_and_columns() -> None:
         "channel=sms": [0, 3],
         "channel=(none)": [2],
     }
-    assert parts([], rows) == {}
+    assert parts(["region"], rows) == parts([], rows) == {}
 
 
 def test_a_row_is_in_the_part_of_each_of_its_labels() -> None:

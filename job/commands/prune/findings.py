@@ -62,7 +62,8 @@ class Findings:
 
     def damaged(self, kind: str, name: str, error: StoreError) -> None:
         """It stays, since what cannot be read says nothing about who needs it."""
-        self.stay(kind, name, f"it cannot be understood: {error.message}", error)
+        if not any(doubt.error is not None and doubt.name == name for doubt in self.doubts):
+            self.stay(kind, name, f"it cannot be understood: {error.message}", error)
 
     def versions(self) -> set[str]:
         """The names of those that go."""

@@ -57,7 +57,7 @@ def _unnamed(survey: Survey, artifact: str, found: Findings) -> None:
     try:
         files = load(survey.store, artifact).files.values()
     except (Torn, Absent) as error:
-        found.damaged("artifact", name, error)
+        found.damaged("artifact", artifact.rpartition("/")[2], error)
         return
     named = {below(artifact, key) for key in (MANIFEST, *(file.key for file in files))}
     if unnamed := [item for item in objects if item.key not in named]:

@@ -114,8 +114,13 @@ def find_datasets(survey: Survey, found: Findings) -> None:
         why = f"{unclear.name} may go on, and does not say which it reads"
         found.stay("data sets", "all", why)
         return
-    staying = survey.versions.keys() - found.versions()
-    used = {run.dataset for run in runs} | {_trained_on(survey.versions[v]) for v in staying}
+    staying = [e for name, e in survey.versions.items() if name not in found.versions()]
+    unread = (e for e in staying if not e.is_readable and survey.is_committed(e.version.key))
+    if datasets and (entry := next(unread, None)):
+        why = f"nobody can tell which one version {entry.version.name} was trained on"
+        found.stay("data sets", "all", why)
+        return
+    used = {run.dataset for run in runs} | {_trained_on(entry) for entry in staying}
     for artifact in datasets:
         name = artifact.rpartition("/")[2]
         if name in used or not survey.is_committed(artifact):

@@ -12,7 +12,7 @@ from typing import Any
 from job.checkpoint.catalog import AFTER, changes
 from job.commands.reproduce.original import Original
 from job.models.differences import SAFETENSORS, differences
-from job.runs.results import headline
+from job.settings.metrics import headline
 from job.store import layout
 
 SHOWN = 5

@@ -75,6 +75,12 @@ class Model(Section):
 class Train(Section):
     """How the model is trained."""
 
+    from_: Literal["base", "champion"] = Field("base", alias="from")
+    """What the weights are before the first step: those of FINETUNE_MODEL__NAME, or of the champion; this goes on with the rows that it has not learned from, and `replay` of the others."""
+
+    replay: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """With `from` champion: the part of the rows it has learned from that are trained on again, drawn by their text's hash."""
+
     epochs: Annotated[float, Field(gt=0)] = 3.0
     """Passes over the training rows."""
 
@@ -201,7 +207,7 @@ class Evaluate(Section):
     @property
     def slice_columns(self) -> tuple[str, ...]:
         """Of `slices`, the columns of the data."""
-        return tuple(name for name in self.slices if name not in ("label", "length"))
+        return tuple(name for name in self.slices if name not in OF_ROWS)
 
 
 class Publish(Section):

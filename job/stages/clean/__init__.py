@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-from job.data.artifacts import GATE, SPLITS, CleanRows, RawRows, Split
+from job.data.artifacts import GATE, READ, SPLITS, CleanRows, RawRows, Split
 from job.settings import Data
 from job.settings.protocols import HasClean, HasData, HasEvaluate, HasSeed
 from job.stages.clean.bad_rows import check_bad
@@ -20,13 +20,22 @@ from job.stages.clean.profile import profile
 from job.stages.clean.rare_labels import Kept, keep_in_train
 from job.stages.clean.scan import Scan, Scanned
 from job.stages.clean.sort import sort_split
-from job.stages.clean.splits import CODE, Codes, HeldBack, decide, fractions, held_out
+from job.stages.clean.splits import (
+    CODE,
+    Codes,
+    HeldBack,
+    Replay,
+    decide,
+    fractions,
+    held_out,
+    leave_out,
+)
 from job.stages.clean.write import GIVEN, check_not_empty, check_unique, write_splits
 from job.tasks.row_rules import RowRules
 
-__all__ = ["NOTHING", "HeldBack", "clean"]
+__all__ = ["EVERYTHING", "NOTHING", "HeldBack", "Replay", "clean"]
 
-NOTHING = HeldBack()
+NOTHING, EVERYTHING = HeldBack(), Replay()
 
 
 class CleanSettings(HasClean, HasData, HasEvaluate, HasSeed, Protocol):
@@ -40,6 +49,7 @@ def clean(
     scratch: Path,
     *,
     held_back: HeldBack = NOTHING,
+    replay: Replay = EVERYTHING,
     partial: bool = False,
 ) -> CleanRows:
     """Turn fetched rows into the task's rows, split for training.
@@ -49,6 +59,7 @@ def clean(
 
     Args:
         held_back: the gate's rows: in neither train nor validation, whatever the settings say.
+        replay: which of the texts that a model has learned from it is trained on again.
         partial: whether the rows are only the first of each file, and may hold out none by chance.
 
     Raises:
@@ -80,6 +91,7 @@ def clean(
         kept.needed,
         in_gate,
     )
+    leave_out(decision, scanned.keys, replay)
     written = write_splits(
         scanned, decision, raw.weights, rules, scratch, trained_on=bool(data.train)
     )
@@ -93,8 +105,8 @@ def clean(
         for path in tables.values():
             sort_split(path, reverse=sort_by.startswith("-"))
     counts = {split: written[split].rows for split in tables}
-    gate = scratch / GATE if data.train else None
-    return CleanRows(tables, raw.files, counts, quarantine, counted, gate)
+    gate, read = (scratch / name if data.train else None for name in (GATE, READ))
+    return CleanRows(tables, raw.files, counts, quarantine, counted, gate, read)
 
 
 def _wanted(data: Data, *, partial: bool) -> dict[Split, str]:

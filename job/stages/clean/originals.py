@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from job.data.artifacts import Split
+from job.data.keys import Keys
 from job.settings import Clean, Data
-from job.stages.clean.splits import TEST, Keys, fractions, held_out
+from job.stages.clean.splits import TEST, fractions, held_out
 from job.stages.clean.text import changes
 from job.tasks.row_rules import RowRules
 

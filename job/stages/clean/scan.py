@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from job.data.arrow import Writer, schema_of, stream
 from job.data.artifacts import FILE, LINE, SLICE, SPLITS, RawRows, Split
+from job.data.keys import Keys
 from job.data.quarantine import BadRow, write_bad
 from job.runtime.stop import poll
 from job.settings.protocols import HasClean, HasData, HasEvaluate
 from job.stages.clean.columns import Selected, Selector, as_row, source_columns
 from job.stages.clean.originals import BEFORE, Originals
 from job.stages.clean.profile import WORDS
-from job.stages.clean.splits import CODE, Codes, Keys, Labels, fractions, key_of, keys_of
+from job.stages.clean.splits import CODE, Codes, Labels, fractions, key_of, keys_of
 from job.stages.clean.text import cleaned, is_empty
 from job.tasks.lengths import word_counts
 from job.tasks.row_rules import KEPT, RowRules

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from job.data.artifacts import SPLITS, Split
+from job.data.keys import Keys, among
 from job.settings import Clean, Data
 from job.stages.clean.text import canonical
 
-Keys = npt.NDArray[np.uint64]
 Codes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint32]
 Rows = npt.NDArray[np.int64]
@@ -29,10 +29,12 @@ NO_KEYS: Keys = np.zeros(0, np.uint64)
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 DROPPED = 255
+IN_GATE = "in the gate"
+"""Why a row is dropped that must be neither trained on nor validated with."""
 CODE: dict[Split, int] = {split: code for code, split in enumerate(SPLITS)}
 
-_PART = 1_000_000
-"""Rows that are looked up at once."""
+LEARNED = "learned from before"
+"""Why a row is not trained on that the model knows already."""
 
 _SALT = b"finetune.split.1"
 """Never changed: another salt would move rows between the splits of every data set."""
@@ -85,22 +87,29 @@ class HeldBack:
 
     def holds(self, keys: Keys, groups: Keys | None) -> Mask:
         """Of each row, whether its key or its group's is among these."""
-        held = _among(keys, self.keys)
-        return held if groups is None else held | _among(groups, self.groups)
+        held = among(keys, self.keys)
+        return held if groups is None else held | among(groups, self.groups)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Which of the texts that a model has learned from already it is trained on again."""
+
+    learned: Keys = field(default_factory=lambda: NO_KEYS)
+    """The keys of these texts, sorted."""
+    share: float = 1.0
+    """The part of them that is replayed, in [0, 1]."""
+    salt: int = 0
+    """Another part for another salt, and the same one for the same."""
+
+    def leaves_out(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Which rows are not trained on again."""
+        draw = drawn(keys, self.salt) >> np.uint64(11)
+        return among(keys, self.learned) & (draw >= np.uint64(self.share * 2**53))
 
 
 def _sorted(keys: Sequence[Keys]) -> Keys:
     return np.unique(np.concatenate([NO_KEYS, *keys]))
-
-
-def _among(keys: Keys, wanted: Keys) -> Mask:
-    """Which keys are among some that are sorted; a part at a time, since places take 8 bytes a key."""
-    found = np.zeros(len(keys), np.bool_)
-    for start in range(0, len(keys) if len(wanted) else 0, _PART):
-        part = slice(start, start + _PART)
-        places = np.minimum(np.searchsorted(wanted, keys[part]), len(wanted) - 1)
-        found[part] = wanted[places] == keys[part]
-    return found
 
 
 def drawn(keys: Keys, salt: int) -> Keys:
@@ -171,6 +180,12 @@ def decide(
     return decision
 
 
+def leave_out(decision: Decision, keys: Keys, replay: Replay) -> None:
+    """Take rows out of the training rows that the model has learned from and that are not replayed."""
+    rows = np.flatnonzero(decision.codes == TRAIN)
+    _drop(decision, "train", LEARNED, rows[replay.leaves_out(keys[rows])])
+
+
 def buckets(keys: Keys) -> Iterator[Rows]:
     """The rows in 16 parts, equal keys in the same one: sorting a part takes little memory."""
     for bucket in range(16):
@@ -196,7 +211,7 @@ def _hold_back(decision: Decision, in_gate: Mask) -> None:
         rows = np.flatnonzero(in_gate & (decision.codes == CODE[split]))
         if len(rows):
             decision.cross[f"{split}_in_gate"] = len(rows)
-            _drop(decision, split, "in the gate", rows)
+            _drop(decision, split, IN_GATE, rows)
 
 
 def _duplicates(

@@ -1,4 +1,5 @@
-"""The files that cleaned rows go to: one a split, and one in the form of a part of the gate."""
+"""The files that cleaned rows go to: one a split, one in the form of a part of the gate, and one of what
+was read."""
 
 from __future__ import annotations
 
@@ -12,18 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from job.data.arrow import Writer, schema_of
-from job.data.artifacts import FILE, GATE, GIVEN, GROUP, KEY, LINE, SLICE, Split
+from job.data.artifacts import FILE, GATE, GIVEN, GROUP, KEY, LINE, READ, SLICE, Split
 from job.stages.clean.originals import BEFORE
 from job.stages.clean.scan import SORT, Scanned
 from job.stages.clean.splits import TEST, Rows
 from job.tasks.row_rules import RowRules
+
+_READ = pa.schema([(KEY, pa.uint64()), (FILE, pa.int32())])
 
 Own = Mapping[str, pa.Array]
 """The columns KEY and GROUP."""
 
 
 class Tables:
-    """Writes `{split}.arrow` for each split that has rows, and GATE where some are trained on.
+    """Writes `{split}.arrow` for each split that has rows, and GATE and READ where some are trained on.
 
     The columns are those that CleanRows names, and SORT, to sort by.
     """
@@ -38,8 +41,17 @@ class Tables:
         self._open = ExitStack()
         self._writers: dict[Split, Writer] = {}
         self._gate: Writer | None = None
+        self._read: Writer | None = None
         if trained_on:
             self._gate = self._open.enter_context(Writer(folder / GATE, self._schema()))
+            self._read = self._open.enter_context(Writer(folder / READ, _READ))
+
+    def read(self, rows: pa.RecordBatch, numbers: slice) -> None:
+        """Note a batch of `scanned`, whatever becomes of its rows; `numbers` are their places in it."""
+        if self._read is not None:
+            columns = [pa.array(self._scanned.keys[numbers]), rows.column(FILE)]
+            noted = pa.RecordBatch.from_arrays(columns, schema=_READ)
+            self._read.write(noted.filter(pa.array(self._scanned.codes[numbers] != TEST)))
 
     def write(self, split: Split, rows: pa.RecordBatch, numbers: Rows) -> None:
         """Append rows of `scanned`; `numbers` are their places in it."""

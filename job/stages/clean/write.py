@@ -15,7 +15,7 @@ from job.errors import DataError
 from job.runtime.stop import poll
 from job.stages.clean.profile import Written
 from job.stages.clean.scan import UNIQUE, Scanned
-from job.stages.clean.splits import CODE, TRAIN, Decision, buckets, copies, repeated
+from job.stages.clean.splits import CODE, IN_GATE, TRAIN, Decision, buckets, copies, repeated
 from job.stages.clean.tables import Tables
 from job.tasks.row_rules import RowRules
 
@@ -79,6 +79,7 @@ def write_splits(
             poll()
             part = slice(start, start + batch.num_rows)
             start = part.stop
+            tables.read(batch, part)
             for split in SPLITS:
                 rows = np.flatnonzero(decision.codes[part] == CODE[split])
                 if uneven is not None and CODE[split] == TRAIN:
@@ -125,9 +126,15 @@ def check_not_empty(
         reasons = {"read": counts.get("read", 0), "unusable": counts.get("bad", 0)}
         dropped = counts.get("dropped", {})
         reasons |= dropped if isinstance(dropped, dict) else {}
+        hint = f"name more files in {source.setting}, or relax FINETUNE_CLEAN__*"
+        if IN_GATE in reasons:
+            hint = (
+                f"name files in {source.setting} that hold other rows than the tests of earlier nights, "
+                "by which models are judged"
+            )
         raise DataError(
             f"no {source.rows} are left of those {origin} ("
             + ", ".join(f"{reason} {count}" for reason, count in reasons.items())
             + ")",
-            hint=f"name more files in {source.setting}, or relax FINETUNE_CLEAN__*",
+            hint=hint,
         )

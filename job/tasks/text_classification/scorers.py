@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from job.settings.metrics import OF_CLASSES, of_class
-from job.tasks.labels import is_number
+from job.tasks.labels import classes, is_number
 from job.tasks.scorers import (
     AreaScorer,
     Bools,
@@ -26,6 +26,7 @@ from job.tasks.scorers import (
     mean_of,
     share_of,
 )
+from job.tasks.text_classification.problems import REGRESSION, SINGLE
 from job.tasks.types import Floats
 
 
@@ -93,6 +94,29 @@ class _Answers:
     def area(self) -> AreaScorer:
         """The area under the ROC curve."""
         return AreaScorer(self.likelihoods, self.true)
+
+
+def scorer_of(
+    problem_type: str,
+    metric: str,
+    labels: Sequence[str],
+    probabilities: Floats,
+    known: Sequence[str],
+) -> Scorer | None:
+    """A metric of a problem type.
+
+    Args:
+        problem_type: transformers' name for it.
+        metric: by name.
+        labels: as the rows have them.
+        probabilities: what the problem makes of the logits, shape (rows, labels).
+        known: the model's labels, in order.
+    """
+    if problem_type == REGRESSION:
+        return of_numbers(metric, labels, probabilities[:, 0])
+    if problem_type == SINGLE:
+        return of_classes(metric, labels, probabilities, known)
+    return of_lists(metric, [classes(label) for label in labels], probabilities, known)
 
 
 def of_classes(
