@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from job.data.arrow import stream
+from job.data.arrow import Writer, stream
 from job.data.artifacts import KEY, KEYS, LEARNED, SPLITS, Frozen
 from job.data.keys import Keys, among
 from job.errors import Absent, Torn
@@ -94,3 +95,19 @@ def _rows(store: Store, model: str, version: str, scratch: Path) -> KnownRows | 
     labels = profile["splits"]["train"]["labels"]
     keys = [np.unique(np.concatenate(parts)) for parts in (trained, validated)]
     return KnownRows(keys[0], keys[1], labels)
+
+
+def write_known(learned: Path, folder: Path) -> None:
+    """Write into a folder what `lineage_of` reads of a data set, where of its rows only the texts that were
+    trained on are known.
+
+    Args:
+        learned: their KEYs, as LEARNED holds them.
+    """
+    with Writer(folder / KEYS) as writer:
+        for batch in stream(learned):
+            split = pa.array(np.full(batch.num_rows, TRAIN, np.uint8))
+            writer.write(
+                pa.RecordBatch.from_arrays([batch.column(KEY), split], names=[KEY, "split"])
+            )
+    (folder / layout.PROFILE).write_text(json.dumps({"splits": {"train": {"labels": {}}}}))
