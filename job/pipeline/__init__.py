@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from job import checks, models, prepare, tasks
+from job import checks, prepare, tasks
 from job.data.artifacts import Dataset
 from job.distributed.membership import Membership
 from job.distributed.world import World
 from job.errors import (
-    Absent,
-    InputMissing,
     JobError,
     PeerLost,
     Stopped,
     StoreError,
     StoreUnreachable,
-    Torn,
     Unreachable,
     before_recording,
 )
@@ -36,7 +32,7 @@ from job.runs import results
 from job.runs.attempt import Attempt, announce, begin, find_run, follow
 from job.runs.fence import fenced
 from job.runs.provenance import Provenance
-from job.runs.record import PUSH, Run
+from job.runs.record import Run
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
@@ -44,7 +40,7 @@ from job.scoring.inference import Inference
 from job.settings import Settings
 from job.stages import encode
 from job.stages.evaluate import Scores, evaluate
-from job.stages.publish import PublishedVersion, Release, publish, push_to_hub, read_back
+from job.stages.publish import PublishedVersion, Release, publish
 from job.stages.train import (
     Sample,
     StartingPoint,
@@ -58,7 +54,7 @@ from job.stages.train.history import merged_history
 from job.store import layout
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
-from job.telemetry import event, figures, milestone, warn
+from job.telemetry import event, figures, milestone
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
