@@ -71,7 +71,7 @@ def plan(settings: Settings) -> Iterator[str]:
             rules, again = Readable(task, base.tokenizer), scratch / "readable"
             rows = prepare.rows(settings, rules, inputs, again, limit=ROWS, held_back=held_back)
             yield from _rows(rows, task)
-        yield from _gate(settings, store, scratch)
+        yield from _gate(settings, task, store, scratch)
         yield from _model(settings, base, task, rows, store, scratch)
 
 
@@ -88,8 +88,8 @@ def _held_back(store: Store, settings: Settings, task: Task, scratch: Path) -> H
     return parts.held_back(store, settings.name, gate, settings, task, scratch)
 
 
-def _gate(settings: Settings, store: Store, scratch: Path) -> Iterator[str]:
-    said, hopeless = outlook(settings, store, scratch / "outlook")
+def _gate(settings: Settings, task: Task, store: Store, scratch: Path) -> Iterator[str]:
+    said, hopeless = outlook(settings, task, store, scratch / "outlook")
     yield f"gate       {said}"
     if hopeless:
         yield f"warning    gate: {hopeless}"

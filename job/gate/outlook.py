@@ -10,13 +10,17 @@ from job.gate.verdict import MARGIN, spending_of
 from job.registry import champion
 from job.scoring.mcnemar import unseen
 from job.settings import Settings
-from job.settings.metrics import IN_PERCENT
+from job.settings.metrics import IN_PERCENT, RIGHT_OR_WRONG, plain
 from job.store import Store
+from job.tasks.base import Task
 from job.telemetry import event, warn
 
 
-def outlook(settings: Settings, store: Store, scratch: Path) -> tuple[str, str | None]:
+def outlook(settings: Settings, task: Task, store: Store, scratch: Path) -> tuple[str, str | None]:
     """What decides about tonight's challenger, in words, and why none could be promoted, if that is so.
+
+    Args:
+        task: fitted or not.
 
     Raises:
         InputMissing: a part of the gate is gone.
@@ -36,7 +40,9 @@ def outlook(settings: Settings, store: Store, scratch: Path) -> tuple[str, str |
         reasons = "".join(f"; {n} {why}" for why, n in gate.left_out.items()) if gate else ""
         return said, f"none of the gate's rows can judge{reasons}; promote a version by hand"
     least, margin = unseen(rows, alpha), _share(settings)
-    if policy.gate == "not-worse" and least >= margin:
+    metric = plain(settings.evaluate.metric or task.default_metric)
+    counts = metric in RIGHT_OR_WRONG.get(task.name, ())
+    if counts and policy.gate == "not-worse" and least >= margin:
         return said, (
             f"so few rows show no less than {least:.2%} of the scale, and the margin is {margin:.2%}: "
             "even a version that answers all alike is kept; give more test rows, raise "
@@ -45,9 +51,9 @@ def outlook(settings: Settings, store: Store, scratch: Path) -> tuple[str, str |
     return said, None
 
 
-def say_outlook(settings: Settings, store: Store, scratch: Path) -> None:
+def say_outlook(settings: Settings, task: Task, store: Store, scratch: Path) -> None:
     """Log it."""
-    said, hopeless = outlook(settings, store, scratch)
+    said, hopeless = outlook(settings, task, store, scratch)
     if hopeless:
         warn(f"tonight's gate can promote nothing: {hopeless}", gate=said)
     else:

@@ -150,7 +150,7 @@ def _prepare(attempt: Attempt) -> Result:
 def _train_and_publish(attempt: Attempt) -> Result:
     """The stages in their order."""
     task, dataset = prepare.dataset(attempt)
-    say_outlook(attempt.settings, attempt.run.store, attempt.scratch / "outlook")
+    say_outlook(attempt.settings, task, attempt.run.store, attempt.scratch / "outlook")
     attempt.world.rendezvous.publish("dataset", dataset.fingerprint)
     attempt.world.rendezvous.publish_to_node("dataset", str(dataset.folder))
     trained = train(_train_context(attempt, task, dataset))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from job import tasks
 from job.gate.outlook import outlook
 from job.registry import champion
 from job.registry.champion import Champion
@@ -23,7 +24,7 @@ def nights(tmp_path: Path) -> Nights:
 def said(nights: Nights, settings: Settings, **publish: object) -> tuple[str, str | None]:
     policy = Publish.model_validate(publish)
     settings = settings.model_copy(update={"publish": policy})
-    return outlook(settings, nights.store, nights.folder / "outlook")
+    return outlook(settings, tasks.create(settings), nights.store, nights.folder / "outlook")
 
 
 def test_what_the_gate_can_show(nights: Nights) -> None:
