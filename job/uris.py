@@ -28,6 +28,8 @@ from job.text import is_text
 _BEGIN = re.compile(BEGIN, re.IGNORECASE)
 _ONE_SLASH = re.compile(rf"({'|'.join(SCHEMES)}):", re.IGNORECASE)
 _FILE = "file://"
+CHAMPION = "champion"
+"""The last part of a name that stands for the version of a model in use, as the record beside it says."""
 _DOUBTFUL = re.compile(r"[#?]|%[0-9A-Fa-f]{2}")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -146,6 +148,18 @@ class Uri:
     def is_hub_id(self) -> bool:
         """Whether, as the name of a model, it can only be the Hub's: no scheme and no such folder."""
         return "://" not in self.secret and not self.path.is_dir()
+
+    @property
+    def of_champion(self) -> Uri | None:
+        """The model's place, `…/spam`, where this is `…/spam/champion`; None for any other name, on this
+        disk also where no record of a champion lies beside it: it may be the Hub's."""
+        place, _, last = self.secret.rstrip("/").rpartition("/")
+        if last != CHAMPION or self.scheme not in ("s3", "file"):
+            return None
+        if self.scheme == "s3":
+            return Uri(place) if "/" in self.bucket_and_key()[1].rstrip("/") else None
+        folder = self.path.absolute().parent
+        return Uri(str(folder)) if (folder / f"{CHAMPION}.json").is_file() else None
 
     @property
     def suffix(self) -> str:

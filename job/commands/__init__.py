@@ -73,7 +73,7 @@ _TABLE = (
     Command(
         "launch",
         "in the cluster: train if the data, the settings or the code have changed, else skip",
-        "job.launch:launch",
+        "job.launch.launcher:launch",
         (*TRAINING, "launch"),
     ),
     Command(
@@ -84,8 +84,39 @@ _TABLE = (
         supervised=False,
     ),
     Command(
+        "reproduce",
+        "train a version again from what its manifest names, and compare the weights",
+        "job.commands.reproduce:run",
+        ("output",),
+        supervised=False,
+    ),
+    Command(
+        "models",
+        "the versions of a model, their scores and verdicts, and which is in use",
+        "job.commands.models:run",
+        supervised=False,
+    ),
+    Command(
+        "promote",
+        "make a version the champion, by hand",
+        "job.commands.promote:run",
+        supervised=False,
+    ),
+    Command(
+        "rollback",
+        "make the champion before this one the champion again",
+        "job.commands.rollback:run",
+        supervised=False,
+    ),
+    Command(
+        "prune",
+        "remove versions, checkpoints and data sets that nobody needs; --dry-run shows them",
+        "job.commands.prune:run",
+        supervised=False,
+    ),
+    Command(
         "status",
-        "a run's state, read from the store",
+        "how runs stand, which version is in use, what has changed since",
         "job.commands.status:run",
         supervised=False,
     ),

@@ -11,11 +11,12 @@ from job.data.artifacts import CleanRows
 from job.models.trained import TrainedModel, find_trained
 from job.runs import identity
 from job.runs.attempt import probed
-from job.runs.results import Result, existing, headline
+from job.runs.results import Result, existing
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
 from job.scoring.inference import Inference
 from job.settings import Settings, recorded
+from job.settings.metrics import headline
 from job.stages.encode import Encoder, held_out
 from job.stages.evaluate import evaluate
 from job.stages.fetch import resolve_inputs
@@ -61,7 +62,7 @@ def _scored(
     dataset = held_out(rows, task, encoder, scratch / "dataset")
     limits = base.limits(settings)
     inference = Inference.load(settings, base.place, task, base.tokenizer, limits)
-    scores = evaluate(inference, dataset, scratch)
+    scores = evaluate(inference, dataset, settings, scratch)
     results = scores.results | task.signatures
     documents = {
         layout.SCORES: results,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +23,7 @@ from job.data.artifacts import (
     Frozen,
     Inputs,
 )
-from job.errors import Conflict, SettingsError
+from job.errors import Absent, Conflict, SettingsError
 from job.models.trained import TrainedModel, find_trained
 from job.runs import identity
 from job.runs.attempt import probed
@@ -37,6 +38,10 @@ from job.store import Store, layout
 from job.store.records import read_record
 from job.tasks.row_rules import KEPT, Readable
 from job.telemetry import progress
+from job.uris import Uri
+
+NAME = "name"
+"""In inputs.json: the model by its name; a champion by its version's."""
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -51,10 +56,9 @@ def run(settings: Settings, stop: StopSignal) -> Result:
     refuse_taken(tasks.predicting(tasks.create(settings)), settings.predict.keep)
     with scratch_folder(settings.runtime) as scratch:
         store = probed(settings)
-        trained = find_trained(settings, scratch)
-        base, settings = trained.base, _every_row(trained.settings)
+        trained, key, inputs = _begun(store, settings, scratch)
+        base, settings = trained.base, trained.settings
         task = tasks.predicting(trained.task).learned(base.config, {}, base.tokenizer)
-        key, inputs = _frozen(store, trained, resolve_inputs(settings.data))
         rules = Readable(PredictRules(task, settings.predict.keep), base.tokenizer)
         rows = prepare.rows(settings, rules, inputs, scratch)
         with suppress(Conflict):  # another pod's is the same
@@ -112,37 +116,69 @@ def _every_row(settings: Settings) -> Settings:
         update={
             "data": settings.data.model_copy(update={**data, "test": settings.predict.input}),
             "clean": settings.clean.model_copy(update=clean),
+            "evaluate": settings.evaluate.model_copy(update={"slices": ()}),
         }
     )
 
 
-def _frozen(store: Store, trained: TrainedModel, inputs: Inputs) -> tuple[str, Inputs]:
-    """Where the predictions go, and the inputs that the first pod found: all pods read the same.
+def _begun(store: Store, settings: Settings, scratch: Path) -> tuple[TrainedModel, str, Inputs]:
+    """The model, where the predictions go, and the inputs: as the first pod, or the first start, found
+    them. All go on with the version that was the champion then.
 
     Raises:
         SettingsError: they were started with other rows, settings or another model.
     """
-    settings = trained.settings
-    model = {
-        "model": trained.base.place.identity,
-        "shard_rows": str(settings.predict.shard_rows),
-        "format": settings.predict.format,
-        "keep": json.dumps(settings.predict.keep),
-        "identity": identity.predictor(settings, trained.base),
-    }
-    name = settings.run_id or identity.predictions(settings, inputs, trained.base)
+    before = _frozen(store, settings) if settings.model.name.of_champion else None
+    trained = find_trained(_at_version(settings, before), scratch)
+    trained = replace(trained, settings=_every_row(trained.settings))
+    base, inputs = trained.base, resolve_inputs(trained.settings.data)
+    name = settings.run_id or identity.predictions(trained.settings, inputs, base)
     key = layout.predictions(settings.name, name)
-    place = f"{key}/{layout.INPUTS}"
+    model = _identities(trained)
     with suppress(Conflict):  # another pod's, or an earlier start's, is read below
-        store.put(place, Frozen(inputs.files, model).json(), if_absent=True)
-    frozen, _ = read_record(store, place, Frozen)
-    if frozen.model != model:
-        changed = [name for name, value in model.items() if frozen.model.get(name) != value]
+        value = Frozen(inputs.files, {**model, NAME: base.place.name}).json()
+        store.put(f"{key}/{layout.INPUTS}", value, if_absent=True)
+    frozen, _ = read_record(store, f"{key}/{layout.INPUTS}", Frozen)
+    overtaken = frozen.model.get(NAME) != base.place.name
+    if overtaken and before is None and settings.model.name.of_champion:
+        return _begun(store, settings, scratch)  # another pod came first, and a promotion between
+    if changed := [part for part, value in model.items() if frozen.model.get(part) != value]:
         raise SettingsError(
             f"the predictions {name} were started with other settings ({', '.join(changed)})",
             hint="set them back, or give these predictions another FINETUNE_RUN_ID",
         )
-    return key, frozen.inputs
+    return trained, key, frozen.inputs
+
+
+def _frozen(store: Store, settings: Settings) -> Frozen | None:
+    """What the predictions of this id were begun with; None where there is nothing yet, or no id."""
+    if settings.run_id is None:
+        return None
+    key = layout.predictions(settings.name, settings.run_id)
+    try:
+        return read_record(store, f"{key}/{layout.INPUTS}", Frozen)[0]
+    except Absent:
+        return None
+
+
+def _at_version(settings: Settings, before: Frozen | None) -> Settings:
+    """The settings, naming the version that predictions were begun with."""
+    if before is None or NAME not in before.model:
+        return settings
+    model = settings.model.model_copy(update={"name": Uri(before.model[NAME])})
+    return settings.model_copy(update={"model": model})
+
+
+def _identities(trained: TrainedModel) -> dict[str, str]:
+    """What must be the same for all pods and starts."""
+    predict = trained.settings.predict
+    return {
+        "model": trained.base.place.identity,
+        "shard_rows": str(predict.shard_rows),
+        "format": predict.format,
+        "keep": json.dumps(predict.keep),
+        "identity": identity.predictor(trained.settings, trained.base),
+    }
 
 
 def _joined(predictions: pa.Table, rows: MappedTable, names: tuple[str, ...]) -> pa.Table:

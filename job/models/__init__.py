@@ -8,7 +8,7 @@ from job.models.compatibility import check_fits
 from job.models.config import label_names, load_config, max_length_of
 from job.models.headers import check_weights, parameter_count, stored_count
 from job.models.layers import first_layers
-from job.models.locate import Place, find, from_config
+from job.models.locate import Place, find, from_config, in_use, version_in_use
 from job.models.tokenizer import load_tokenizer, tokenizer_sha256, vocabulary_of
 from job.models.weights import load, load_base, pad_as, save
 
@@ -19,6 +19,7 @@ __all__ = [
     "find",
     "first_layers",
     "from_config",
+    "in_use",
     "label_names",
     "load",
     "load_base",
@@ -32,6 +33,7 @@ __all__ = [
     "save_adapter",
     "stored_count",
     "tokenizer_sha256",
+    "version_in_use",
     "vocabulary_of",
     "without_adapters",
 ]

@@ -13,10 +13,12 @@ from typing import Any
 from job.data.artifacts import file_sha256, fingerprint
 from job.errors import Absent, DataError, InputMissing
 from job.models.quiet_imports import hub
-from job.store import open_reader, resolve
+from job.registry import champion
+from job.settings import Model
+from job.store import layout, open_reader, open_store, resolve
 from job.store.commit import MANIFEST
 from job.store.keys import safe_path
-from job.uris import Uri
+from job.uris import CHAMPION, Uri
 
 FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 """What is downloaded from a Hub repository or a bucket: never a pickle."""
@@ -53,7 +55,7 @@ def find(name: Uri | str, revision: str | None, scratch: Path, *, code: bool = F
     """The model's files on this disk, with its Python files where `code` is trusted.
 
     Args:
-        name: a Hub id, a folder, or the URI of a prefix.
+        name: a Hub id, a folder, or the URI of a prefix; or `…/spam/champion` (`version_in_use`).
         revision: the Hub branch, tag or commit.
         scratch: where files from a bucket go.
 
@@ -62,7 +64,7 @@ def find(name: Uri | str, revision: str | None, scratch: Path, *, code: bool = F
         Forbidden: it may not be read.
         Unreachable: the Hub or the store does not answer.
     """
-    place = _fetched(Uri.of(name), revision, scratch, code=code)
+    place = _fetched(version_in_use(Uri.of(name)), revision, scratch, code=code)
     base = _base_of(place)
     if base is None:
         return place
@@ -73,6 +75,40 @@ def find(name: Uri | str, revision: str | None, scratch: Path, *, code: bool = F
             hint="merge those into their own base model, and name that",
         )
     return replace(place, base=under.folder, identity=f"{place.identity} on {under.identity}")
+
+
+def version_in_use(name: Uri) -> Uri:
+    """The version that `…/spam/champion` stands for at this moment; any other name as it is.
+
+    Raises:
+        InputMissing: no version of that model is in use.
+        Torn: its record is damaged.
+        Forbidden: it may not be read.
+    """
+    model = name.of_champion
+    if model is None:
+        return name
+    root, _, key = model.secret.rpartition("/")
+    store = open_store(root or "/")
+    record, tag = champion.read(store, key)
+    if record.version is not None:
+        return Uri(f"{root}/{layout.version(key, record.version)}")
+    if tag is None and any(store.list(f"{key}/{CHAMPION}/")):
+        return name  # a model of that name, as anybody may call one
+    raise InputMissing(
+        f"{name}: no version of {model} is in use",
+        hint="`finetune models` lists its versions, `finetune promote VERSION` puts one to use",
+    )
+
+
+def in_use(model: Model) -> Model:
+    """The settings of a model, with versions in place of what stands for them (`version_in_use`).
+
+    Raises:
+        InputMissing, Torn, Forbidden: as `version_in_use`.
+    """
+    tokenizer = version_in_use(model.tokenizer) if model.tokenizer else None
+    return model.model_copy(update={"name": version_in_use(model.name), "tokenizer": tokenizer})
 
 
 def _fetched(uri: Uri, revision: str | None, scratch: Path, *, code: bool = False) -> Place:

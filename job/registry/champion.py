@@ -9,24 +9,26 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from job.data.artifacts import canonical_json
 from job.errors import Absent, Conflict, Torn
 from job.registry.spending import Spending
 from job.store import Store, layout
 from job.store.records import read_record
 
+REMEMBERED = 20
+"""How many earlier writes the record names."""
 TRIES = 30
 """How often a move is decided anew because somebody else moved the champion first."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""A version's: a part of keys."""
+VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What the names of versions are made of: they are parts of keys."""
+Name = Annotated[str, Field(pattern=VERSION)]
 Time = Annotated[float, Field(ge=0, lt=1e11)]
 """In seconds since 1970; for people, never for a decision."""
 
@@ -57,14 +59,20 @@ class Champion:
     best: Name | None = None
     """The standard that challengers are measured against: the best champion so far. A person's move
     sets it anew."""
-    gate: Sequence[Name] = ()
+    gate: Sequence[Name] = field(default_factory=list)
     """The parts under gate/ that are in force, oldest first; only ever appended to."""
-    withdrawn: Sequence[Name] = ()
+    withdrawn: Sequence[Name] = field(default_factory=list)
     """Versions that were rolled back from: their parts no longer judge, and are still never trained on."""
+    removed: Sequence[Name] = field(default_factory=list)
+    """Versions that were removed, or are about to be: never to be put to use again. Since this stands in
+    the record that a promotion replaces, one comes before the other."""
     spending: Spending = field(default_factory=Spending)
-    history: Sequence[Move] = ()
+    history: Sequence[Move] = field(default_factory=list)
     """Oldest first; only ever appended to."""
     nonce: str = ""
+    """Of the write; a writer that was overtaken before the store told it finds its own in `earlier`."""
+    earlier: Sequence[str] = field(default_factory=list)
+    """Those of the last writes before it."""
 
 
 def read(store: Store, model: str) -> tuple[Champion, str | None]:
@@ -93,7 +101,8 @@ def write(store: Store, model: str, champion: Champion, tag: str | None) -> Cham
     Raises:
         Conflict: somebody else has replaced it since, so that this was not written.
     """
-    champion = replace(champion, nonce=uuid.uuid4().hex)
+    earlier = [*champion.earlier, *filter(None, [champion.nonce])][-REMEMBERED:]
+    champion = replace(champion, nonce=uuid.uuid4().hex, earlier=earlier)
     data = json.dumps(asdict(champion), indent=1, allow_nan=False).encode()
     key = layout.champion(model)
     try:
@@ -103,22 +112,13 @@ def write(store: Store, model: str, champion: Champion, tag: str | None) -> Cham
             store.put(key, data, if_tag=tag)
     except Conflict as error:
         # a write of which the store's answer was lost may have been replaced before it was asked again
-        if not _continues(read(store, model)[0], champion):
+        stored, _ = read(store, model)
+        if champion.nonce not in (stored.nonce, *stored.earlier):
             raise Conflict(
                 f"{store.uri}/{key}: somebody else has moved the champion in the meantime",
                 hint="read it again, and decide anew",
             ) from error
     return champion
-
-
-def _continues(later: Champion, written: Champion) -> bool:
-    """Whether a record comes after another: its history begins with the whole of the other's."""
-    beginning = later.history[: len(written.history)]
-    return bool(written.history) and _same(beginning, written.history)
-
-
-def _same(one: Sequence[Move], other: Sequence[Move]) -> bool:
-    return canonical_json([asdict(m) for m in one]) == canonical_json([asdict(m) for m in other])
 
 
 def move(store: Store, model: str, decide: Callable[[Champion], Champion]) -> Champion:
@@ -184,41 +184,67 @@ def by_hand(champion: Champion, version: str, reason: str) -> Champion:
 
 
 def rolled_back(champion: Champion, to: str, reason: str = "") -> Champion:
-    """The record after a person went back to a version: all that came into use after it are withdrawn.
+    """The record after a person went back to a version: those that came into use after it, and are newer,
+    are withdrawn.
 
     Args:
-        to: a version that is not in use.
+        to: a version that was in use and is not now.
     """
-    since = champions_since(champion, to)
+    used = used_in_turn(champion)
+    since = used[len(used) - used[::-1].index(to) :]
+    newer = [name for name in dict.fromkeys(since[::-1]) if used.index(name) > used.index(to)]
     withdrawn = [name for name in champion.withdrawn if name != to]
-    withdrawn += [name for name in since if name not in withdrawn]
+    withdrawn += [name for name in newer if name not in withdrawn]
     made = Move(to, "rolled back", to, reason, time.time())
     return replace(
         champion,
         version=to,
-        previous=_before(champion, to, withdrawn),
+        previous=_before(champion, to, {*withdrawn, *champion.removed}),
         best=to,
         withdrawn=withdrawn,
         history=[*champion.history, made],
     )
 
 
-def champions_since(champion: Champion, version: str) -> list[str]:
-    """The versions that came into use after one was in use last, the latest first; only the one in use
-    where that one never was."""
-    used = [m.champion for m in champion.history if m.champion]
-    if version not in used:
-        return [champion.version] if champion.version else []
-    after = used[len(used) - used[::-1].index(version) :]
-    return list(dict.fromkeys([*filter(None, [champion.version]), *after[::-1]]))
+def removing(champion: Champion, names: Collection[str]) -> Champion:
+    """The record before versions are removed, or with none after they are gone."""
+    return replace(champion, removed=sorted(names))
 
 
-def _before(champion: Champion, version: str, withdrawn: Sequence[str]) -> str | None:
-    """What was in use before a version came into use first, of those that nobody has gone back from."""
-    used = [m.champion for m in champion.history if m.champion]
-    earlier = used[: used.index(version)] if version in used else []
-    trusted = [name for name in earlier if name not in withdrawn and name != version]
-    return trusted[-1] if trusted else None
+@dataclass(frozen=True)
+class Change:
+    """A move that brought another version into use."""
+
+    number: int
+    """Its place in the history, from 0."""
+    move: Move
+    version: str
+    """In use since."""
+    previous: str | None
+    """In use until then."""
+
+
+def changes(champion: Champion) -> list[Change]:
+    """The moves that brought another version into use, oldest first."""
+    made: list[Change] = []
+    previous: str | None = None
+    for number, move in enumerate(champion.history):
+        if move.champion and move.champion != previous:
+            made.append(Change(number, move, move.champion, previous))
+            previous = move.champion
+    return made
+
+
+def used_in_turn(champion: Champion) -> list[str]:
+    """The version in use after each move, the latest last."""
+    return [move.champion for move in champion.history if move.champion]
+
+
+def _before(champion: Champion, version: str, gone: Container[str]) -> str | None:
+    """What was in use before a version came into use first, but for what is gone."""
+    used = used_in_turn(champion)
+    left = [name for name in used[: used.index(version)] if name not in gone]
+    return left[-1] if left else None
 
 
 def _in_use(champion: Champion, version: str | None) -> Champion:

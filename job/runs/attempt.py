@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from job import models
@@ -13,7 +14,9 @@ from job.distributed.world import World
 from job.errors import InputMissing, StoreError, Torn, before_recording
 from job.models.base import Base, find_base, shared_base
 from job.models.quiet_imports import transformers
+from job.registry import champion
 from job.runs import identity
+from job.runs.predecessor import Predecessor
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
 from job.settings import Settings
@@ -21,6 +24,7 @@ from job.stages.fetch import resolve_inputs
 from job.store import Store, layout, open_store
 from job.store.probe import probe_conditional_writes
 from job.telemetry import event, figures, milestone
+from job.uris import Uri
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,24 @@ class Attempt:
 
     settings: Settings
     run: Run
-    inputs: Inputs
+    frozen: Frozen
     base: Base
     scratch: Path
     stop: StopSignal
     world: World
+
+    @property
+    def inputs(self) -> Inputs:
+        """The files that the run reads."""
+        return self.frozen.inputs
+
+    @cached_property
+    def champion(self) -> Predecessor | None:
+        """The version that was in use when the run began."""
+        version = self.frozen.champion
+        if version is None:
+            return None
+        return Predecessor(self.settings, self.run.store, version, self.scratch)
 
     @property
     def limits(self) -> Limits:
@@ -121,8 +138,8 @@ def _sweep(store: Store, prefix: str, *, superseded: bool) -> None:
 
 def _frozen(
     settings: Settings, run: Run, inputs: Inputs | None, scratch: Path
-) -> tuple[Base, Inputs]:
-    """The model and the inputs as the run's first attempt found them; this one may be the first.
+) -> tuple[Base, Frozen]:
+    """The model, and what the run reads as its first attempt found it; this one may be the first.
 
     Raises:
         InputMissing: the model or the tokenizer is not the one that this run began with.
@@ -135,14 +152,17 @@ def _frozen(
         damaged = error
     if before is None:
         inputs = inputs or resolve_inputs(settings.data)  # before a model is fetched for nothing
-    base = find_base(settings, scratch, _commit_of(before))
+    base = find_base(_as_begun(settings, before), scratch, _commit_of(before))
     model = {
         "name": base.place.name,
         "identity": base.place.identity,
         "tokenizer": models.tokenizer_sha256(base.tokenizer),
     }
+    if settings.model.tokenizer and settings.model.tokenizer.of_champion:
+        model["tokenizer_name"] = base.tokenizer_place.name
     if before is None and inputs is not None:
-        before = Frozen(inputs.files, model)
+        in_use, _ = champion.read(run.store, settings.name)
+        before = Frozen(inputs.files, model, tuple(in_use.gate), in_use.version)
         run.freeze(before, damaged)
     elif before is not None and before.model != model:
         raise InputMissing(
@@ -150,7 +170,7 @@ def _frozen(
             hint="put the old files back, or give this run another FINETUNE_RUN_ID",
         )
     assert before is not None
-    return base, before.inputs
+    return base, before
 
 
 def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) -> Attempt:
@@ -166,8 +186,22 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     before = run.frozen()
     if before is None:
         raise Torn(f"{store.uri}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
-    base = shared_base(settings, scratch, _commit_of(before), world)
-    return Attempt(settings, run, before.inputs, base, scratch, stop, world)
+    base = shared_base(_as_begun(settings, before), scratch, _commit_of(before), world)
+    return Attempt(settings, run, before, base, scratch, stop, world)
+
+
+def _as_begun(settings: Settings, before: Frozen | None) -> Settings:
+    """The settings, with the versions that the run began with where they name a champion: to promote
+    another one changes nothing for it."""
+    if before is None:
+        return settings
+    began = {"name": before.model["name"], "tokenizer": before.model.get("tokenizer_name")}
+    versions = {
+        field: Uri(name)
+        for field, name in began.items()
+        if name and (place := getattr(settings.model, field)) and place.of_champion
+    }
+    return settings.model_copy(update={"model": settings.model.model_copy(update=versions)})
 
 
 def _commit_of(before: Frozen | None) -> str | None:

@@ -53,6 +53,8 @@ class State:
     """When the run began, in seconds since 1970; for figures only, never for a decision."""
     ended: float = 0.0
     """When the run ended well, in seconds since 1970; a maximum age is counted from there."""
+    dataset: str = ""
+    """The fingerprint of the data set that the run reads; empty where it has not asked for it yet."""
     outstanding: Sequence[str] = field(default_factory=list)
     """What the attempt that finished the run could not do after that, such as PUSH."""
     stopped: float = 0.0
@@ -167,6 +169,11 @@ class Run:
             step = max(step, self.state.step)
             if (STAGES.index(stage), step) > furthest:
                 self._write(stage=stage, step=step, stalled=0)
+
+    def uses(self, dataset: str) -> None:
+        """Record which data set the run is about to read or to make, so that nobody takes it away."""
+        if dataset != self.state.dataset:
+            self._write(dataset=dataset)
 
     def stopped(self) -> None:
         """Record an agreed stop: an attempt that was stopped has not failed."""

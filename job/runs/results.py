@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version as package_version
 from typing import Any
 
 from job.data.artifacts import Dataset
@@ -13,17 +12,16 @@ from job.errors import Absent, Torn
 from job.registry.versions import Version
 from job.reporting.card import CardFacts
 from job.runs.attempt import Attempt
+from job.runs.provenance import Provenance
 from job.runs.record import Run
 from job.settings import recorded
-from job.settings.metrics import HEADLINE
+from job.settings.metrics import headline
 from job.stages.train import TrainOutput
 from job.store import Store, layout
 from job.store.commit import Manifest, verify
 from job.tasks.base import Task
 from job.telemetry import warn
-
-PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
-"""Whose versions the card names."""
+from job.uris import Uri
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def eval_results(scores: Mapping[str, float], trained: TrainOutput, run: Run) ->
 
 
 def card_facts(
-    attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput, version: Version
+    attempt: Attempt, task: Task, dataset: Dataset, version: Version, provenance: Provenance
 ) -> CardFacts:
     """What the card says."""
     settings, fitted = attempt.settings, task.facts
@@ -66,22 +64,22 @@ def card_facts(
         run_id=attempt.run.state.run_id,
         version=version.name,
         uri=str(attempt.run.store.uri / version.key),
-        base_model=str(settings.model.name) or "a config, from scratch",
-        base_is_hub_id=bool(settings.model.name) and settings.model.name.is_hub_id,
+        base_model=attempt.base.place.name if settings.model.name else "a config, from scratch",
+        base_is_hub_id=bool(settings.model.name) and Uri(attempt.base.place.name).is_hub_id,
         license=settings.publish.license,
         labels=tuple(fitted.get("labels", ())),
         classes=tuple(fitted.get("types", fitted.get("labels", ()))),
         regression=fitted.get("problem_type") == "regression",
         pairs="text_pair" in task.columns,
         profile=dataset.profile,
-        files=tuple((i.split, i.uri) for i in attempt.inputs.files),
-        fingerprint=dataset.fingerprint,
+        files=tuple((i.split, i.uri) for i in provenance.inputs.files),
+        fingerprint=provenance.dataset,
         settings=recorded(settings),
         max_length=attempt.base.max_length,
-        steps=trained.state.step,
-        best_step=trained.state.best_step,
-        metric=trained.metric,
-        versions={name: package_version(name) for name in PACKAGES},
+        steps=provenance.steps,
+        best_step=provenance.best_step,
+        metric=provenance.metric,
+        made_with=provenance.computed,
         cut_side=attempt.base.tokenizer.truncation_side,
         adapters_for=None if settings.publish.merge else task.auto_class,
     )
@@ -111,9 +109,3 @@ def summary(store: Store, key: str, scores: Mapping[str, Any]) -> dict[str, Any]
         "scores": f"{place}/{layout.SCORES}",
         **headline(scores),
     }
-
-
-def headline(scores: Mapping[str, Any]) -> dict[str, float]:
-    """The scores that matter most, those of test before those of validation."""
-    shown = [f"{prefix}_{name}" for prefix in ("test", "eval") for name in HEADLINE]
-    return {name: round(scores[name], 4) for name in shown if name in scores}

@@ -8,6 +8,7 @@ tasks compute.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 OF_CLASSES = ("precision", "recall", "f1")
 """Over all classes, or all types of entities, and for each of them as well: `f1_spam`, `f1_LOC`."""
@@ -52,9 +53,16 @@ UNBOUNDED = frozenset({"loss", "mse", "mae", "perplexity"})
 HEADLINE = ("accuracy", "exact_match", "f1", "pearson", "rougeL", "bleu", "chrf", "perplexity")
 """What a run shows when it ends, in this order."""
 
-
 PER_TOKEN = frozenset({"loss", "perplexity"})
 """Of language models a mean over tokens: other tokens, other figures."""
+
+
+def headline(scores: Mapping[str, Any]) -> dict[str, float]:
+    """The scores that matter most of what eval_results.json holds, those of test before those of
+    validation."""
+    shown = [f"{prefix}_{name}" for prefix in ("test", "eval") for name in HEADLINE]
+    found = {name: scores[name] for name in shown if isinstance(scores.get(name), (int, float))}
+    return {name: round(score, 4) for name, score in found.items()}
 
 
 def names(task: str, kind: str | None = None) -> tuple[str, ...]:
@@ -84,6 +92,21 @@ def of_class(metric: str, label: str) -> str:
     """
     taken = label.startswith("'") or any(f"{name}_{label}" in _OVER_ALL for name in OF_CLASSES)
     return f"{metric}_'{label}'" if taken else f"{metric}_{label}"
+
+
+def of_slice(prefix: str, part: str, figure: str) -> str:
+    """The name of a figure of a part of a split's rows: `test[length=64-127]_f1`.
+
+    No figure of a whole split begins so, whatever its classes are called.
+    """
+    return f"{prefix}[{part}]_{figure}"
+
+
+def slice_of(name: str, prefix: str) -> tuple[str, str] | None:
+    """The part of a split's rows, and the figure, that `of_slice` has put together; None for another
+    name."""
+    part, _, figure = name.removeprefix(f"{prefix}[").rpartition("]_")
+    return (part, figure) if name.startswith(f"{prefix}[") else None
 
 
 def is_of_class(figure: str) -> bool:

@@ -3,7 +3,8 @@
     {model}/
       datasets/{fingerprint}/
       runs/{run_id}/           settings.json  inputs.json  state.json  progress.json  preparation.json  waiting.json
-                               launch.json  metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
+                               checks.json  launch.json  metrics-{attempt}.jsonl  quarantine.jsonl
+                               limits/tokens-{tokens}
         checkpoints/step-{step}/
       models/{version}/
       gate/{part}/
@@ -22,11 +23,15 @@ from __future__ import annotations
 
 import re
 
+from job.uris import CHAMPION
+
 SETTINGS = "settings.json"
 """What a run was started with; a version and an evaluation carry the same."""
 INPUTS = "inputs.json"
 """What the first attempt, or the first pod that predicts, found to read; all others read exactly that."""
 STATE = "state.json"
+CHECKS = "checks.json"
+"""What was found of the night's rows before anything was trained on them."""
 PROGRESS = "progress.json"
 PREPARATION = "preparation.json"
 """The progress of what only prepares the run."""
@@ -41,9 +46,11 @@ PREDICTIONS = "predictions.parquet"
 CARD = "README.md"
 HISTORY = "metrics.jsonl"
 """The metrics of all attempts, merged, beside a published model."""
-CHAMPION = "champion"
-"""In place of a version's name: the one in use, as the record of that name says."""
 
+_ARTIFACT = re.compile(
+    r"/(?:(?:datasets|models|gate|evaluations|predictions|tokenizers)/[^/]+|runs/[^/]+/checkpoints/[^/]+)(?=/)"
+)
+_BEGUN = re.compile(r"([^/]+)/(runs|predictions)/([^/]+)/([a-z]+\.json)")
 _STEP = re.compile(r"/step-(\d+)/manifest\.json$")
 _METRICS = re.compile(r"/metrics-(\d+)\.jsonl$")
 _ATTEMPT = re.compile(r"/(?:metrics-(\d+)\.jsonl$|checkpoints/step-\d+/a(\d+)/)")
@@ -72,6 +79,19 @@ def run(model: str, run_id: str) -> str:
 def run_id_of(model: str, key: str) -> str:
     """The run that a key below `runs` belongs to."""
     return key.removeprefix(f"{runs(model)}/").partition("/")[0]
+
+
+def artifact_of(model: str, key: str) -> str | None:
+    """The prefix of the artifact that a key of a model lies in, committed or not; None for any other."""
+    match = _ARTIFACT.match(key, len(model)) if key.startswith(model) else None
+    return f"{model}{match[0]}" if match else None
+
+
+def begun_by(key: str) -> tuple[str, str, str, str] | None:
+    """The model, `runs` or `predictions`, the id and the name of the record that a key is, where it is one
+    of those that a run, or predictions, begin with; whatever model's. None for any other key."""
+    match = _BEGUN.fullmatch(key)
+    return (match[1], match[2], match[3], match[4]) if match else None
 
 
 def metrics(run: str, attempt: int) -> str:

@@ -82,6 +82,7 @@ def test_each_way_back_leads_further_back() -> None:
     champion = rolled_back(night(champion, "v4"), "v1")
     assert in_use(champion) == ("v1", None, "v1")
     assert champion.withdrawn == ["v3", "v2", "v4"]
+    assert rolled_back(champion, "v2").withdrawn == ["v3", "v4"]
 
 
 def test_to_go_back_over_several_withdraws_them_all() -> None:
@@ -89,6 +90,12 @@ def test_to_go_back_over_several_withdraws_them_all() -> None:
     assert champion.withdrawn == ["v4", "v3", "v2"]
     again = by_hand(champion, "v3", "it was not v3 that was wrong")
     assert (in_use(again), again.withdrawn) == (("v3", "v1", "v3"), ["v4", "v2"])
+
+
+def test_an_older_version_that_was_tried_again_is_not_withdrawn() -> None:
+    """Its rows have judged all along."""
+    champion = rolled_back(by_hand(after("v1", "v2", "v3"), "v1", "to see"), "v3")
+    assert (in_use(champion), champion.withdrawn) == (("v3", "v2", "v3"), [])
 
 
 def test_what_was_gone_back_from_is_nothing_to_go_back_to() -> None:
@@ -101,8 +108,10 @@ def test_it_is_read_as_it_was_written(store: Store) -> None:
     assert registry.read(store, "m") == (Champion(), None)
     written = registry.write(store, "m", rolled_back(after("v1", "v2"), "v1"), None)
     stored, tag = registry.read(store, "m")
-    assert (stored, stored.nonce != "") == (written, True)
-    assert registry.write(store, "m", night(stored, "v3"), tag).version == "v3"
+    assert stored == written
+    again = registry.write(store, "m", night(stored, "v3"), tag)
+    assert again.earlier == [written.nonce]
+    assert again.nonce not in ("", written.nonce)
 
 
 @pytest.mark.parametrize("tag", [None, "stale"])

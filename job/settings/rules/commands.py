@@ -14,6 +14,11 @@ def predict(settings: Settings) -> Iterator[str]:
         yield "FINETUNE_PREDICT__INPUT is not set; name the URI of the rows to predict for"
     if predict.pod is not None and predict.pod >= predict.pods:
         yield f"FINETUNE_PREDICT__POD={predict.pod} is not one of FINETUNE_PREDICT__PODS={predict.pods}; pods count from 0"
+    if predict.pods > 1 and settings.model.name.of_champion and not settings.run_id:
+        yield (
+            f"FINETUNE_PREDICT__PODS={predict.pods} needs FINETUNE_RUN_ID where FINETUNE_MODEL__NAME is a "
+            "champion: by that id all pods find the version that the first one began with"
+        )
     if any(source.weight != 1 for source in predict.input):
         yield "FINETUNE_PREDICT__INPUT has a weight; only training rows may have one"
 

@@ -1,0 +1,87 @@
+"""`finetune promote VERSION`: a person makes a version the champion, whatever the gate has said of it."""
+
+from __future__ import annotations
+
+import os
+
+from job import telemetry
+from job.commands.arguments import Arguments
+from job.commands.printing import answer
+from job.errors import InputMissing, SettingsError
+from job.registry import champion as registry
+from job.registry import versions
+from job.registry.announcement import announce_champion
+from job.registry.champion import Champion, by_hand
+from job.settings import Settings, load
+from job.store import Store, layout, open_store
+
+USAGE = "finetune promote VERSION [--reason TEXT]"
+
+
+def run(arguments: list[str]) -> int:
+    """Promote the version and say what it replaces.
+
+    Raises:
+        InputMissing: there is no such version.
+        Torn: it, or champion.json, is damaged.
+    """
+    given = Arguments.of(arguments, USAGE, most=1, options=("--reason",))
+    if not given.words:
+        raise SettingsError(
+            "promote needs the version that is to be the champion",
+            hint=f"write {USAGE}; `finetune models` lists them",
+        )
+    settings = load(os.environ, given.settings, rules=("output",)).settings
+    store, name = registry_of(settings), given.words[0]
+    before = after = Champion()
+
+    def decide(champion: Champion) -> Champion:
+        nonlocal before, after
+        before, after = champion, by_hand(champion, name, given.options.get("--reason", ""))
+        check_usable(store, settings.name, champion, name)
+        return after
+
+    registry.move(store, settings.name, decide)
+    answer(told(store, settings.name, before, after))
+    announce(settings, store)
+    return 0
+
+
+def registry_of(settings: Settings) -> Store:
+    """The store that holds the model's versions."""
+    return open_store(settings.output, single_writer=settings.store.single_writer)
+
+
+def announce(settings: Settings, store: Store) -> None:
+    """Tell FINETUNE_PUBLISH__WEBHOOK, where it is set; that it cannot be told is a warning, and undoes
+    nothing."""
+    telemetry.set_up(settings.log)
+    announce_champion(settings.publish, store, settings.name)
+
+
+def check_usable(store: Store, model: str, champion: Champion, name: str) -> None:
+    """See that a version is whole and stays. Asked after the record was read that is to be replaced:
+    whoever removes versions says so in that record first.
+
+    Raises:
+        InputMissing: there is no such version, or it is being removed.
+        Torn: it is damaged.
+    """
+    if name in champion.removed:
+        raise InputMissing(
+            f"version {name} was removed by `finetune prune`",
+            hint="`finetune models` lists those that there are",
+        )
+    versions.whole(store, model, name)
+
+
+def told(store: Store, model: str, before: Champion, after: Champion) -> str:
+    """What has become of the champion, and where that stands."""
+    if before == after:
+        return f"{after.version} is the champion already"
+    instead = (
+        f" in place of {before.version}" if before.version not in (None, after.version) else ""
+    )
+    back = f"; `finetune rollback` goes back to {after.previous}" if after.previous else ""
+    place = store.uri / layout.champion(model)
+    return f"{after.version} is the champion{instead}{back}\n{place}"
