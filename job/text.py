@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 MAX_DEPTH = 200
@@ -33,3 +34,8 @@ def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
         if isinstance(item, (dict, list, tuple)) and (levels <= 1 or is_deep(item, levels - 1)):
             return True
     return False
+
+
+def moment(seconds: float) -> str:
+    """A time, given in seconds since 1970, by RFC 3339, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -6,7 +6,7 @@ and the manifest, which is written last and carries what is needed to choose amo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,9 @@ class TrainerState:
     """Training is over: all steps are done, or it ran out of patience or time."""
     scaler: Mapping[str, Any] | None = None
     """The state of fp16's loss scaling."""
+    made_with: Sequence[Mapping[str, Any]] = ()
+    """What the steps so far were computed with (`job.runtime.numerics`, the world, its micro-batches): one
+    entry, and another with `after_step` wherever an attempt went on with something else."""
 
 
 def steps(store: Store, prefix: str) -> list[int]:
@@ -145,6 +148,27 @@ def _is_whole(store: Store, prefix: str, step: int) -> bool:
     return True
 
 
-def differences(meta: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What has changed since the checkpoint was made, as (before, now), and may change the last bits."""
-    return {k: (meta[k], v) for k, v in facts.items() if meta.get(k, v) != v}
+AFTER = "after_step"
+"""In an entry of `made_with`: the last step that was computed with something else."""
+
+
+def made_with(
+    state: TrainerState, facts: Mapping[str, Any], after: int
+) -> Sequence[Mapping[str, Any]]:
+    """What the steps up to `state.step` were computed with.
+
+    Args:
+        facts: what the steps since `after` were.
+    """
+    before = list(state.made_with)  # empty after steps of an earlier release, which did not say
+    if before and not changes(before[-1], facts):
+        return before
+    return [*before, {AFTER: after, **facts}]
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What of the facts that may change the last bits is not the same, as (before, now); None for what
+    was not there."""
+    names = dict.fromkeys([*before, *now])
+    pairs = {name: (before.get(name), now.get(name)) for name in names if name != AFTER}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from job.checkpoint.catalog import TrainerState
 from job.checkpoint.staging import Staging
@@ -28,8 +28,6 @@ class Checkpoint:
     state: TrainerState
     dataset: str
     """The fingerprint of the rows that it was trained on."""
-    facts: Mapping[str, Any]
-    """What a resume compares: world size, threads, micro-batch limit."""
     before: Callable[[], None]
     """Called on the first rank before the manifest is written."""
     after: Callable[[], None]
@@ -114,7 +112,7 @@ class Saver:
             files["trainer_state.json"] = self._scratch / "trainer_state.json"
             files["trainer_state.json"].write_text(json.dumps(asdict(checkpoint.state), indent=1))
         best = checkpoint.state.best_step
-        meta = {"step": step, "best_step": best, "dataset": checkpoint.dataset, **checkpoint.facts}
+        meta = {"step": step, "best_step": best, "dataset": checkpoint.dataset}
         manifest = upload(self._store, prefix, files, attempt=self._attempt, meta=meta)
         path.unlink()
         if not world.first:

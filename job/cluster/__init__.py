@@ -6,8 +6,8 @@ import functools
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -21,6 +21,7 @@ from job.cluster.objects import (
 )
 from job.errors import ClusterError, ClusterForbidden, SettingsError, one_line
 from job.retry import retrying
+from job.text import moment
 
 __all__ = [
     "CRONJOBS",
@@ -175,7 +176,7 @@ class Cluster:
         metadata = about["metadata"]
         uid = metadata.get("uid")
         digest = hashlib.sha256("\n".join((str(uid), key or f"{reason}: {message}")).encode())
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = moment(time.time())
         event = {
             "apiVersion": "v1",
             "kind": "Event",

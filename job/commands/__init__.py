@@ -73,7 +73,7 @@ _TABLE = (
     Command(
         "launch",
         "in the cluster: train if the data, the settings or the code have changed, else skip",
-        "job.launch:launch",
+        "job.launch.launcher:launch",
         (*TRAINING, "launch"),
     ),
     Command(
@@ -81,6 +81,13 @@ _TABLE = (
         "look before running: settings, store, model, first rows, memory; prints a plan",
         "job.commands.check:run",
         TRAINING,
+        supervised=False,
+    ),
+    Command(
+        "reproduce",
+        "train a version again from what its manifest names, and compare the weights",
+        "job.commands.reproduce:run",
+        ("output",),
         supervised=False,
     ),
     Command(
@@ -109,7 +116,7 @@ _TABLE = (
     ),
     Command(
         "status",
-        "a run's state, read from the store",
+        "how runs stand, which version is in use, what has changed since",
         "job.commands.status:run",
         supervised=False,
     ),

@@ -18,11 +18,14 @@ from job.commands.printing import answer
 from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs
 from job.errors import DataError
+from job.gate import parts
 from job.models.base import Base, find_base
+from job.registry import champion
 from job.runtime.container import memory
 from job.runtime.device import has_gpu
 from job.runtime.scratch import scratch_folder
 from job.settings import Settings, load
+from job.stages.clean import HeldBack
 from job.stages.encode import first_rows
 from job.stages.fetch import resolve_inputs
 from job.store import Store, open_store
@@ -57,14 +60,15 @@ def plan(settings: Settings) -> Iterator[str]:
         inputs = resolve_inputs(settings.data)
         yield from _inputs(inputs)
         task = tasks.create(settings)
-        rows = prepare.rows(settings, task, inputs, scratch, limit=ROWS)
+        held_back = _held_back(store, settings, task, scratch)
+        rows = prepare.rows(settings, task, inputs, scratch, limit=ROWS, held_back=held_back)
         yield from _rows(rows, task)
         yield from _held_out(settings, rows)
         # the model's files are read last, since that imports torch
         base = find_base(settings, scratch)
         if not _all_readable(rows, task, base):
             rules, again = Readable(task, base.tokenizer), scratch / "readable"
-            rows = prepare.rows(settings, rules, inputs, again, limit=ROWS)
+            rows = prepare.rows(settings, rules, inputs, again, limit=ROWS, held_back=held_back)
             yield from _rows(rows, task)
         yield from _model(settings, base, task, rows, store, scratch)
 
@@ -75,6 +79,11 @@ def _store(store: Store, settings: Settings) -> Iterator[str]:
         return
     probe_conditional_writes(store)
     yield f"store      {store.uri}: reads, writes and honours conditional writes"
+
+
+def _held_back(store: Store, settings: Settings, task: Task, scratch: Path) -> HeldBack:
+    gate = champion.read(store, settings.name)[0].gate
+    return parts.held_back(store, settings.name, gate, settings, task, scratch)
 
 
 def _inputs(inputs: Inputs) -> Iterator[str]:

@@ -62,7 +62,7 @@ def _scored(
     dataset = held_out(rows, task, encoder, scratch / "dataset")
     limits = base.limits(settings)
     inference = Inference.load(settings, base.place, task, base.tokenizer, limits)
-    scores = evaluate(inference, dataset, scratch)
+    scores = evaluate(inference, dataset, settings, scratch)
     results = scores.results | task.signatures
     documents = {
         layout.SCORES: results,

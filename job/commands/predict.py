@@ -116,6 +116,7 @@ def _every_row(settings: Settings) -> Settings:
         update={
             "data": settings.data.model_copy(update={**data, "test": settings.predict.input}),
             "clean": settings.clean.model_copy(update=clean),
+            "evaluate": settings.evaluate.model_copy(update={"slices": ()}),
         }
     )
 

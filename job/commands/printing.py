@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TextIO
 
 from job.redaction import redact
+from job.text import moment
 
 GAP = 2
 """Spaces between the columns of a table."""
@@ -36,11 +36,14 @@ def _print(text: str, stream: TextIO | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def on_one_line(text: str) -> str:
+    """A text of somebody else's, without what would move a terminal's cursor or clear it."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def when(seconds: float | None) -> str | None:
     """A time, in seconds since 1970, as people read it; None where there is none."""
-    if not seconds:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment(seconds) if seconds else None
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -51,7 +54,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     from rich.text import Text
 
     console = Console(highlight=False)
-    shown = [["".join(c if c.isprintable() else "?" for c in cell) for cell in row] for row in rows]
+    shown = [[on_one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, cells)) for cells in zip(columns, *shown, strict=True)]
     left = max(len(columns[-1]), console.width - sum(widths[:-1]) - GAP * (len(columns) - 1))
     drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="")

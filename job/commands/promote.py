@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from job import telemetry
 from job.commands.arguments import Arguments
-from job.commands.printing import answer, complain
+from job.commands.printing import answer
 from job.errors import InputMissing, SettingsError
 from job.registry import champion as registry
 from job.registry import versions
@@ -52,9 +53,10 @@ def registry_of(settings: Settings) -> Store:
 
 
 def announce(settings: Settings, store: Store) -> None:
-    """Tell FINETUNE_PUBLISH__WEBHOOK, where it is set; that it cannot be told undoes nothing."""
-    if untold := announce_champion(settings.publish, store, settings.name):
-        complain(f"finetune: the webhook could not be told: {untold}")
+    """Tell FINETUNE_PUBLISH__WEBHOOK, where it is set; that it cannot be told is a warning, and undoes
+    nothing."""
+    telemetry.set_up(settings.log)
+    announce_champion(settings.publish, store, settings.name)
 
 
 def check_usable(store: Store, model: str, champion: Champion, name: str) -> None:

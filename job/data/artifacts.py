@@ -20,6 +20,21 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 FILE, LINE, ROW = "__file", "__line", "__row"
 """Columns that say where a row came from: the file, the line, the row of the cleaned split."""
+KEY, GROUP = "__key", "__group"
+"""Columns that say what a row of a data set is: its text's key, and that of `split_by`'s value or null."""
+GIVEN = "__given"
+"""The column of the gate's rows that says whether a row was given for the test or held out for it."""
+SLICE = "slice "
+"""Begins the name of a column that EVALUATE__SLICES names; no role begins with it."""
+
+KEYS, GATE = "keys.arrow", "gate.arrow"
+"""Of a data set: what identifies its rows (KEY, GROUP, `split` as its place in SPLITS), those of train
+and then of validation as they are written; and its test rows in the form of a part of the gate."""
+LEARNED = "learned.arrow"
+"""Of a data set that goes on from a champion, and of the version that is made from it: the KEYs of the
+texts that this champion has been trained on."""
+READ = "read.arrow"
+"""The name of `CleanRows.read`."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -109,6 +124,10 @@ class Frozen:
     files: tuple[Input, ...]
     """Their URIs carry no secrets."""
     model: Mapping[str, str]
+    gate: tuple[str, ...] = ()
+    """The parts of the gate that were in force when the run began, oldest first."""
+    champion: str | None = None
+    """The version that was in use when the run began."""
 
     @property
     def inputs(self) -> Inputs:
@@ -143,7 +162,7 @@ class RawRows:
 @dataclass(frozen=True)
 class CleanRows:
     """Cleaned rows: one Arrow stream a split, its columns the task's roles (nullable strings, as in
-    RawRows), FILE and LINE."""
+    RawRows), FILE and LINE; SLICE columns where rows are held out; KEY and GROUP beside training rows."""
 
     tables: Mapping[Split, Path]
     """Only the splits that have rows."""
@@ -153,6 +172,12 @@ class CleanRows:
     quarantine: Path
     profile: Mapping[str, Any]
     """What profile.json holds: rows in and out by reason, label counts, lengths, duplicates."""
+    gate: Path | None = None
+    """The test rows in the form of a part of the gate, which is: KEY (uint64), GROUP (uint64 or null),
+    GIVEN (bool), the roles before their text was cleaned, SLICE columns. None without training rows."""
+    read: Path | None = None
+    """KEY and FILE of every row that was given to be trained on or validated with, as they were read,
+    before any was dropped for another one. None without training rows."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +186,7 @@ class Dataset:
 
     fingerprint: str
     folder: Path
-    """train.arrow, validation.arrow …, validation.rows.arrow …, profile.json, quarantine.jsonl."""
+    """train.arrow, validation.arrow …, validation.rows.arrow …, KEYS, GATE, profile.json, quarantine.jsonl."""
     profile: Mapping[str, Any] = field(default_factory=dict)
     fetched: bool = False
     """Whether the store already held it."""

@@ -27,6 +27,8 @@ class World:
 
     def __init__(self, runtime: Runtime, membership: Membership) -> None:
         self.rank, self.size = membership.rank, membership.size
+        self.processes = membership.processes
+        """Of each pod."""
         self.rendezvous = Rendezvous(membership, runtime.peer_wait)
         self.formed = False
         """Whether all ranks were together once."""

@@ -9,12 +9,32 @@ from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import count
+from typing import Any
 
 from job.errors import Absent, Conflict
 from job.runs.record import State
 from job.settings import Launch
 from job.store import Store, layout
 from job.store.records import read_record
+
+UNKNOWN = "the data, the settings or the image have changed"
+"""Where what the last run was launched for is not known."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to train, as which run, and why."""
+
+    run_id: str
+    why: str
+    skip: bool = False
+    at: float = 0.0
+    """When, in seconds since 1970; for people, never for a decision."""
+    image: str = ""
+    """What would be trained with."""
+
+    def __str__(self) -> str:
+        return f"{'skipped' if self.skip else 'launched'} {self.run_id}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -29,6 +49,8 @@ class Launched:
     pending: str = ""
     """The name of an object that some launcher has asked for, and none has seen yet: its request may be
     answered late. Only this name may be asked for until then, since an API server takes it once."""
+    decision: Decision | None = None
+    """What the last launcher decided, also where it skipped."""
     nonce: str = ""
 
 
@@ -70,21 +92,12 @@ class Record:
             ) from None
         self.last = launched
 
-    def amend(self, run_id: str, **changes: str) -> None:
+    def amend(self, run_id: str, **changes: Any) -> None:
         """Change what it says of a run, as long as that is the last one launched."""
         with suppress(Conflict):  # then another launcher goes on with it, and amends it
             self._read()
             if self.last is not None and self.last.run_id == run_id:
                 self.write(replace(self.last, **changes))
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether to train, as which run, and why."""
-
-    run_id: str
-    why: str
-    skip: bool = False
 
 
 def decide(
@@ -94,6 +107,7 @@ def decide(
     identity: str,
     settings: Launch,
     existing: Container[str],
+    changes: str = "",
 ) -> Decision:
     """Train, go on, or skip.
 
@@ -102,12 +116,13 @@ def decide(
         base: the id of runs of this identity, without a number.
         identity: of what would be trained now.
         existing: the ids of all runs that begin with `base`.
+        changes: what differs from what the last run was launched for, in words.
     """
     new = next(name for name in _numbered(base) if name not in existing)
     if last is None:
         return Decision(new, "nothing was launched before")
     if last.identity != identity:
-        return Decision(new, "the data, the settings or the image have changed")
+        return Decision(new, changes or UNKNOWN)
     if state is None or state.outcome is None:
         if last.failure:
             return Decision(new, f"the last run failed ({last.failure[:300]})")

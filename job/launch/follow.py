@@ -12,10 +12,12 @@ from job.cluster import Cluster, Completion, Object, Resource, completion_of
 from job.data.artifacts import canonical_json
 from job.errors import Absent, ClusterError, ClusterForbidden, RunFailed, StoreError
 from job.launch import manifest
+from job.launch.champion import reason_of, said_of, verdict_on
 from job.launch.failure import failure_of
 from job.launch.queue import Waiting, unstarted, waiting
 from job.monitors.annotations import ClusterSink
 from job.monitors.report import Milestone, Report
+from job.registry.champion import Move
 from job.runs.record import State, state_of
 from job.runtime.stop import StopSignal
 from job.store import Store, layout
@@ -110,7 +112,8 @@ class Workload:
         self._forget_waiting()
         state, report = self._state(), self._report()
         if completion.succeeded:
-            self._show(_completed(report, state))
+            verdict = verdict_on(self._store, self._model, self.run_id)
+            self._show(_completed(report, state, verdict))
             return state
         failure = failure_of(self.cluster, body, completion.message, state)
         self._show(replace(report, figures={**report.figures, **failure.figures}))
@@ -184,18 +187,22 @@ class Workload:
             return None
 
 
-def _completed(report: Report, state: State | None) -> Report:
-    """The last report of a run whose object has ended well, with what its state has and it has not."""
+def _completed(report: Report, state: State | None, verdict: Move | None) -> Report:
+    """The last report of a run whose object has ended well, with what its state and the champion's
+    history have and it has not."""
     figures = {**report.figures, "status": "done", "eta_seconds": None}
     if state is None or state.outcome is None:
         return replace(report, figures=figures)
     figures |= {**state.result, "step": max(state.step, report.figures.get("step", 0))}
-    milestones = report.milestones
-    if not any(milestone.reason == "Published" for milestone in milestones):
-        number = milestones[-1].number + 1 if milestones else 1
-        said = f"published, {state.result.get('model', '')}"
-        milestones = (*milestones, Milestone(number, "Published", said, state.ended))
-    return replace(report, figures=figures, milestones=milestones)
+    reached = {"Published": f"published, {state.result.get('model', '')}"}
+    if verdict is not None:
+        reached[reason_of(verdict)] = said_of(verdict)
+    milestones = list(report.milestones)
+    for reason, message in reached.items():
+        if not any(milestone.reason == reason for milestone in milestones):
+            number = milestones[-1].number + 1 if milestones else 1
+            milestones.append(Milestone(number, reason, message, state.ended))
+    return replace(report, figures=figures, milestones=tuple(milestones))
 
 
 def _sleep(seconds: float, stop: StopSignal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,6 +148,18 @@ def shared_base(settings: Settings, scratch: Path, commit: str | None, world: Wo
         _from_json(value) for value in world.rendezvous.once_per_node(_NOTE, fetch)
     )
     return Base.read(place, tokenizer_place, settings)
+
+
+def shared_place(note: str, find: Callable[[], Place], world: World) -> Place:
+    """A place that the first rank of a pod finds for all of its ranks.
+
+    Args:
+        note: its name between the ranks.
+
+    Raises:
+        PeerLost: the first rank is gone.
+    """
+    return _from_json(world.rendezvous.once_per_node(note, lambda: _as_json(find())))
 
 
 def _as_json(place: Place) -> dict[str, Any]:

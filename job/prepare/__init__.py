@@ -6,5 +6,6 @@ them and commits the result.
 
 from job.prepare.clean_rows import rows
 from job.prepare.encoded_dataset import dataset
+from job.prepare.start import START
 
-__all__ = ["dataset", "rows"]
+__all__ = ["START", "dataset", "rows"]

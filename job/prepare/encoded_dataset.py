@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
-from job import tasks
-from job.data.artifacts import CleanRows, Dataset
+from job import checks, tasks
+from job.data.artifacts import LEARNED, CleanRows, Dataset
 from job.errors import DataError, StoreError
+from job.gate import parts
 from job.prepare.clean_rows import rows
+from job.prepare.start import START, Start, counted, from_base, other_labels, shares, start_of
 from job.runs import identity
 from job.runs.attempt import Attempt
 from job.stages import encode
+from job.stages.clean import EVERYTHING, Replay
 from job.store import layout
 from job.tasks.base import Task
 from job.tasks.row_rules import Readable
@@ -26,33 +31,65 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     """
     settings, record = attempt.settings, attempt.run
     task: Task = tasks.create(settings)
-    fingerprint = identity.dataset(settings, attempt.inputs, attempt.base)
+    gate = parts.data_sets(record.store, settings.name, attempt.frozen.gate)
+    start = start_of(attempt)
+    inputs, base = attempt.inputs, attempt.base
+    fingerprint = identity.dataset(settings, inputs, base, gate, start.version)
     key = layout.dataset(settings.name, fingerprint)
     folder = attempt.scratch / "dataset"
     record.uses(fingerprint)
     existing = encode.find(record.store, key, folder)
     if existing is not None:
         event("data set found in the store", fingerprint=fingerprint)
+        if record.state.stage in ("start", "encode"):
+            checks.check(attempt, task, lambda: _rows_or_quarantine(attempt, task), existing)
         record.progressed("encode")
         return task.restored(existing.profile["task"]), existing
 
-    base = attempt.base
-    encoder = encode.Encoder(base.tokenizer, base.max_length, base.labels)
-    cleaned = _rows_or_quarantine(attempt, task)
+    start, cleaned = _fitting(attempt, task, start)
+    encoder = encode.Encoder(base.tokenizer, base.max_length, start.labels)
     task, profile, files = encode.encode(cleaned, task, encoder, folder)
+    if start.write_learned(folder / LEARNED):
+        files[LEARNED] = folder / LEARNED
     encoded = Dataset(fingerprint, folder, profile)
     encode.commit_dataset(record.store, key, encoded, files)
-    for name in ("fetched", "cleaned"):
-        shutil.rmtree(attempt.scratch / name, ignore_errors=True)
+    _discard(attempt)
     record.progressed("encode")
     return task, encoded
 
 
-def _rows_or_quarantine(attempt: Attempt, task: Task) -> CleanRows:
+def _fitting(attempt: Attempt, task: Task, start: Start) -> tuple[Start, CleanRows]:
+    """The rows, checked, and what training begins from: the base model where a champion's head is not
+    one for them."""
+    cleaned = counted(start, _rows_or_quarantine(attempt, task, start.replay))
+    checks.check(attempt, task, lambda: cleaned)
+    if start.champion is None:
+        return start, cleaned
+    if reason := other_labels(start, task, cleaned):
+        _discard(attempt)
+        start, cleaned = from_base(attempt, reason), _rows_or_quarantine(attempt, task)
+        return start, _said(cleaned, {"reason": reason})
+    return start, _said(cleaned, {"champion": start.version, **shares(start, cleaned)})
+
+
+def _said(rows: CleanRows, start: dict[str, Any]) -> CleanRows:
+    return replace(rows, profile={**rows.profile, START: start})
+
+
+def _discard(attempt: Attempt) -> None:
+    """Remove the rows as they were before they were encoded."""
+    for name in ("fetched", "cleaned"):
+        shutil.rmtree(attempt.scratch / name, ignore_errors=True)
+
+
+def _rows_or_quarantine(attempt: Attempt, task: Task, replay: Replay = EVERYTHING) -> CleanRows:
     """The rows; where too many of them are bad, the quarantine is kept with the run to be looked at."""
     try:
+        settings, scratch = attempt.settings, attempt.scratch
         rules = Readable(task, attempt.base.tokenizer)
-        return rows(attempt.settings, rules, attempt.inputs, attempt.scratch)
+        store, gate = attempt.run.store, attempt.frozen.gate
+        held_back = parts.held_back(store, settings.name, gate, settings, rules, scratch)
+        return rows(settings, rules, attempt.inputs, scratch, held_back=held_back, replay=replay)
     except DataError as error:
         if error.kept is not None:
             with suppress(StoreError):  # what is wrong with the data is what matters

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from job.data.artifacts import fingerprint
-from job.errors import Absent, NotDelivered, StoreError, Torn
+from job.errors import Absent, NotDelivered, SettingsError, StoreError, Torn
 from job.registry import champion
 from job.registry.champion import Champion
 from job.settings import Publish
+from job.settings.rules.webhook import unusable
 from job.store import Store, layout
 from job.store.records import read_record
 from job.telemetry import event, milestone
+from job.text import moment
 from job.webhook import CloudEvent, deliver
 
 CHANGED = "finetune.champion.changed"
@@ -46,45 +47,52 @@ def announce_champion(settings: Publish, store: Store, model: str) -> str | None
     if not settings.webhook:
         return None
     try:
-        told = _told(store, model)
-        for _ in range(MOST):
-            change = change_of(champion.read(store, model)[0], store, model)
-            if change is None or change.id == told:
-                break
-            deliver(change, settings.webhook, settings.signing_key)
-            told = change.id
-            store.put(layout.announced(model), json.dumps({"id": told}).encode())
-            event("told of the champion", webhook=settings.webhook.server, version=change.subject)
-    except (NotDelivered, StoreError) as error:
+        if mistake := next(unusable(settings), None):
+            raise SettingsError(mistake, hint="")
+        _tell(settings, store, model)
+    except (SettingsError, NotDelivered, StoreError) as error:
         milestone("WebhookFailed", f"the champion's change could not be told: {error}")
         return str(error)
     return None
 
 
-def change_of(champion: Champion, store: Store, model: str) -> CloudEvent | None:
+def _tell(settings: Publish, store: Store, model: str) -> None:
+    """
+    Raises:
+        NotDelivered: nobody listens.
+        StoreError: what is to be told cannot be read, or what was told not written.
+    """
+    told = _told(store, model)
+    for _ in range(MOST):
+        change = change_of(champion.read(store, model)[0], store, model)
+        if change is None or change.id == told:
+            return
+        deliver(change, settings.webhook, settings.signing_key)
+        told = change.id
+        store.put(layout.announced(model), json.dumps({"id": told}).encode())
+        event("told of the champion", webhook=settings.webhook.server, version=change.subject)
+
+
+def change_of(current: Champion, store: Store, model: str) -> CloudEvent | None:
     """The latest move that brought another version into use; None where there was none yet."""
-    change, previous, before = None, None, None
-    for number, move in enumerate(champion.history):
-        if move.champion and move.champion != before:
-            change, previous, before = (number, move, move.champion), before, move.champion
-    if change is None:
+    made = champion.changes(current)
+    if not made:
         return None
-    number, move, version = change
-    uri = str(store.uri / model)
+    change, uri = made[-1], str(store.uri / model)
     return CloudEvent(
-        id=fingerprint([uri, number, version, move.at]),
+        id=fingerprint([uri, change.number, change.version, change.move.at]),
         source=quote(uri, safe=":/"),
         type=CHANGED,
-        subject=version,
-        time=datetime.fromtimestamp(move.at, UTC).isoformat(timespec="milliseconds"),
+        subject=change.version,
+        time=moment(change.move.at),
         data={
             "model": model,
-            "version": version,
-            "uri": str(store.uri / layout.version(model, version)),
-            "previous": previous,
-            "action": move.action,
-            "reason": move.reason,
-            "verdict": dict(move.verdict),
+            "version": change.version,
+            "uri": str(store.uri / layout.version(model, change.version)),
+            "previous": change.previous,
+            "action": change.move.action,
+            "reason": change.move.reason,
+            "verdict": dict(change.move.verdict),
         },
     )
 

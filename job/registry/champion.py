@@ -211,6 +211,30 @@ def removing(champion: Champion, names: Collection[str]) -> Champion:
     return replace(champion, removed=sorted(names))
 
 
+@dataclass(frozen=True)
+class Change:
+    """A move that brought another version into use."""
+
+    number: int
+    """Its place in the history, from 0."""
+    move: Move
+    version: str
+    """In use since."""
+    previous: str | None
+    """In use until then."""
+
+
+def changes(champion: Champion) -> list[Change]:
+    """The moves that brought another version into use, oldest first."""
+    made: list[Change] = []
+    previous: str | None = None
+    for number, move in enumerate(champion.history):
+        if move.champion and move.champion != previous:
+            made.append(Change(number, move, move.champion, previous))
+            previous = move.champion
+    return made
+
+
 def used_in_turn(champion: Champion) -> list[str]:
     """The version in use after each move, the latest last."""
     return [move.champion for move in champion.history if move.champion]

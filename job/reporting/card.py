@@ -6,11 +6,11 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from job.settings.metrics import OF_CLASSES, SUPPORT, is_of_class, of_class
+from job.settings.metrics import OF_CLASSES, SUPPORT, is_of_class, of_class, slice_of
 from job.settings.sections.base import Section
 from job.settings.sections.data import Clean, Encode
 
@@ -49,12 +49,16 @@ class CardFacts:
     steps: int
     best_step: int | None
     metric: str
-    versions: Mapping[str, str]
-    """Of the packages that the model was made with."""
+    made_with: str
+    """Packages, processor, threads and processes, in words."""
     cut_side: str = "right"
     """Where rows that are too long lose what is too much."""
     adapters_for: str | None = None
     """The Auto class of the base model, where the files are adapters alone."""
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    """The verdict (`job.gate.verdict`), flat."""
+    doubts: tuple[str, ...] = ()
+    """What was found of the rows before they were trained on, beyond its bounds."""
 
 
 def escape(text: object) -> str:
@@ -122,9 +126,18 @@ def _body(facts: CardFacts, results: Mapping[str, Any]) -> str:
         results=results,
         overall={split: scores for split, scores in overall.items() if scores},
         per_class=_per_class(results, facts.classes),
+        gate_slices=_gate_slices(facts.gate),
+        slices=_slices(results),
         preparation=preparation(facts.settings),
         train=facts.settings["train"],
     )
+
+
+def _gate_slices(gate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each part of the gate's rows that was judged by itself."""
+    names = [key.removeprefix("rows@") for key in gate if key.startswith("rows@")]
+    figures = ("rows", "score", "difference", "smallest")
+    return [{"name": n, **{f: gate.get(f"{f}@{n}") for f in figures}} for n in names]
 
 
 def preparation(settings: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -138,11 +151,11 @@ def preparation(settings: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     sections: tuple[tuple[str, type[Section]], ...] = (("clean", Clean), ("encode", Encode))
     found = []
     for section, model in sections:
-        for name, field in model.model_fields.items():
+        for name, info in model.model_fields.items():
             value = settings.get(section, {}).get(name)
-            default = field.get_default(call_default_factory=True) if model is Encode else None
+            default = info.get_default(call_default_factory=True) if model is Encode else None
             if value and value != default:
-                said = (field.description or "").partition(";")[0].rstrip(".")
+                said = (info.description or "").partition(";")[0].rstrip(".")
                 found.append((f"{section}.{name}", json.dumps(value, ensure_ascii=False), said))
     return found
 
@@ -172,3 +185,14 @@ def _per_class(results: Mapping[str, Any], labels: tuple[str, ...]) -> list[dict
                 for label in labels
             ]
     return []
+
+
+def _slices(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The figures of each part of the rows by name, from the test scores or else the validation scores."""
+    prefix = "test" if "test_samples" in results else "eval"
+    parts: dict[str, dict[str, float]] = {}
+    for name, value in results.items():
+        if (found := slice_of(name, prefix)) is not None:
+            part, figure = found
+            parts.setdefault(part, {})[figure] = value
+    return parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from job import models
@@ -13,7 +14,9 @@ from job.distributed.world import World
 from job.errors import InputMissing, StoreError, Torn, before_recording
 from job.models.base import Base, find_base, shared_base
 from job.models.quiet_imports import transformers
+from job.registry import champion
 from job.runs import identity
+from job.runs.predecessor import Predecessor
 from job.runs.record import Run
 from job.runtime.stop import StopSignal
 from job.settings import Settings
@@ -30,11 +33,24 @@ class Attempt:
 
     settings: Settings
     run: Run
-    inputs: Inputs
+    frozen: Frozen
     base: Base
     scratch: Path
     stop: StopSignal
     world: World
+
+    @property
+    def inputs(self) -> Inputs:
+        """The files that the run reads."""
+        return self.frozen.inputs
+
+    @cached_property
+    def champion(self) -> Predecessor | None:
+        """The version that was in use when the run began."""
+        version = self.frozen.champion
+        if version is None:
+            return None
+        return Predecessor(self.settings, self.run.store, version, self.scratch)
 
     @property
     def limits(self) -> Limits:
@@ -122,8 +138,8 @@ def _sweep(store: Store, prefix: str, *, superseded: bool) -> None:
 
 def _frozen(
     settings: Settings, run: Run, inputs: Inputs | None, scratch: Path
-) -> tuple[Base, Inputs]:
-    """The model and the inputs as the run's first attempt found them; this one may be the first.
+) -> tuple[Base, Frozen]:
+    """The model, and what the run reads as its first attempt found it; this one may be the first.
 
     Raises:
         InputMissing: the model or the tokenizer is not the one that this run began with.
@@ -145,7 +161,8 @@ def _frozen(
     if settings.model.tokenizer and settings.model.tokenizer.of_champion:
         model["tokenizer_name"] = base.tokenizer_place.name
     if before is None and inputs is not None:
-        before = Frozen(inputs.files, model)
+        in_use, _ = champion.read(run.store, settings.name)
+        before = Frozen(inputs.files, model, tuple(in_use.gate), in_use.version)
         run.freeze(before, damaged)
     elif before is not None and before.model != model:
         raise InputMissing(
@@ -153,7 +170,7 @@ def _frozen(
             hint="put the old files back, or give this run another FINETUNE_RUN_ID",
         )
     assert before is not None
-    return base, before.inputs
+    return base, before
 
 
 def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) -> Attempt:
@@ -170,7 +187,7 @@ def follow(settings: Settings, scratch: Path, stop: StopSignal, world: World) ->
     if before is None:
         raise Torn(f"{store.uri}/{run.key(layout.INPUTS)} is not there yet", hint="try again")
     base = shared_base(_as_begun(settings, before), scratch, _commit_of(before), world)
-    return Attempt(settings, run, before.inputs, base, scratch, stop, world)
+    return Attempt(settings, run, before, base, scratch, stop, world)
 
 
 def _as_begun(settings: Settings, before: Frozen | None) -> Settings:

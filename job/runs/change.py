@@ -42,10 +42,6 @@ class Basis:
         model = tuple(identity.model_files(settings))
         return cls(recorded(settings), inputs.files, model, image)
 
-    def json(self) -> bytes:
-        """As the store holds it."""
-        return canonical_json(asdict(self))
-
 
 @dataclass(frozen=True)
 class Changes:
@@ -66,14 +62,13 @@ class Changes:
     def between(cls, then: Basis, now: Basis) -> Changes:
         """What differs, of what is known of both."""
         before, after = _contents(then.files, now.files)
-        names = {key: key[1] for key in (*after, *before)}
-        others = [key for key in after if key in before and before[key] != after[key]]
+        both = [key for key in after if key in before]
         had, have = (dict(basis.model or ()) for basis in (then, now))
         known = then.model is not None and now.model is not None
         return cls(
-            new=[names[key] for key in after if key not in before],
-            changed=[names[key] for key in others],
-            gone=[names[key] for key in before if key not in after],
+            new=[uri for uri, *part in after if (uri, *part) not in before],
+            changed=[uri for uri, *part in both if before[uri, *part] != after[uri, *part]],
+            gone=[uri for uri, *part in before if (uri, *part) not in after],
             settings={
                 variable(path): (old, new)
                 for path, old, new in differences(dict(then.settings), dict(now.settings))
@@ -86,9 +81,10 @@ class Changes:
         return any(vars(self).values())
 
     def __str__(self) -> str:
-        return "; ".join(self._clauses())
+        return "; ".join(self.clauses())
 
-    def _clauses(self) -> Iterator[str]:
+    def clauses(self) -> Iterator[str]:
+        """In words, a kind of change each."""
         for said, uris in (
             ("new", self.new),
             ("no longer the same", self.changed),
@@ -125,7 +121,13 @@ class Changes:
         }
 
 
-def launched(store: Store, model: str, run_id: str) -> Basis | None:
+def record_launch(store: Store, model: str, run_id: str, basis: Basis) -> None:
+    """Keep what a launcher launches a run for."""
+    key = f"{layout.run(model, run_id)}/{layout.LAUNCH}"
+    store.put(key, canonical_json(asdict(basis)))
+
+
+def launched_for(store: Store, model: str, run_id: str) -> Basis | None:
     """What a launcher launched a run for; None where none did.
 
     Raises:
@@ -144,7 +146,7 @@ def trained_on(store: Store, model: str, run_id: str) -> Basis | None:
         Torn: its record is damaged.
     """
     run = layout.run(model, run_id)
-    launch = launched(store, model, run_id) or Basis({})
+    launch = launched_for(store, model, run_id) or Basis({})
     try:
         settings = read_json(store, f"{run}/{layout.SETTINGS}")
         files = read_record(store, f"{run}/{layout.INPUTS}", Frozen)[0].files
@@ -156,12 +158,12 @@ def trained_on(store: Store, model: str, run_id: str) -> Basis | None:
 def _contents(
     then: Sequence[Input] | None, now: Sequence[Input] | None
 ) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """What identifies each file's content, by the file's part in the data; nothing where one is not known."""
+    """What identifies each file's content, by its URI and its part in the data; nothing where one of the two
+    is not known."""
     if then is None or now is None:
         return {}, {}
     before, after = (
-        {(i.split, i.uri, i.target): (i.size, i.identity, i.weight) for i in files}
-        for files in (then, now)
+        {(i.uri, i.split, i.target): (i.size, i.identity) for i in files} for files in (then, now)
     )
     return before, after
 

@@ -8,6 +8,8 @@ order, is therefore a contract with every store that holds earlier results.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from job import models
 from job.data.artifacts import Inputs, fingerprint
 from job.models.base import Base
@@ -25,18 +27,40 @@ def run_id(settings: Settings, inputs: Inputs) -> str:
     return fingerprint([relevant(settings), inputs.identities()])[:12]
 
 
-def dataset(settings: Settings, inputs: Inputs, base: Base) -> str:
-    """Encoded rows: the data, what is done to it, and the tokenizer; 16 hex digits."""
-    return fingerprint(
-        [
-            ENCODE_VERSION,
-            inputs.identities(),
-            _sections(settings, *ROWS),
-            [settings.model.problem_type, base.labels, base.max_length],
-            models.tokenizer_sha256(base.tokenizer),
-            _draw(settings),
-        ]
-    )
+def dataset(
+    settings: Settings,
+    inputs: Inputs,
+    base: Base,
+    gate: Mapping[str, str] | None = None,
+    champion: str | None = None,
+) -> str:
+    """Encoded rows: the data, what is done to it, the tokenizer, and what the gate holds back; 16 hex
+    digits.
+
+    Args:
+        gate: each part that is held back, the oldest first, and the data set that holds its rows out
+            already. To that one the part changes nothing: so the same data and settings find their data
+            set again after its test rows have become a part of the gate.
+        champion: the version that training goes on from, which decides what of its rows is left out.
+    """
+    what = [
+        ENCODE_VERSION,
+        inputs.identities(),
+        _sections(settings, *ROWS),
+        [settings.model.problem_type, base.labels, base.max_length],
+        models.tokenizer_sha256(base.tokenizer),
+        _draw(settings),
+    ]
+    if slices := settings.evaluate.slice_columns:
+        what.append({"slices": slices})
+    if champion is not None:
+        what.append({"champion": champion, "replay": settings.train.replay})
+    made, held = fingerprint(what), list[str]()
+    for part, origin in (gate or {}).items():
+        if origin != made:
+            held.append(part)
+            made = fingerprint([*what, {"gate": held}])
+    return made
 
 
 def tokenizer(settings: Settings, inputs: Inputs, base: str | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version as package_version
 from typing import Any
 
 from job.data.artifacts import Dataset
@@ -13,6 +12,7 @@ from job.errors import Absent, Torn
 from job.registry.versions import Version
 from job.reporting.card import CardFacts
 from job.runs.attempt import Attempt
+from job.runs.provenance import Provenance
 from job.runs.record import Run
 from job.settings import recorded
 from job.settings.metrics import headline
@@ -22,9 +22,6 @@ from job.store.commit import Manifest, verify
 from job.tasks.base import Task
 from job.telemetry import warn
 from job.uris import Uri
-
-PACKAGES = ("finetune-job", "transformers", "torch", "accelerate", "tokenizers", "peft")
-"""Whose versions the card names."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def eval_results(scores: Mapping[str, float], trained: TrainOutput, run: Run) ->
 
 
 def card_facts(
-    attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput, version: Version
+    attempt: Attempt, task: Task, dataset: Dataset, version: Version, provenance: Provenance
 ) -> CardFacts:
     """What the card says."""
     settings, fitted = attempt.settings, task.facts
@@ -75,14 +72,14 @@ def card_facts(
         regression=fitted.get("problem_type") == "regression",
         pairs="text_pair" in task.columns,
         profile=dataset.profile,
-        files=tuple((i.split, i.uri) for i in attempt.inputs.files),
-        fingerprint=dataset.fingerprint,
+        files=tuple((i.split, i.uri) for i in provenance.inputs.files),
+        fingerprint=provenance.dataset,
         settings=recorded(settings),
         max_length=attempt.base.max_length,
-        steps=trained.state.step,
-        best_step=trained.state.best_step,
-        metric=trained.metric,
-        versions={name: package_version(name) for name in PACKAGES},
+        steps=provenance.steps,
+        best_step=provenance.best_step,
+        metric=provenance.metric,
+        made_with=provenance.computed,
         cut_side=attempt.base.tokenizer.truncation_side,
         adapters_for=None if settings.publish.merge else task.auto_class,
     )

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.stats import norm
 
-from job.scoring.mcnemar import lower_end
-from job.tasks.scorers import Scorer
+from job.scoring import bootstrap, mcnemar
+from job.tasks.scorers import Bools, Scorer, whole
 
 POWER = 0.8
-"""Of finding a difference as large as `Comparison.smallest`."""
-RESAMPLES = 10_000
-CELLS = 10_000_000
-"""Counts that are held at a time."""
+"""The probability that a difference of `Comparison.smallest` is shown."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A challenger beside a reference, both scored on the same rows."""
+    """A challenger beside a reference, scored on the same rows."""
 
     test: str
     """`McNemar` or `paired bootstrap`."""
@@ -28,62 +25,99 @@ class Comparison:
     challenger: float
     """The metric, in its own units."""
     difference: float
-    """How much better the challenger is, in the metric's units; positive is better, of minimized metrics as well."""
+    """How much better the challenger is, in the metric's units; positive is better, of minimized metrics
+    as well."""
     lower: float
     upper: float
-    """Each a bound of the true difference that fails with the probability alpha at most; infinite where
-    the rows say nothing of it."""
+    """The true difference is below `lower` with the probability alpha at most, and so it is above
+    `upper`."""
     alpha: float
     smallest: float
-    """How far the true difference must be above a bound for so many rows to show it at this alpha with a
-    power of 80 %."""
+    """How far above the bound the true difference must be for so many rows to show it at this alpha with
+    a power of 80 %."""
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """How far from the difference it may be, in the metric's units."""
+
+    below: float
+    above: float
+    smallest: float
 
 
 def compare(
-    challenger: Scorer, reference: Scorer, alpha: float, *, minimized: bool, seed: int = 0
+    challenger: Scorer,
+    reference: Scorer,
+    alpha: float,
+    *,
+    minimized: bool,
+    bound: float = 0.0,
+    seed: int = 0,
 ) -> Comparison:
-    """Compare two models' answers to the same rows, by McNemar's test where the metric is the share of
-    right rows and by a paired bootstrap otherwise.
+    """Compare two models' answers to the same rows: by McNemar's test where the metric is the share of
+    right rows, else by a paired bootstrap.
+
+    Where there are no rows, or none that has anything to score, the scores and the difference are NaN
+    and the ends infinite. So are a bootstrap's ends where alpha is 0.
 
     Args:
-        alpha: of each of the interval's ends.
+        alpha: of each of the two ends.
         minimized: whether the metric is better the lower it is.
+        bound: what the difference is to be shown to be above, which `smallest` is counted from: a margin
+            is below 0, a gain above. The interval does not depend on it.
         seed: of the bootstrap's draws.
     """
-    sign = -1 if minimized else 1
-    ones = np.ones((1, reference.rows), dtype=np.int64)
-    scores = [float(each.score(ones)[0]) for each in (reference, challenger)]
-    difference = sign * (scores[1] - scores[0])
-    if challenger.correct is not None and reference.correct is not None:
+    old, new = whole(reference), whole(challenger)
+    difference = old - new if minimized else new - old
+    right = challenger.correct, reference.correct
+    reach = _Reach(math.inf, math.inf, math.inf)
+    if right[0] is not None and right[1] is not None:
         test = "McNemar"
-        lower, upper, error = _mcnemar(challenger.correct, reference.correct, alpha)
-        scale = reference.scale
-        lower, upper, error = lower * scale, upper * scale, error * scale
+        if reference.rows:
+            reach = _mcnemar(right[0], right[1], alpha, bound, reference.scale)
     else:
         test = "paired bootstrap"
-        error = sign * _bootstrap(challenger, reference, seed)
-        half = float(norm.isf(alpha)) * error
-        lower, upper = difference - half, difference + half
-    smallest = difference - lower + float(norm.ppf(POWER)) * error
+        if not math.isnan(difference):
+            unit = abs(old) if minimized else reference.scale
+            reach = _bootstrap(challenger, reference, alpha, unit, seed)
+        if minimized:
+            reach = _Reach(reach.above, reach.below, reach.smallest)
+    lower = difference - reach.below if math.isfinite(reach.below) else -math.inf
+    upper = difference + reach.above if math.isfinite(reach.above) else math.inf
     return Comparison(
-        test, reference.rows, scores[0], scores[1], difference, lower, upper, alpha, smallest
+        test, reference.rows, old, new, difference, lower, upper, alpha, reach.smallest
     )
 
 
-def _mcnemar(challenger, reference, alpha):
+def _mcnemar(
+    challenger: Bools, reference: Bools, alpha: float, bound: float, scale: float
+) -> _Reach:
     rows = len(reference)
-    won = int((challenger & ~reference).sum())
-    lost = int((reference & ~challenger).sum())
-    lower, upper = lower_end(won, lost, rows, alpha), -lower_end(lost, won, rows, alpha)
-    variance = (won + lost) / rows - ((won - lost) / rows) ** 2
-    return lower, upper, float(np.sqrt(variance / rows))
+    won, lost = int((challenger & ~reference).sum()), int((reference & ~challenger).sum())
+    difference = (won - lost) / rows
+    shown = mcnemar.least_shown(won + lost, rows, alpha, bound / scale)
+    return _Reach(
+        scale * (difference - mcnemar.lower_end(won, lost, rows, alpha)),
+        scale * (-mcnemar.lower_end(lost, won, rows, alpha) - difference),
+        scale * (shown + _for_power(math.sqrt(won + lost) / rows)),
+    )
 
 
-def _bootstrap(challenger, reference, seed):
-    rng = np.random.default_rng(seed)
-    rows = reference.rows
-    found = []
-    for _ in range(0, 2000, 100):
-        counts = rng.multinomial(rows, np.full(rows, 1 / rows), size=100)
-        found.append(challenger.score(counts) - reference.score(counts))
-    return float(np.std(np.concatenate(found)))
+def _bootstrap(
+    challenger: Scorer, reference: Scorer, alpha: float, unit: float, seed: int
+) -> _Reach:
+    spread = bootstrap.spread(challenger, reference, seed)
+    # rows that are alike, all of them or all within a class, vary less in resamples than they would elsewhere
+    least = unit * mcnemar.unseen(reference.rows, alpha)
+    if spread is None:
+        return _Reach(least, least, least)
+    below, above, level = (
+        max(least, reach(alpha)) for reach in (spread.below, spread.above, spread.level)
+    )
+    return _Reach(below, above, level + _for_power(spread.error))
+
+
+def _for_power(error: float) -> float:
+    """How far above an end the difference must be expected, to be above it with POWER."""
+    return float(norm.ppf(POWER)) * error

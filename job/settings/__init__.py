@@ -1,6 +1,7 @@
 """The settings tree: typed, frozen, each value with its origin. Imports no heavy library."""
 
 from job.settings.load import Loaded, load, recorded, relevant
+from job.settings.sections.checks import Checks
 from job.settings.sections.data import Clean, Columns, Data, Encode
 from job.settings.sections.launch import Launch, Metrics, Progress
 from job.settings.sections.predict import Predict
@@ -18,6 +19,7 @@ from job.settings.tree import Settings
 
 __all__ = [
     "Checkpoint",
+    "Checks",
     "Clean",
     "Columns",
     "Data",

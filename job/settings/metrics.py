@@ -94,6 +94,21 @@ def of_class(metric: str, label: str) -> str:
     return f"{metric}_'{label}'" if taken else f"{metric}_{label}"
 
 
+def of_slice(prefix: str, part: str, figure: str) -> str:
+    """The name of a figure of a part of a split's rows: `test[length=64-127]_f1`.
+
+    No figure of a whole split begins so, whatever its classes are called.
+    """
+    return f"{prefix}[{part}]_{figure}"
+
+
+def slice_of(name: str, prefix: str) -> tuple[str, str] | None:
+    """The part of a split's rows, and the figure, that `of_slice` has put together; None for another
+    name."""
+    part, _, figure = name.removeprefix(f"{prefix}[").rpartition("]_")
+    return (part, figure) if name.startswith(f"{prefix}[") else None
+
+
 def is_of_class(figure: str) -> bool:
     """Whether a figure is that of one class or type (`f1_spam`, `support_spam`), not one over all."""
     return figure.startswith(_PREFIXES) and figure not in _OVER_ALL

@@ -54,7 +54,8 @@ def _is_any(annotation: Any) -> bool:
 
 
 def _walk(model: type[BaseModel], path: Path) -> Iterator[Leaf]:
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute  # `from` is no name for an attribute
         section = _section(field.annotation)
         if section is not None:
             yield from _walk(section, (*path, name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from job.settings.sections.checks import Checks
 from job.settings.sections.data import Clean, Data, Encode
 from job.settings.sections.runtime import Runtime
 from job.settings.sections.training import Checkpoint, Evaluate, Model, Publish, Train
@@ -15,6 +16,13 @@ class HasCheckpoint(Protocol):
 
     @property
     def checkpoint(self) -> Checkpoint: ...
+
+
+class HasChecks(Protocol):
+    """FINETUNE_CHECKS__…."""
+
+    @property
+    def checks(self) -> Checks: ...
 
 
 class HasClean(Protocol):

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from job.environment import OURS
 from job.redaction import mask_all
 from job.settings.sections.base import Incidental, Inherited, Section, marked
+from job.settings.sections.checks import Checks
 from job.settings.sections.data import Clean, Data, Encode
 from job.settings.sections.launch import Launch, Metrics, Progress
 from job.settings.sections.predict import Predict
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
         extra="forbid",
         use_attribute_docstrings=True,
         protected_namespaces=(),
+        serialize_by_alias=True,
     )
 
     task: Literal[
@@ -84,6 +86,7 @@ class Settings(BaseSettings):
 
     data: Data = Data()
     clean: Clean = Clean()
+    checks: Checks = Checks()
     encode: Encode = Encode()
     tokenizer: Tokenizer = Tokenizer()
     model: Model = Model()

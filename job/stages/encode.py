@@ -12,10 +12,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
-from job.data.arrow import Writer, stream
-from job.data.artifacts import FILE, LINE, ROW, CleanRows, Dataset, Split
+from job.data.arrow import Writer, schema_of, stream
+from job.data.artifacts import (
+    FILE,
+    GATE,
+    GROUP,
+    KEY,
+    KEYS,
+    LINE,
+    ROW,
+    SPLITS,
+    CleanRows,
+    Dataset,
+    Split,
+)
 from job.errors import Absent, DataError, Torn
 from job.runtime.stop import poll
 from job.store import Store, layout
@@ -29,7 +42,7 @@ from job.telemetry import event, warn
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-ENCODE_VERSION = 3
+ENCODE_VERSION = 4
 """Raised by hand when a change of the code makes the same rows and settings give other tokens."""
 
 BATCH_ROWS = 2000
@@ -80,12 +93,30 @@ def encode(
     task = task.fitted(
         first_rows(rows.tables["train"]), counts, encoder.model_labels, encoder.tokenizer
     )
-    files = _encode_splits(rows, task, encoder, folder)
+    files = {KEYS: folder / KEYS}
+    _write_keys(rows, files[KEYS])
+    files |= _encode_splits(rows, task, encoder, folder)
+    if rows.gate is not None:
+        files[GATE] = rows.gate.rename(folder / GATE)
     profile = {**rows.profile, "max_length": encoder.max_length, "task": task.facts}
     files[layout.PROFILE] = folder / layout.PROFILE
     files[layout.PROFILE].write_text(json.dumps(profile, indent=1, ensure_ascii=False))
     files[layout.QUARANTINE] = rows.quarantine
     return task, profile, files
+
+
+def _write_keys(rows: CleanRows, path: Path) -> None:
+    """Write what identifies the rows that a model is fitted to, see KEYS."""
+    schema = pa.schema([(KEY, pa.uint64()), (GROUP, pa.uint64()), ("split", pa.uint8())])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Writer(path, schema) as writer:
+        for code, split in enumerate(SPLITS):
+            if split == "test" or split not in rows.tables:
+                continue
+            for batch in stream(rows.tables[split]):
+                splits = pa.array(np.full(batch.num_rows, code, np.uint8))
+                columns = [batch.column(KEY), batch.column(GROUP), splits]
+                writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def held_out(rows: CleanRows, task: Task, encoder: Encoder, folder: Path) -> Dataset:
@@ -152,12 +183,13 @@ def _encode_split(source: Path, target: Path, task: Task, encoder: Encoder) -> C
     """
     counts, number = Counter({"truncated": 0, "repaired": 0, "special_tokens": 0}), 0
     packer = task.packer(encoder.tokenizer, encoder.max_length)
+    names = schema_of(source).names
     with Writer(target) as writer:
         for whole in stream(source):
             for start in range(0, whole.num_rows, BATCH_ROWS):
                 poll()
                 batch = whole.slice(start, BATCH_ROWS)
-                columns = batch.drop_columns([FILE, LINE]).to_pydict()
+                columns = batch.select([n for n in names if n in task.columns]).to_pydict()
                 features = task.features(columns, encoder.tokenizer, encoder.max_length)
                 counts["truncated"] += features.truncated
                 counts["repaired"] += features.repaired

@@ -14,6 +14,9 @@ from job.data.artifacts import FILE, LINE, Dataset, Split
 from job.scoring import score
 from job.scoring.held_out import HeldOut
 from job.scoring.inference import Inference
+from job.scoring.slices import slice_scores
+from job.settings.metrics import of_slice
+from job.settings.protocols import HasEvaluate
 from job.store import layout
 from job.tasks.base import Task
 from job.telemetry import event
@@ -27,16 +30,19 @@ class Scores:
     """What the model scored, and every prediction behind it."""
 
     results: dict[str, float]
-    """eval_* and test_*, flat."""
+    """eval_* and test_*, flat; of slices test[length=64-127]_* and the like."""
     predictions: Path
     """Parquet: split, row, file, line, and the task's own columns."""
 
 
-def evaluate(inference: Inference, dataset: Dataset, scratch: Path) -> Scores:
+def evaluate(
+    inference: Inference, dataset: Dataset, settings: HasEvaluate, scratch: Path
+) -> Scores:
     """Score a model over validation and test, where the data set has them.
 
     Args:
         inference: the model as it was loaded back from its files.
+        settings: say which parts of the rows are scored by themselves as well.
         scratch: where the predictions are written.
 
     Raises:
@@ -53,6 +59,8 @@ def evaluate(inference: Inference, dataset: Dataset, scratch: Path) -> Scores:
         rows = held_out.rows
         results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
         results[f"{prefix}_samples"] = len(rows)
+        for part, figures in slice_scores(scored, task, settings.evaluate).items():
+            results |= {of_slice(prefix, part, name): value for name, value in figures.items()}
         tables.append(_predictions(split, held_out, task.written(scored)))
         event("scored", split=split, rows=len(rows), **_headline(metrics, task))
     predictions = scratch / layout.PREDICTIONS

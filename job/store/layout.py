@@ -3,7 +3,8 @@
     {model}/
       datasets/{fingerprint}/
       runs/{run_id}/           settings.json  inputs.json  state.json  progress.json  preparation.json  waiting.json
-                               launch.json  metrics-{attempt}.jsonl  quarantine.jsonl  limits/tokens-{tokens}
+                               checks.json  launch.json  metrics-{attempt}.jsonl  quarantine.jsonl
+                               limits/tokens-{tokens}
         checkpoints/step-{step}/
       models/{version}/
       gate/{part}/
@@ -29,6 +30,8 @@ SETTINGS = "settings.json"
 INPUTS = "inputs.json"
 """What the first attempt, or the first pod that predicts, found to read; all others read exactly that."""
 STATE = "state.json"
+CHECKS = "checks.json"
+"""What was found of the night's rows before anything was trained on them."""
 PROGRESS = "progress.json"
 PREPARATION = "preparation.json"
 """The progress of what only prepares the run."""

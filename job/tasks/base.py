@@ -16,6 +16,7 @@ import numpy as np
 from job.batching import Rows
 from job.batching.padding import Padding
 from job.data.artifacts import FILE, LINE, Split
+from job.settings.metrics import PER_TOKEN
 from job.tasks.row_rules import Columns, Source, source_of
 from job.tasks.scorers import Scorer
 from job.tasks.tokens import tokenize
@@ -263,6 +264,11 @@ class Task(ABC):
     def reading(self) -> dict[str, Any]:
         """What a fresh process must know besides the published files to reproduce them, as JSON."""
         return {}
+
+    def counts_tokens(self, metric: str) -> bool:
+        """Whether a metric depends on which tokens a text is cut into, so that two models' figures can
+        only be compared where both cut it alike."""
+        return metric in PER_TOKEN
 
     @property
     def signatures(self) -> dict[str, str]:

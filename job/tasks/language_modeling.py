@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def loss_and_count(losses: torch.Tensor, labels: torch.Tensor) -> Outputs:
 def perplexity(scored: Scored) -> dict[str, float]:
     """The exponential of the mean loss per token, cut off before a float overflows."""
     sums = np.stack([output[:2] for output in scored.outputs]).sum(axis=0)
-    return {"perplexity": float(_perplexity(sums[np.newaxis])[0])}
+    return {"perplexity": math.exp(min(700.0, float(_mean_loss(sums[np.newaxis])[0])))}
 
 
 def loss_scorer(scored: Scored, metric: str) -> SumScorer | None:

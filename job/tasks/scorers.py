@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -155,12 +156,21 @@ class SpearmanScorer:
         return _filled(self._correlation(counts), self._correlation(every))
 
     def _correlation(self, counts: npt.NDArray[Any]) -> Float64:
-        guess, truth = _Order.of(self.guess), _Order.of(self.truth)
-        ranks, true = guess.centred_ranks(counts), truth.centred_ranks(counts)
-        both = np.einsum("ij,ij,ij->i", counts, ranks, true)
-        squares = [np.einsum("ij,ij,ij->i", counts, r, r) for r in (ranks, true)]
-        correlation = divided(both, np.sqrt(squares[0] * squares[1]), otherwise=0.0)
+        draws = _draws(counts)
+        both, squares = draws, []
+        for order in self._orders:
+            drawn = order.sums(draws)
+            ranks = np.cumsum(drawn, axis=0) - drawn / 2 - drawn.sum(axis=0) / 2
+            both = both * ranks[order.place]
+            squares.append((drawn * ranks * ranks).sum(axis=0))
+        spread = np.sqrt(squares[0]) * np.sqrt(squares[1])
+        correlation = divided(both.sum(axis=0), spread, otherwise=0.0)
         return np.where(squares[1] > 0, correlation, np.nan)
+
+    @cached_property
+    def _orders(self) -> tuple[_Order, _Order]:
+        """Rows of one figure share the mean of their ranks."""
+        return _Order.of(self.guess), _Order.of(self.truth)
 
     def take(self, rows: Numbers) -> SpearmanScorer:
         """See Scorer."""
@@ -189,12 +199,21 @@ class AreaScorer:
         return _filled(self._mean_area(counts), self._mean_area(np.ones((1, self.rows))))
 
     def _mean_area(self, counts: npt.NDArray[Any]) -> Float64:
+        draws = _draws(counts)
         total, classes = np.zeros(len(counts)), np.zeros(len(counts))
-        for column in range(self.truth.shape[1]):
-            area = _area(self.likelihoods[:, column], self.truth[:, column], counts)
+        for order, of_class in zip(self._orders, self.truth.T, strict=True):
+            area = _area(order, of_class, draws)
             total += np.nan_to_num(area)
             classes += ~np.isnan(area)
         return divided(total, classes, otherwise=np.nan)
+
+    @cached_property
+    def _orders(self) -> list[_Order]:
+        """For each class the rows by how likely it is; those between two rows of the class together."""
+        return [
+            _Order.of(likelihoods).merged(of_class)
+            for likelihoods, of_class in zip(self.likelihoods.T, self.truth.T, strict=True)
+        ]
 
     def take(self, rows: Numbers) -> AreaScorer:
         """See Scorer."""
@@ -206,42 +225,53 @@ class AreaScorer:
 
 @dataclass(frozen=True, eq=False)
 class _Order:
-    """Rows in the order of a figure, equal ones together."""
+    """Rows in the order of a figure, in groups."""
 
-    rows: Numbers
-    """Their numbers, in order."""
-    starts: Numbers
-    """Where, in that order, each distinct figure begins."""
     place: Numbers
-    """The number of each row's figure among the distinct ones, shape (rows,)."""
+    """The number of each row's group, shape (rows,); a higher one has higher figures."""
+    groups: int
 
     @classmethod
     def of(cls, figures: npt.NDArray[Any]) -> _Order:
-        _, place = np.unique(figures, return_inverse=True)
-        order = np.argsort(place, kind="stable")
-        return cls(order, np.flatnonzero(np.diff(place[order], prepend=-1)), place)
+        """A group for each distinct figure."""
+        distinct, place = np.unique(figures, return_inverse=True)
+        return cls(place, len(distinct))
 
-    def sums(self, weights: npt.NDArray[Any]) -> Float64:
-        """The weights of the rows of each distinct figure, shape (resamples, figures)."""
-        return np.add.reduceat(weights[:, self.rows].astype(np.float64), self.starts, axis=1)
+    def merged(self, apart: Bools) -> _Order:
+        """The same with all groups as one that lie between those of the rows that stay apart."""
+        stays = np.bincount(self.place, apart, self.groups) > 0
+        begins = stays | np.concatenate([[True], stays[:-1]])[: self.groups]
+        return _Order((np.cumsum(begins) - 1)[self.place], int(begins.sum()))
 
-    def centred_ranks(self, counts: npt.NDArray[Any]) -> Float64:
-        """Each row's rank among those drawn, equal ones sharing the mean of theirs, less the mean of all
-        ranks; shape (resamples, rows)."""
-        drawn = self.sums(counts)
-        ranks = np.cumsum(drawn, axis=1) - drawn / 2
-        centred: Float64 = (ranks - drawn.sum(axis=1, keepdims=True) / 2)[:, self.place]
-        return centred
+    def sums(self, weights: Float64, rows: Bools | None = None) -> Float64:
+        """The weights of the rows of each group, or of some of its rows.
+
+        Args:
+            weights: shape (rows, resamples).
+            rows: which count, shape (rows,); by default all do.
+        """
+        from scipy import sparse
+
+        counted = np.arange(len(self.place)) if rows is None else np.flatnonzero(rows)
+        at = (self.place[counted], counted)
+        shape = (self.groups, len(self.place))
+        sums: Float64 = sparse.csr_array((np.ones(len(counted)), at), shape) @ weights
+        return sums
 
 
-def _area(likelihood: npt.NDArray[Any], truth: Bools, counts: npt.NDArray[Any]) -> Float64:
+def _area(order: _Order, of_class: Bools, draws: Float64) -> Float64:
     """How often a row of the class is likelier to be of it than one that is not, equal ones counting
     half, shape (resamples,); NaN where all rows that are drawn are of the class, or none."""
-    order = _Order.of(likelihood)
-    of_class, others = order.sums(counts * truth), order.sums(counts * ~truth)
-    before = np.cumsum(others, axis=1) - others / 2
-    pairs = of_class.sum(axis=1) * others.sum(axis=1)
-    return divided((of_class * before).sum(axis=1), pairs, otherwise=np.nan)
+    right = order.sums(draws, of_class)
+    others = order.sums(draws) - right
+    before = np.cumsum(others, axis=0) - others / 2
+    pairs = right.sum(axis=0) * others.sum(axis=0)
+    return divided((right * before).sum(axis=0), pairs, otherwise=np.nan)
+
+
+def _draws(counts: npt.NDArray[Any]) -> Float64:
+    """Counts by row, shape (rows, resamples): those of a row together, as sums over rows need them."""
+    return np.ascontiguousarray(counts.T, np.float64)
 
 
 def _filled(scores: Float64, over_all: Float64) -> Float64:

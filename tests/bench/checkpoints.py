@@ -69,7 +69,7 @@ def stalls(folder: Path, output: str) -> None:
     stall, whole = [], []
     for step in range(8):
         began = time.monotonic()
-        saver.save(values, Checkpoint(TrainerState(step=step), "", {}, _nothing, _nothing))
+        saver.save(values, Checkpoint(TrainerState(step=step), "", _nothing, _nothing))
         stall.append(time.monotonic() - began)
         saver.wait()
         whole.append(time.monotonic() - began)

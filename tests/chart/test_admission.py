@@ -26,6 +26,7 @@ VALUES: dict[str, Any] = {
     "priorityClassName": "high",
     "runtimeClassName": "nvidia",
     "s3": {"existingSecret": "s3", "endpoint": "http://s3"},
+    "webhook": {"existingSecret": "hook"},
     "scratch": {"storageClassName": "fast"},
     "caBundle": {"secret": "ca"},
     "extraEnv": {
@@ -76,8 +77,18 @@ def test_what_is_pinned_is_what_launchers_make(render: Render) -> None:
         assert [ref["secretRef"]["name"] for ref in container["envFrom"]] == lists["envSecrets"]
     assert lists["schedulers"] == ["default-scheduler"]
     assert "secret/demo-finetune-peers/token" in lists["sources"].values()
+    assert lists["sources"]["FINETUNE_PUBLISH__WEBHOOK_SECRET"] == "secret/hook/secret"
     assert len(lists["tolerations"]) == 4, "and no others"
     assert lists["gpus"] == ["0", "4"]
+
+
+def test_a_cronjob_may_be_annotated_alone(render: Render) -> None:
+    spec = one(render(**VALUES), "ValidatingAdmissionPolicy")["spec"]
+    operations = {
+        r["resources"][0]: r["operations"] for r in spec["matchConstraints"]["resourceRules"]
+    }
+    assert operations == {"jobs": ["CREATE", "UPDATE"], "cronjobs": ["UPDATE"]}
+    assert "object.spec == oldObject.spec" in spec["validations"][0]["expression"]
 
 
 def test_what_an_attacker_would_change_is_looked_at(render: Render) -> None:

@@ -13,7 +13,7 @@ from helm import binaries, cli
 from job.settings.tree import SECTIONS
 from tests.chart.conftest import Render, one
 from tests.chart.validation import check, templates
-from tests.support.chart import Body, launcher
+from tests.support.chart import Body, launcher, scheduled
 
 
 @pytest.mark.parametrize("release", ["y", "no", "1", "1e3", "on", "a.b", "x" * 53])
@@ -83,7 +83,7 @@ def test_what_an_upgrade_does_to_a_running_job(render: Render) -> None:
 def test_a_schedule_makes_a_cronjob_and_no_run(render: Render) -> None:
     bodies = render(schedule="0 3 * * 1", timeZone="Europe/Zurich", gpusPerNode=4)
     assert [body for body in bodies if body["kind"] == "Job"] == []
-    cronjob = one(bodies, "CronJob")["spec"]
+    cronjob = scheduled(bodies)["spec"]
     assert (cronjob["schedule"], cronjob["timeZone"]) == ("0 3 * * 1", "Europe/Zurich")
     assert cronjob["concurrencyPolicy"] == "Forbid"
     template = launcher(bodies)
@@ -115,6 +115,7 @@ def test_rights_are_minimal(render: Render) -> None:
     assert events == {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}
     rules = one(render(schedule="@daily"), "Role")["rules"]
     assert [rule["resources"] for rule in rules] == [["jobs"], ["cronjobs"], ["pods"], ["events"]]
+    assert rules[1]["resourceNames"] == ["demo-finetune"], "whose annotations show the champion"
     assert not {"delete", "update", "*"} & set(chain(*(rule["verbs"] for rule in rules)))
     assert all("secrets" not in rule["resources"] for rule in rules)
 
@@ -139,7 +140,7 @@ def test_what_kueue_would_suspend_for_want_of_a_queue_can_have_one(render: Rende
     def labels(**launch: Any) -> tuple[Body, Body]:
         queue = {"kind": "kueue", "name": "gpus"}
         bodies = render(schedule="@daily", queue=queue, launch=launch)
-        cronjob = one(bodies, "CronJob")["spec"]["jobTemplate"]["metadata"]["labels"]
+        cronjob = scheduled(bodies)["spec"]["jobTemplate"]["metadata"]["labels"]
         return cronjob, one(bodies, "Pod")["metadata"]["labels"]
 
     name = "kueue.x-k8s.io/queue-name"
@@ -154,6 +155,31 @@ def test_secrets_come_by_reference(render: Render) -> None:
     (pod,) = templates(one(bodies, "Job"))
     refs = pod["spec"]["containers"][0]["envFrom"]
     assert refs == [{"secretRef": {"name": "s3"}}, {"secretRef": {"name": "hub"}}]
+
+
+def test_a_webhook_s_secret_comes_by_reference_to_whoever_moves_the_champion(
+    render: Render,
+) -> None:
+    policy = {
+        "storeCIDRs": [{"cidr": "10.0.0.0/8"}],
+        "apiServerCIDRs": [{"cidr": "10.1.0.1/32"}],
+        "webhookCIDRs": [{"cidr": "192.0.2.7/32", "ports": [8443]}],
+    }
+    bodies = render(
+        schedule="@daily",
+        config={"publish": {"webhook": "https://h/x"}},
+        webhook={"existingSecret": "hook", "key": "k"},
+        networkPolicy=policy,
+    )
+    train = json.loads(launcher(bodies)["metadata"]["annotations"]["finetune/train"])
+    for pod in (*templates(train), launcher(bodies)):
+        env = {e["name"]: e.get("valueFrom") for e in pod["spec"]["containers"][0]["env"]}
+        reference = {"secretKeyRef": {"name": "hook", "key": "k"}}
+        assert env["FINETUNE_PUBLISH__WEBHOOK_SECRET"] == reference
+    out = one(bodies, "NetworkPolicy")["spec"]["egress"]
+    assert {"ipBlock": {"cidr": "192.0.2.7/32"}} in [
+        to for rule in out for to in rule.get("to", ())
+    ]
 
 
 def test_the_world_outside(render: Render) -> None:
@@ -231,4 +257,7 @@ def test_notes_warn_of_runs_that_may_be_half_scheduled() -> None:
     assert "get podgroups" in notes(backend="volcano")
     assert "no pods until" not in notes()
     assert "to be deleted by hand" in notes(upgradePolicy="keep")
-    assert "create job --from=cronjob/demo-finetune" in notes(schedule="@daily")
+    due = notes(schedule="@daily")
+    assert "create job --from=cronjob/demo-finetune demo-finetune-1" in due
+    assert "create job --from=cronjob/demo-finetune-rollback " in due
+    assert "finetune/champion-since" in due

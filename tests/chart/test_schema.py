@@ -96,6 +96,23 @@ def test_a_mistake_in_one_value(binary: str, values: dict[str, Any], message: st
             {"schedule": "@daily", "networkPolicy": {"storeCIDRs": [{"cidr": "10.0.0.0/8"}]}},
             "apiServerCIDRs",
         ),
+        ({"config": {"publish": {"webhook": "https://h/x"}}}, "webhook.existingSecret"),
+        ({"config": {"publish": {"webhook_secret": SECRET * 2}}}, "config.publish.webhook_secret"),
+        (
+            {
+                "config": {"publish": {"webhook": "https://h/x"}},
+                "webhook": {"existingSecret": "hook"},
+                "networkPolicy": {"storeCIDRs": [{"cidr": "10.0.0.0/8"}]},
+            },
+            "networkPolicy.webhookCIDRs",
+        ),
+        (
+            {
+                "webhook": {"existingSecret": "hook"},
+                "extraEnv": {"FINETUNE_PUBLISH__WEBHOOK_SECRET": {"valueFrom": {"x": {}}}},
+            },
+            "from another value",
+        ),
         (
             {"schedule": "@daily", "backend": "jobset", "launch": {"admissionPolicy": True}},
             "admissionPolicy",

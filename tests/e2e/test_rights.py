@@ -88,7 +88,16 @@ def test_a_launcher_makes_its_own_job_and_nothing_else(
         ("delete", "cronjob", "pinned-finetune"),
         ("get", "secrets"),
         ("delete", "pods", "--all"),
-        ("patch", "cronjob", "pinned-finetune", "--type=merge", "-p", "{}"),
+        (
+            "patch",
+            "cronjob",
+            "pinned-finetune",
+            "--type=merge",
+            "-p",
+            '{"spec": {"suspend": true}}',
+        ),
+        ("annotate", "cronjob", "pinned-finetune-rollback", "finetune/champion=v"),
     ):
         assert kube(*words, account, check=False) == "", words
     assert kube("get", "cronjob", "pinned-finetune", account)
+    assert kube("annotate", "cronjob", "pinned-finetune", "finetune/champion=v", account)

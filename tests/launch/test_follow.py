@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -16,6 +16,8 @@ from job.cluster import Cluster
 from job.errors import RunFailed, Stopped
 from job.launch.follow import Workload
 from job.monitors.report import Milestone, Report
+from job.registry import champion
+from job.registry.champion import Move
 from job.runs.record import State
 from job.runtime.stop import StopSignal
 from job.store import Store, open_store
@@ -188,3 +190,27 @@ def test_a_preparation_is_shown_at_its_own_object(api: Api, store: Store) -> Non
     body["metadata"]["labels"]["app.kubernetes.io/component"] = "prepare"
     follow(body, store)
     assert api.events("a") == [("Started", "prepare")]
+
+
+@pytest.mark.parametrize("action", ["promoted", "kept"])
+def test_the_verdict_comes_to_the_object_also_where_the_pod_could_not_show_it(
+    api: Api, store: Store, action: Literal["promoted", "kept"]
+) -> None:
+    record(store, DONE)
+    before, tag = champion.read(store, "m")
+    for version, reason in (("r-a2", "because"), ("other-a1", "of something else")):
+        move = Move(version, action, reason=reason, at=1.0)
+        before = champion.judged(before, move, None, None, before.spending)
+    champion.write(store, "m", before, tag)
+    body = created(api, {"type": "Complete", "status": "True"})
+    assert follow(body, store) == DONE
+    assert api.events("a")[-1] == (action.capitalize(), "r-a2: because")
+    told = Report(
+        2, {}, (Milestone(1, action.capitalize(), "r-a2, in its own words", time.time()),)
+    )
+    store.put("m/runs/r/progress.json", told.json())
+    follow(body, store)
+    assert api.events("a")[-1][1] != "r-a2: because"
+    assert ("a", action.capitalize(), "r-a2, in its own words") in [
+        ("a", *e) for e in api.events("a")
+    ]

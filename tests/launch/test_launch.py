@@ -18,7 +18,7 @@ import pytest
 from helm import binaries
 from job.demo import tickets
 from job.store import open_store
-from tests.support.chart import launcher, mounted, rendered
+from tests.support.chart import launcher, mounted, rendered, scheduled
 from tests.support.controller import Controller
 from tests.support.kubernetes_api import NAMESPACE, Api, Body, api_server
 from tests.support.samples import ROOT, tiny_bert, write_tickets
@@ -94,7 +94,7 @@ def install(
     bodies = rendered(binaries.find("helm4"), values)
     pod = launcher(bodies)
     manifests = mounted(pod, folder / "manifests")
-    (cronjob,) = (body for body in bodies if body["kind"] == "CronJob")
+    cronjob = scheduled(bodies)
     where = f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs"
     cronjob["metadata"]["uid"] = "cronjob-uid"
     api.objects[where, cronjob["metadata"]["name"]] = api.stamp(cronjob)

@@ -56,7 +56,7 @@ def test_a_promotion_is_told_once_and_a_verdict_that_kept_not_at_all(
     (request,) = server.requests
     assert request.event["type"] == "finetune.champion.changed"
     assert request.event["subject"] == "r1-a1"
-    assert request.event["time"] == "1970-01-01T00:00:01.500+00:00"
+    assert request.event["time"] == "1970-01-01T00:00:01Z"
     assert " " not in request.event["source"]
     assert request.event["source"].endswith("/my%20models/spam")
     assert request.event["data"] == {
@@ -86,6 +86,15 @@ def test_what_could_not_be_told_is_told_by_the_next_and_has_the_same_id(
     assert "could not be told" in record.getMessage()
     for hidden in (SECRET, SECRET.removeprefix("whsec_"), "/hook"):
         assert hidden not in caplog.text + why
+
+
+def test_without_a_secret_nothing_is_told(server: Receiver, store: Store) -> None:
+    moved(store, Move("r1-a1", "promoted", at=1.0))
+    unsigned = Publish.model_validate({"webhook": server.url})
+    why = announce_champion(unsigned, store, "spam")
+    assert why is not None
+    assert "FINETUNE_PUBLISH__WEBHOOK_SECRET is not set" in why
+    assert server.requests == []
 
 
 def test_of_moves_that_nobody_told_the_last_counts(server: Receiver, store: Store) -> None:

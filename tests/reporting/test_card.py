@@ -9,7 +9,7 @@ import pytest
 
 from job.reporting.card import CardFacts, preparation, write_card
 from job.settings import Clean, Encode, Settings, recorded
-from job.settings.metrics import of_class
+from job.settings.metrics import of_class, of_slice
 from tests.support.samples import settings_of
 
 LABELS = ("weighted", "spam")
@@ -37,7 +37,7 @@ def facts(settings: Settings, **more: Any) -> CardFacts:
         "steps": 1,
         "best_step": None,
         "metric": "f1",
-        "versions": {},
+        "made_with": "torch 2, 1 process(es)",
         **more,
     }
     return CardFacts(**given)
@@ -68,6 +68,21 @@ def test_a_class_and_an_average_of_one_name_are_both_in_it(tmp_path: Path) -> No
     text = card(tmp_path, SETTINGS)
     assert r"| f1\_weighted | 0.4000 |" in text
     assert "| weighted | 0.2500 | 0.2500 | 0.2500 | 0.25 |" in text
+
+
+def test_parts_of_the_rows_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
+    results = {"test_f1": 0.5, "test_samples": 10, "eval[length=1]_f1": 0.9}
+    for part, score in (("length=2-3", 0.25), ("c=a|b]_x", 0.75)):
+        results |= {of_slice("test", part, "f1"): score, of_slice("test", part, "samples"): 4}
+    write_card(tmp_path / "README.md", facts(SETTINGS), results)
+    text = (tmp_path / "README.md").read_text()
+    assert "### Parts of the rows (test)" in text
+    assert "| length=2-3 | f1 | 0.2500 | 4 |" in text
+    assert r"| c=a\|b\]\_x | f1 | 0.7500 | 4 |" in text
+    assert "0.9" not in text
+    head = text.partition("# m")[0]
+    assert "length" not in head
+    assert "Parts of the rows" not in card(tmp_path, SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,11 @@ def all_of(chosen: Settings, inputs: Inputs = INPUTS) -> dict[str, str]:
 def test_pinned() -> None:
     assert all_of(settings()) == {
         "run": "1e8bfb8cc897",
-        "dataset": "063227ffb138463c",
+        "dataset": "e7c1849aab38203e",
         "tokenizer": "4c404ba29163c64a",
-        "evaluation": "696b2b7307b5950c",
-        "predictions": "696b2b7307b5950c",
-        "predictor": "af293473a8441a1a",
+        "evaluation": "137d21f29b4e8328",
+        "predictions": "137d21f29b4e8328",
+        "predictor": "40d97908f46d4599",
         "launch": "73a8cfa1051afc53",
     }
 
@@ -97,6 +97,26 @@ def test_the_seed_decides_rows_that_are_drawn() -> None:
     one, other = settings(**drawn), settings(**drawn, seed=7)
     assert identity.dataset(one, INPUTS, BASE) != identity.dataset(other, INPUTS, BASE)
     assert identity.tokenizer(one, INPUTS, None) != identity.tokenizer(other, INPUTS, None)
+
+
+def test_a_data_set_is_what_the_gate_holds_back_too() -> None:
+    def of(**gate: str) -> str:
+        return identity.dataset(settings(), INPUTS, BASE, gate)
+
+    alone = of()
+    assert alone == identity.dataset(settings(), INPUTS, BASE) == of(first=alone)
+    held = of(first="another")
+    assert len({alone, held, of(second="another"), of(first="")}) == 3
+    # the part that came from the data set with the parts before it changes nothing; a later one does
+    assert of(first="another", second=held) == held
+    assert of(first="another", second=alone) not in (alone, held)
+    assert of(first=alone, second="another") == of(second="another") != held
+
+
+def test_columns_of_slices_are_a_part_of_the_data_set() -> None:
+    plain, named = (settings(evaluate=Evaluate(slices=s)) for s in (("label", "length"), ("lang",)))
+    whole = identity.dataset(settings(), INPUTS, BASE)
+    assert identity.dataset(plain, INPUTS, BASE) == whole != identity.dataset(named, INPUTS, BASE)
 
 
 def test_a_tokenizer_is_its_base_too() -> None:

@@ -35,8 +35,10 @@ def settings(tmp_path: Path) -> Settings:
 
 def published(store: Store, folder: Path, attempt: int) -> Version:
     version = Version.of("model", "r", attempt)
-    (folder / layout.SCORES).write_text(json.dumps({"eval_accuracy": attempt / 10}))
-    commit(store, version.key, {layout.SCORES: folder / layout.SCORES}, attempt=None, meta={})
+    files = {name: folder / name for name in (layout.SCORES, "config.json")}
+    files[layout.SCORES].write_text(json.dumps({"eval_accuracy": attempt / 10}))
+    files["config.json"].write_text("{}")
+    commit(store, version.key, files, attempt=None, meta={})
     return version
 
 

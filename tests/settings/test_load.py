@@ -8,7 +8,7 @@ import pytest
 
 from job.commands import TRAINING
 from job.errors import SettingsError
-from job.settings import load, relevant
+from job.settings import load, recorded, relevant
 from tests.support.settings import COMPLETE
 
 
@@ -178,3 +178,22 @@ def test_class_weights_by_labels_that_yaml_takes_for_numbers(tmp_path: Path) -> 
     for weights in ('{"a": -1}', '{"a": NaN}'):
         said = refusal({**COMPLETE, "FINETUNE_TRAIN__CLASS_WEIGHTS": weights})
         assert "FINETUNE_TRAIN__CLASS_WEIGHTS" in said
+
+
+def test_a_name_that_python_keeps_for_itself_is_a_setting_like_any_other(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("train: {from: champion}")
+    sources: list[tuple[dict[str, str], list[str]]] = [
+        ({"FINETUNE_TRAIN__FROM": "champion"}, []),
+        ({"FINETUNE_TRAIN": '{"from": "champion"}'}, []),
+        ({"FINETUNE_CONFIG": str(file)}, []),
+        ({}, ["--train.from", "champion"]),
+    ]
+    for environment, arguments in sources:
+        loaded = load(environment, arguments)
+        assert loaded.settings.train.from_ == "champion"
+        assert list(loaded.origins) == [("train", "from")]
+        assert recorded(loaded.settings)["train"]["from"] == "champion"
+        assert relevant(loaded.settings) == {"train": {"from": "champion"}}
+    with pytest.raises(SettingsError, match=r"FINETUNE_TRAIN__FROM_ .* no such setting"):
+        load({"FINETUNE_TRAIN__FROM_": "champion"})

@@ -26,10 +26,16 @@ def rendered(
     return [item for body in bodies for item in body.get("items", [body])]
 
 
+def scheduled(bodies: list[Body]) -> Body:
+    """The CronJob that is due at times, beside the one that never is."""
+    cronjobs = (body for body in bodies if body["kind"] == "CronJob")
+    (cronjob,) = (body for body in cronjobs if not body["spec"].get("suspend"))
+    return cronjob
+
+
 def launcher(bodies: list[Body]) -> Body:
-    """The template of the pods that a CronJob starts."""
-    (cronjob,) = (body for body in bodies if body["kind"] == "CronJob")
-    return dict(cronjob["spec"]["jobTemplate"]["spec"]["template"])
+    """The template of the pods that it starts."""
+    return dict(scheduled(bodies)["spec"]["jobTemplate"]["spec"]["template"])
 
 
 def mounted(template: Mapping[str, Any], folder: Path) -> Path:

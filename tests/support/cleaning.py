@@ -8,7 +8,7 @@ from typing import Any
 
 from job.data.arrow import stream
 from job.data.artifacts import CleanRows, RawRows, Split
-from job.settings import Clean, Data
+from job.settings import Clean, Data, Evaluate
 from job.stages.clean import clean
 from job.stages.fetch import fetch, resolve_inputs
 from job.tasks.text_classification import TextClassification
@@ -24,16 +24,24 @@ def labelled(*texts: str, label: str = "x") -> list[dict[str, Any]]:
     return [{"text": text, "label": label} for text in texts]
 
 
-def run(folder: Path, settings: dict[str, Any] | None = None, **data: Any) -> CleanRows:
+def run(
+    folder: Path,
+    settings: dict[str, Any] | None = None,
+    slices: tuple[str, ...] = (),
+    **data: Any,
+) -> CleanRows:
     """Fetch and clean; nothing is held out unless `data` says so."""
     chosen = Data(**{"validation_fraction": 0, "test_fraction": 0, **data})
     raw = fetch(chosen, resolve_inputs(chosen), folder / "fetch")
-    return run_raw(folder, chosen, raw, **(settings or {}))
+    return run_raw(folder, chosen, raw, slices, **(settings or {}))
 
 
-def run_raw(folder: Path, data: Data, raw: RawRows, **settings: Any) -> CleanRows:
+def run_raw(
+    folder: Path, data: Data, raw: RawRows, slices: tuple[str, ...] = (), **settings: Any
+) -> CleanRows:
     rules = TextClassification.create(settings_of(data=data))
-    chosen = settings_of(clean=Clean(**settings), data=data)
+    evaluate = Evaluate(slices=slices)
+    chosen = settings_of(clean=Clean(**settings), data=data, evaluate=evaluate)
     return clean(chosen, rules, raw, folder / "clean")
 
 

@@ -100,6 +100,11 @@ annotations: {helm.sh/resource-policy: "keep"}
 {{- .Values.peers.existingSecret | default (printf "%s-peers" (include "finetune.fullname" .)) -}}
 {{- end }}
 
+{{/* The CronJob that is never due, from which a rollback is made. */}}
+{{- define "finetune.rollbackName" -}}
+{{- printf "%s-rollback" (regexReplaceAll "-+$" (trunc 43 (include "finetune.fullname" .)) "") -}}
+{{- end }}
+
 {{/* The group, version, kind and plural of the object that a run is made as. */}}
 {{- define "finetune.backend" -}}
 {{- $kinds := dict

@@ -33,6 +33,10 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with $v.webhook.existingSecret }}
+- name: "FINETUNE_PUBLISH__WEBHOOK_SECRET"
+  valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: {{ $v.webhook.key | quote }}}}
+{{- end }}
 {{- range $name, $value := $v.extraEnv }}
 {{- if kindIs "map" $value }}
 - {{ merge (dict "name" $name) $value | toJson }}
@@ -44,7 +48,7 @@
 
 {{/* The metadata and spec of a pod, or of a pod template. Takes:
      root
-     role         train, launch, prepare or check
+     role         train, launch, prepare, registry or check
      container    its name
      args         of finetune
      resources    without GPUs; `gpus` says whether it gets gpusPerNode of them

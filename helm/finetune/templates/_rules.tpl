@@ -43,6 +43,7 @@ podLabels.{{ $name }}: pods are found by it; remove it
 podAnnotations.{{ $name }}: the chart sets these for the job; remove it
 {{- end }}
 {{- end }}
+{{- include "finetune.mistakes.webhook" . }}
 {{- include "finetune.mistakes.secrets" . }}
 {{- include "finetune.mistakes.env" . }}
 {{- end }}
@@ -53,6 +54,7 @@ podAnnotations.{{ $name }}: the chart sets these for the job; remove it
   "launch" (list "manifests" "owner" "release" "force" "max_age" "prepare")
   "metrics" (list "port")
   "progress" (list "annotate")
+  "publish" (list "webhook_secret")
   "runtime" (list "nodes" "node" "processes" "address" "peer_token" "grace_seconds" "env" "scratch"
     "termination_log") -}}
 {{- range $section, $names := $own }}
@@ -67,6 +69,21 @@ config.run_id: each scheduled run has an id of its own; remove it
 {{- end }}
 {{- if and $v.schedule $v.rerun }}
 rerun: means nothing with a schedule; set launch.force
+{{- end }}
+{{- end }}
+
+{{- define "finetune.mistakes.webhook" -}}
+{{- $v := .Values -}}
+{{- $secret := or $v.webhook.existingSecret (hasKey $v.extraEnv "FINETUNE_PUBLISH__WEBHOOK_SECRET") -}}
+{{- if or (dig "publish" "webhook" "" $v.config) (hasKey $v.extraEnv "FINETUNE_PUBLISH__WEBHOOK") }}
+{{- if not $secret }}
+webhook.existingSecret: what config.publish.webhook is told is signed; name a Secret that holds the key
+{{- end }}
+{{- $network := $v.networkPolicy }}
+{{- $open := or $network.webhookCIDRs $network.proxyCIDRs (has "hub" $network.presets) (has "irsa" $network.presets) }}
+{{- if and $network.storeCIDRs (not $open) }}
+networkPolicy.webhookCIDRs: config.publish.webhook cannot be reached; list its addresses
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -183,6 +200,7 @@ extraEnv.{{ $name }} looks like a secret; put it into a Secret and refer to that
 {{- if or $v.caBundle.configMap $v.caBundle.secret -}}
 {{- $names = concat $names (list "AWS_CA_BUNDLE" "REQUESTS_CA_BUNDLE" "SSL_CERT_FILE") -}}
 {{- end -}}
+{{- if $v.webhook.existingSecret }}{{ $names = append $names "FINETUNE_PUBLISH__WEBHOOK_SECRET" }}{{ end -}}
 {{- if $v.proxy.http }}{{ $names = concat $names (list "HTTP_PROXY" "http_proxy") }}{{ end -}}
 {{- if $v.proxy.https }}{{ $names = concat $names (list "HTTPS_PROXY" "https_proxy") }}{{ end -}}
 {{- if include "finetune.proxied" . }}{{ $names = concat $names (list "NO_PROXY" "no_proxy") }}{{ end -}}

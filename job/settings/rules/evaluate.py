@@ -1,4 +1,4 @@
-"""Mistakes in EVALUATE: a metric that the task does not have."""
+"""Mistakes in EVALUATE: a metric that the task does not have, and parts that its rows do not have."""
 
 from __future__ import annotations
 
@@ -24,6 +24,25 @@ def metric(settings: Settings) -> Iterator[str]:
             f"FINETUNE_EVALUATE__METRIC={given} is not a metric of {settings.task}{where}{guess}; "
             f"use one of {', '.join(known)}"
         )
+
+
+def slices(settings: Settings) -> Iterator[str]:
+    """Parts by something that the task's rows do not have."""
+    parts = {name: f"FINETUNE_EVALUATE__SLICES names {name!r}" for name in settings.evaluate.slices}
+    for floor in settings.publish.floors:
+        parts.setdefault(floor.partition("=")[0], f"FINETUNE_PUBLISH__FLOORS names {floor!r}")
+    kind = _kind(settings)[0] or settings.task
+    for name, named in parts.items():
+        if kind in _PACKED:
+            yield f"{named}, but {settings.task} scores blocks of joined rows, which have no parts; unset it"
+        elif name == "label" and kind in _UNLABELLED:
+            yield f"{named}, but rows of {kind} have no labels; use length, or a column"
+
+
+_PACKED = ("fill-mask", "text")
+"""Tasks, or kinds of them, whose rows are joined into blocks."""
+_UNLABELLED = ("regression", "prompts", "summarization", "translation")
+"""Tasks, or kinds of them, whose rows have no labels."""
 
 
 def _kind(settings: Settings) -> tuple[str | None, str]:

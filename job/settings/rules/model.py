@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from job.errors import SettingsError
-from job.settings.rules.evaluate import metric
+from job.settings.rules.evaluate import metric, slices
 from job.settings.tree import Settings
 from job.uris import Uri
 
@@ -27,6 +27,7 @@ def model(settings: Settings) -> Iterator[str]:
     yield from _adapters(settings)
     yield from _places(settings)
     yield from metric(settings)
+    yield from slices(settings)
 
 
 def trained_model(settings: Settings) -> Iterator[str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from job.settings.sections.training import OF_ROWS
 from job.settings.tree import Settings
-
-OF_ROWS = ("label", "length")
-"""Parts of the rows that are no column's values."""
 
 
 def publish(settings: Settings) -> Iterator[str]:

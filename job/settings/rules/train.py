@@ -16,6 +16,7 @@ def train(settings: Settings) -> Iterator[str]:
     yield from _device(settings)
     yield from _lengths(settings)
     yield from _loss(settings)
+    yield from _start(settings)
     data = settings.data
     if settings.train.patience is not None and not (data.validation or data.validation_fraction):
         yield "FINETUNE_TRAIN__PATIENCE needs validation rows; raise FINETUNE_DATA__VALIDATION_FRACTION"
@@ -54,3 +55,28 @@ def _loss(settings: Settings) -> Iterator[str]:
             yield f"FINETUNE_TRAIN__CLASS_WEIGHTS has no meaning for {kind}; unset it"
     if problem == "multi_label_classification" and train.class_weights == "balanced":
         yield "FINETUNE_TRAIN__CLASS_WEIGHTS=balanced is for single labels; give a weight for each label"
+
+
+def _start(settings: Settings) -> Iterator[str]:
+    train, model = settings.train, settings.model
+    if train.from_ == "base":
+        if train.replay != type(train)().replay:
+            yield "FINETUNE_TRAIN__REPLAY is for FINETUNE_TRAIN__FROM=champion; unset it, or set that"
+        return
+    if model.lora is not None and not settings.publish.merge:
+        yield (
+            "FINETUNE_TRAIN__FROM=champion goes on from a whole model, and FINETUNE_PUBLISH__MERGE=false "
+            "publishes adapters alone, for the base model; set FINETUNE_PUBLISH__MERGE=true, or "
+            "FINETUNE_TRAIN__FROM=base"
+        )
+    if model.trust_remote_code:
+        yield (
+            "FINETUNE_TRAIN__FROM=champion does not work with FINETUNE_MODEL__TRUST_REMOTE_CODE, since code is "
+            "only run for a model from the Hub at one commit; set FINETUNE_TRAIN__FROM=base"
+        )
+    own = f"{settings.output}/{settings.name}/champion"
+    if str(model.name).rstrip("/") == own:
+        yield (
+            f"FINETUNE_MODEL__NAME={own} and FINETUNE_TRAIN__FROM=champion both name the champion; "
+            "name the base model in the first, which a night without a champion begins from"
+        )

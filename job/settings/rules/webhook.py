@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from job.errors import SettingsError
+from job.settings.sections.training import Publish
 from job.settings.tree import Settings
 
 VARIABLE = "FINETUNE_PUBLISH__WEBHOOK_SECRET"
@@ -14,7 +15,11 @@ KEY_BYTES = 24
 
 def webhook(settings: Settings) -> Iterator[str]:
     """An address that nobody can be told at, or a secret that is missing or not one."""
-    publish = settings.publish
+    yield from unusable(settings.publish)
+
+
+def unusable(publish: Publish) -> Iterator[str]:
+    """Why a webhook cannot be told; nothing where it can, or where there is none."""
     if not publish.webhook:
         return
     try:

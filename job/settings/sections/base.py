@@ -19,7 +19,11 @@ class Section(BaseModel):
     """A frozen group of settings; a name it does not know is refused."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        serialize_by_alias=True,
     )
 
     incidental: ClassVar[bool] = False

@@ -75,6 +75,12 @@ class Model(Section):
 class Train(Section):
     """How the model is trained."""
 
+    from_: Literal["base", "champion"] = Field("base", alias="from")
+    """What the weights are before the first step: those of FINETUNE_MODEL__NAME, or of the champion; this goes on with the rows that it has not learned from, and `replay` of the others."""
+
+    replay: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """With `from` champion: the part of the rows it has learned from that are trained on again, drawn by their text's hash."""
+
     epochs: Annotated[float, Field(gt=0)] = 3.0
     """Passes over the training rows."""
 
@@ -167,6 +173,10 @@ class Generation(Section):
     """Runs of this many tokens are never generated twice; 0 allows them. Default: the model's own."""
 
 
+OF_ROWS = ("label", "length")
+"""What EVALUATE__SLICES can name that is not a column of the data."""
+
+
 class Evaluate(Section):
     """How the model is scored."""
 
@@ -193,6 +203,11 @@ class Evaluate(Section):
 
     slices: tuple[str, ...] = ()
     """Parts of the held-out rows that are scored by themselves as well: `label`, `length` (in words), or columns of the data, a part for each value."""
+
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Of `slices`, the columns of the data."""
+        return tuple(name for name in self.slices if name not in OF_ROWS)
 
 
 class Publish(Section):

@@ -11,34 +11,56 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-from job.data.artifacts import SPLITS, CleanRows, RawRows, Split
+from job.data.artifacts import GATE, READ, SPLITS, CleanRows, RawRows, Split
 from job.settings import Data
-from job.settings.protocols import HasClean, HasData, HasSeed
+from job.settings.protocols import HasClean, HasData, HasEvaluate, HasSeed
 from job.stages.clean.bad_rows import check_bad
 from job.stages.clean.labels import question
 from job.stages.clean.profile import profile
 from job.stages.clean.rare_labels import Kept, keep_in_train
 from job.stages.clean.scan import Scan, Scanned
 from job.stages.clean.sort import sort_split
-from job.stages.clean.splits import CODE, Codes, decide, held_out
+from job.stages.clean.splits import (
+    CODE,
+    Codes,
+    HeldBack,
+    Replay,
+    decide,
+    fractions,
+    held_out,
+    leave_out,
+)
 from job.stages.clean.write import GIVEN, check_not_empty, check_unique, write_splits
 from job.tasks.row_rules import RowRules
 
-__all__ = ["clean"]
+__all__ = ["EVERYTHING", "NOTHING", "HeldBack", "Replay", "clean"]
+
+NOTHING, EVERYTHING = HeldBack(), Replay()
 
 
-class CleanSettings(HasClean, HasData, HasSeed, Protocol):
+class CleanSettings(HasClean, HasData, HasEvaluate, HasSeed, Protocol):
     """The sections that cleaning reads."""
 
 
 def clean(
-    settings: CleanSettings, rules: RowRules, raw: RawRows, scratch: Path, *, partial: bool = False
+    settings: CleanSettings,
+    rules: RowRules,
+    raw: RawRows,
+    scratch: Path,
+    *,
+    held_back: HeldBack = NOTHING,
+    replay: Replay = EVERYTHING,
+    partial: bool = False,
 ) -> CleanRows:
     """Turn fetched rows into the task's rows, split for training.
 
     Validation and test rows are held out of the training rows by a hash of their text (or of the
     column `split_by`) unless they are given.
-    With `partial`, the rows are only the first of each file, and may hold out none by chance.
+
+    Args:
+        held_back: the gate's rows: in neither train nor validation, whatever the settings say.
+        replay: which of the texts that a model has learned from it is trained on again.
+        partial: whether the rows are only the first of each file, and may hold out none by chance.
 
     Raises:
         DataError: a column is missing, too many rows are bad (`kept` is their file), a value that
@@ -50,17 +72,29 @@ def clean(
     if raw.quarantine != quarantine:
         shutil.copyfile(raw.quarantine, quarantine)
     data = settings.data
-    scan = Scan(settings.clean, data, rules, raw, scratch)
+    scan = Scan(settings, rules, raw, scratch)
     with quarantine.open("a", encoding="utf-8") as file:
         scanned = scan.run(file)
     check_bad(quarantine, raw.read, scanned.bad, data.max_bad_fraction, rules)
     check_unique(scanned, raw.files, rules)
     codes = _split(scanned, data)
-    kept = keep_in_train(scanned, codes, rules) if _drawn(settings, rules) else Kept()
+    in_gate = held_back.holds(scanned.keys, scanned.groups)
+    kept = Kept()
+    if _labels_may_be_lost(settings, rules, gated=bool(in_gate.any())):
+        kept = keep_in_train(scanned, codes, rules, in_gate)
     decision = decide(
-        codes, scanned.keys, scanned.labels, settings.clean, settings.seed, kept.needed
+        codes,
+        scanned.keys,
+        scanned.labels,
+        settings.clean,
+        settings.seed,
+        kept.needed,
+        in_gate,
     )
-    written = write_splits(scanned, decision, raw.weights, rules, scratch)
+    leave_out(decision, scanned.keys, replay)
+    written = write_splits(
+        scanned, decision, raw.weights, rules, scratch, trained_on=bool(data.train)
+    )
     scanned.path.unlink()
     question(written)
     counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
@@ -70,7 +104,9 @@ def clean(
     if sort_by := settings.clean.sort_by:
         for path in tables.values():
             sort_split(path, reverse=sort_by.startswith("-"))
-    return CleanRows(tables, raw.files, {s: written[s].rows for s in tables}, quarantine, counted)
+    counts = {split: written[split].rows for split in tables}
+    gate, read = (scratch / name if data.train else None for name in (GATE, READ))
+    return CleanRows(tables, raw.files, counts, quarantine, counted, gate, read)
 
 
 def _wanted(data: Data, *, partial: bool) -> dict[Split, str]:
@@ -87,21 +123,16 @@ def _wanted(data: Data, *, partial: bool) -> dict[Split, str]:
 
 def _split(scanned: Scanned, data: Data) -> Codes:
     """Each row's split: the given one, or one that training rows are held out for."""
-    validation = 0.0 if data.validation else data.validation_fraction
-    test = 0.0 if data.test else data.test_fraction
     codes = scanned.codes.copy()
     train = codes == CODE["train"]
     keys = scanned.keys if scanned.groups is None else scanned.groups
-    codes[train] = held_out(keys[train], validation, test)
+    codes[train] = held_out(keys[train], *fractions(data))
     return codes
 
 
-def _drawn(settings: CleanSettings, rules: RowRules) -> bool:
-    """Whether chance, that is the rows' hash, may take all rows of a label from the training rows."""
+def _labels_may_be_lost(settings: CleanSettings, rules: RowRules, *, gated: bool) -> bool:
+    """Whether the gate, or chance, that is the rows' hash, may take all rows of a label from training."""
     data = settings.data
-    held_out = (not data.validation and data.validation_fraction) or (
-        not data.test and data.test_fraction
-    )
     thinned = settings.clean.sample or any(source.weight % 1 for source in data.train)
     labelled = set(rules.columns) - set(rules.text_roles)
-    return bool(data.train and labelled and (held_out or thinned))
+    return bool(data.train and labelled and (any(fractions(data)) or thinned or gated))

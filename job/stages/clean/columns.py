@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from job.data.artifacts import FILE, LINE
+from job.data.artifacts import FILE, LINE, Split
 from job.errors import DataError, SettingsError
 from job.settings import Clean, Data
 from job.stages.clean.derive import Derived, bounded_memory
@@ -34,8 +34,13 @@ class Selected:
 class Selector:
     """Applies `rename` and `derive`, then picks each role's column and those that settings name."""
 
-    def __init__(self, clean: Clean, data: Data, rules: RowRules) -> None:
+    def __init__(
+        self, clean: Clean, data: Data, rules: RowRules, slices: Sequence[str] = ()
+    ) -> None:
         """
+        Args:
+            slices: columns by which held-out rows are put into parts.
+
         Raises:
             SettingsError: a template of `derive` has an error in its syntax, or a column is given a name
                 that is the job's own.
@@ -49,13 +54,18 @@ class Selector:
         self.unique = tuple(dict.fromkeys(unique))
         self.split_by = data.split_by
         self.sort_by = clean.sort_by.removeprefix("-") if clean.sort_by else None
+        self.slices = tuple(dict.fromkeys(slices))
         self._others = {
             **dict.fromkeys(self.unique, "FINETUNE_CLEAN__UNIQUE"),
             **({self.sort_by: "FINETUNE_CLEAN__SORT_BY"} if self.sort_by else {}),
         }
 
-    def check(self, names: Sequence[str], file: str, *, grouped: bool) -> None:
-        """Refuse a file that lacks a column; `grouped` says whether `split_by` is needed in it.
+    def check(self, names: Sequence[str], file: str, split: Split, *, held_out: bool) -> None:
+        """Refuse a file that lacks a column.
+
+        Args:
+            split: that the file is given for.
+            held_out: whether rows of it are scored, if not trained on.
 
         Raises:
             DataError: naming the setting, the file, the columns there are and the nearest name.
@@ -81,14 +91,17 @@ class Selector:
             _require(column, columns, file, setting, f" for the role {role}")
         for column, setting in self._others.items():
             _require(column, columns, file, setting)
-        if grouped and self.split_by:
+        if split == "train" and self.split_by:
             _require(self.split_by, columns, file, "FINETUNE_DATA__SPLIT_BY")
+        if held_out:
+            for column in self.slices:
+                _require(column, columns, file, "FINETUNE_EVALUATE__SLICES")
 
     def select(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, Selected]]:
         """The batch, in parts that become no longer than a row may be where columns are derived, each
         with its roles and other columns; a column that this part of a file lacks is null."""
         new = {self._rename.get(name, name): name for name in batch.schema.names}
-        others = {*self._others, *([self.split_by] if self.split_by else [])}
+        others = {*self._others, *self.slices, *([self.split_by] if self.split_by else [])}
         made = {derived.name for derived in self._derived}
         used = {*self._roles.values(), *others, *(c for d in self._derived for c in d.columns)}
         nothing: Values = [None] * batch.num_rows

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from job.data.artifacts import FILE, SPLITS, RawRows, Split
 from job.stages.clean.splits import Decision
+from job.tasks.lengths import bits_of, length_range
 from job.tasks.row_rules import RowRules
 
 WORDS = "__words"
@@ -33,22 +34,32 @@ class Written:
     def add(self, batch: pa.RecordBatch, rules: RowRules) -> None:
         """Count a batch with the columns of the roles, FILE and WORDS."""
         self.rows += batch.num_rows
-        others = [role for role in rules.columns if role not in rules.text_roles]
-        if others:
-            # equal values have equal labels, and there are usually few of them
-            distinct = pa.table(batch.select(others).columns, others).group_by(others)
-            counted = distinct.aggregate([([], "count_all")])
-            values = {role: counted.column(role).to_pylist() for role in others}
-            times = counted.column("count_all").to_pylist()
-            for labels, count in zip(rules.labels_of(values), times, strict=True):
-                for label in labels:
-                    self.labels[label] += count
-            for kind, count in zip(rules.kinds_of(values), times, strict=False):
-                self.kinds[kind] += count
-        for number, count in _counted(np.frexp(batch.column(WORDS).to_numpy())[1]):
+        labels, kinds = labels_in(batch, rules)
+        self.labels += labels
+        self.kinds += kinds
+        for number, count in _counted(bits_of(batch.column(WORDS).to_numpy())):
             self.words[number] += count
         for number, count in _counted(batch.column(FILE).to_numpy()):
             self.files[number] += count
+
+
+def labels_in(batch: pa.RecordBatch, rules: RowRules) -> tuple[Counter[str], Counter[str]]:
+    """How often each label occurs in a batch with the columns of the roles, and each kind of label."""
+    counts: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+    others = [role for role in rules.columns if role not in rules.text_roles]
+    if not others:
+        return counts
+    # equal values have equal labels, and there are usually few of them
+    distinct = pa.table(batch.select(others).columns, others).group_by(others)
+    counted = distinct.aggregate([([], "count_all")])
+    values = {role: counted.column(role).to_pylist() for role in others}
+    times = counted.column("count_all").to_pylist()
+    for labels, count in zip(rules.labels_of(values), times, strict=True):
+        for label in labels:
+            counts[0][label] += count
+    for kind, count in zip(rules.kinds_of(values), times, strict=False):
+        counts[1][kind] += count
+    return counts
 
 
 def _counted(values: Any) -> list[tuple[int, int]]:
@@ -82,15 +93,10 @@ def profile(
             "duplicates": decision.duplicates[split],
             "conflicting_labels": decision.conflicting[split],
             "labels": dict(sorted(counts.labels.items())),
-            "words": {_range(bits): counts.words[bits] for bits in sorted(counts.words)},
+            "words": {length_range(bits): counts.words[bits] for bits in sorted(counts.words)},
             "files": _files(counts.files, raw.files),
         }
     return {"splits": splits, "cross_split": dict(decision.cross)}
-
-
-def _range(bits: int) -> str:
-    low, high = (1 << bits) >> 1, (1 << bits) - 1
-    return str(low) if low == high else f"{low}-{high}"
 
 
 def _files(counts: Counter[int], names: Sequence[str]) -> dict[str, int]:

@@ -8,20 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import numpy as np
 import pyarrow as pa
 
 from job.data.arrow import Writer, schema_of, stream
-from job.data.artifacts import FILE, LINE, SPLITS, RawRows, Split
+from job.data.artifacts import FILE, LINE, SLICE, SPLITS, RawRows, Split
+from job.data.keys import Keys
 from job.data.quarantine import BadRow, write_bad
 from job.runtime.stop import poll
-from job.settings import Clean, Data
+from job.settings.protocols import HasClean, HasData, HasEvaluate
 from job.stages.clean.columns import Selected, Selector, as_row, source_columns
+from job.stages.clean.originals import BEFORE, Originals
 from job.stages.clean.profile import WORDS
-from job.stages.clean.splits import CODE, Codes, Keys, Labels, key_of, keys_of
-from job.stages.clean.text import cleaned, is_empty, word_counts
+from job.stages.clean.splits import CODE, Codes, Labels, fractions, key_of, keys_of
+from job.stages.clean.text import cleaned, is_empty
+from job.tasks.lengths import word_counts
 from job.tasks.row_rules import KEPT, RowRules
 
 SORT = "__sort"
@@ -34,7 +37,8 @@ class Scanned:
     """The rows that are left, in the order of `path`, and what happened to the others."""
 
     path: Path
-    """An Arrow stream: the roles, FILE, LINE, WORDS, and SORT and UNIQUE columns where needed."""
+    """An Arrow stream: the roles, FILE, LINE, WORDS, and UNIQUE, SLICE, SORT and BEFORE columns where
+    needed."""
     keys: Keys
     groups: Keys | None
     """The keys of `split_by` instead of the text's."""
@@ -57,14 +61,30 @@ class _Kept:
     """Where they were in the batch."""
 
 
+class ScanSettings(HasClean, HasData, HasEvaluate, Protocol):
+    """The sections that say which columns are read, and what is done to them."""
+
+
 class Scan:
     """Reads raw rows part by part and writes those that can be used."""
 
     def __init__(
-        self, clean: Clean, data: Data, rules: RowRules, raw: RawRows, scratch: Path
+        self,
+        settings: ScanSettings,
+        rules: RowRules,
+        raw: RawRows,
+        scratch: Path,
     ) -> None:
+        clean, data = settings.clean, settings.data
         self._clean, self._rules, self._raw = clean, rules, raw
-        self._selector = Selector(clean, data, rules)
+        self._selector = Selector(clean, data, rules, settings.evaluate.slice_columns)
+        self._originals = Originals(clean, data, rules)
+        self._held_out = {"train": any(fractions(data)), "validation": True, "test": True}
+        self._extra = {
+            **{UNIQUE + name: name for name in self._selector.unique},
+            **{SLICE + name: name for name in self._selector.slices},
+            **({SORT: self._selector.sort_by} if self._selector.sort_by else {}),
+        }
         # split_by matters where something is held out, that is in the training rows
         self._grouped = bool(data.split_by)
         size = sum(raw.read.values()) - sum(raw.bad.values())
@@ -105,18 +125,15 @@ class Scan:
             if first is not None:
                 columns[first.column(FILE)[0].as_py()] = source_columns(schema_of(part))
         for index, names in columns.items():
-            self._selector.check(
-                names, self._raw.files[index], grouped=self._grouped and split == "train"
-            )
+            file, held_out = self._raw.files[index], self._held_out[split]
+            self._selector.check(names, file, split, held_out=held_out)
 
     def _schema(self) -> pa.Schema:
-        extra = [UNIQUE + name for name in self._selector.unique]
-        if self._selector.sort_by:
-            extra.append(SORT)
+        before = [BEFORE + role for role in self._originals.roles]
         return pa.schema(
             [(name, pa.string()) for name in self._rules.columns]
             + [(FILE, pa.int32()), (LINE, pa.int64()), (WORDS, pa.int32())]
-            + [(name, pa.string()) for name in extra]
+            + [(name, pa.string()) for name in (*self._extra, *before)]
         )
 
     def _batch(
@@ -132,19 +149,16 @@ class Scan:
         kept = self._without_dropped(split, selected, good)
         if not kept.rows:
             return
-        self._remember(split, kept)
-        names = [UNIQUE + name for name in self._selector.unique]
-        extra = [kept.others[name] for name in self._selector.unique]
-        if self._selector.sort_by:
-            names.append(SORT)
-            extra.append(kept.others[self._selector.sort_by])
+        keys = self._remember(split, kept)
+        before = {role: _pick(selected.roles[role], kept.rows) for role in self._originals.roles}
         rows = pa.array(kept.rows, pa.int64())
         columns = [pa.array(values, pa.string()) for values in kept.roles.values()]
         places = [batch.column(FILE).take(rows), batch.column(LINE).take(rows)]
         writer.write(
             pa.RecordBatch.from_arrays(
                 [*columns, *places, pa.array(kept.words, pa.int32())]
-                + [pa.array(values, pa.string()) for values in extra],
+                + [pa.array(kept.others[name], pa.string()) for name in self._extra.values()]
+                + self._originals.columns(split, keys, before, kept.roles),
                 schema=self._schema(),
             )
         )
@@ -212,7 +226,8 @@ class Scan:
             for count, nothing in zip(words, empty, strict=True)
         ]
 
-    def _remember(self, split: Split, kept: _Kept) -> None:
+    def _remember(self, split: Split, kept: _Kept) -> Keys:
+        """Returns the keys by which the rows are held out."""
         result, rules = self.result, self._rules
         new = slice(self._rows, self._rows + len(kept.rows))
         result.keys[new] = keys_of([kept.roles[role] for role in rules.text_roles])
@@ -225,6 +240,7 @@ class Scan:
         for name, keys in result.unique.items():
             keys[new] = [_exact_key(value) for value in kept.others[name]]
         self._rows = new.stop
+        return (result.keys if result.groups is None else result.groups)[new]
 
     def _trim(self) -> None:
         result, rows = self.result, self._rows

@@ -15,19 +15,26 @@ import numpy as np
 import numpy.typing as npt
 
 from job.data.artifacts import SPLITS, Split
-from job.settings import Clean
+from job.data.keys import Keys, among
+from job.settings import Clean, Data
 from job.stages.clean.text import canonical
 
-Keys = npt.NDArray[np.uint64]
 Codes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint32]
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 NOTHING: Rows = np.zeros(0, np.int64)
+NO_KEYS: Keys = np.zeros(0, np.uint64)
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 DROPPED = 255
+IN_GATE = "in the gate"
+"""Why a row is dropped that must be neither trained on nor validated with."""
 CODE: dict[Split, int] = {split: code for code, split in enumerate(SPLITS)}
+
+LEARNED = "learned from before"
+"""Why a row is not trained on that the model knows already."""
 
 _SALT = b"finetune.split.1"
 """Never changed: another salt would move rows between the splits of every data set."""
@@ -46,6 +53,14 @@ def keys_of(roles: Sequence[Sequence[str | None]]) -> Keys:
     return np.fromiter((key_of(*row) for row in rows), np.uint64, count=len(roles[0]))
 
 
+def fractions(data: Data) -> tuple[float, float]:
+    """The parts of the training rows that are held out for validation and for test: those not given."""
+    return (
+        0.0 if data.validation else data.validation_fraction,
+        0.0 if data.test else data.test_fraction,
+    )
+
+
 def held_out(keys: Keys, validation: float, test: float) -> Codes:
     """The split of each training row: test at the low end of the hash's range, validation at the
     high end, so that changing one fraction moves no row of the other. Fractions in [0, 1)."""
@@ -54,6 +69,47 @@ def held_out(keys: Keys, validation: float, test: float) -> Codes:
     codes[place >= np.uint64((1 - validation) * 2**53)] = VALIDATION
     codes[place < np.uint64(test * 2**53)] = TEST
     return codes
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """What is neither trained on nor validated with, whatever split it is given for: the gate's rows."""
+
+    keys: Keys = field(default_factory=lambda: NO_KEYS)
+    """Of their texts, sorted."""
+    groups: Keys = field(default_factory=lambda: NO_KEYS)
+    """Of their values of `split_by`, sorted; rows of their groups are held back too."""
+
+    @classmethod
+    def of(cls, keys: Sequence[Keys], groups: Sequence[Keys]) -> HeldBack:
+        """From keys in any order, some of them often."""
+        return cls(_sorted(keys), _sorted(groups))
+
+    def holds(self, keys: Keys, groups: Keys | None) -> Mask:
+        """Of each row, whether its key or its group's is among these."""
+        held = among(keys, self.keys)
+        return held if groups is None else held | among(groups, self.groups)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Which of the texts that a model has learned from already it is trained on again."""
+
+    learned: Keys = field(default_factory=lambda: NO_KEYS)
+    """The keys of these texts, sorted."""
+    share: float = 1.0
+    """The part of them that is replayed, in [0, 1]."""
+    salt: int = 0
+    """Another part for another salt, and the same one for the same."""
+
+    def leaves_out(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Which rows are not trained on again."""
+        draw = drawn(keys, self.salt) >> np.uint64(11)
+        return among(keys, self.learned) & (draw >= np.uint64(self.share * 2**53))
+
+
+def _sorted(keys: Sequence[Keys]) -> Keys:
+    return np.unique(np.concatenate([NO_KEYS, *keys]))
 
 
 def drawn(keys: Keys, salt: int) -> Keys:
@@ -95,14 +151,23 @@ class Decision:
 
 
 def decide(
-    codes: Codes, keys: Keys, labels: Labels, clean: Clean, seed: int, needed: Rows = NOTHING
+    codes: Codes,
+    keys: Keys,
+    labels: Labels,
+    clean: Clean,
+    seed: int,
+    needed: Rows = NOTHING,
+    in_gate: Mask | None = None,
 ) -> Decision:
-    """Deduplicate, take held-out texts out of training, and sample.
+    """Take the gate's rows out of training and validation, deduplicate, take held-out texts out of
+    training, and sample.
 
     `codes` holds each row's split (rows,) and is changed in place; `labels` tells labels apart; no draw
     drops the rows that are `needed`.
     """
     decision = Decision(codes, needed)
+    if in_gate is not None:
+        _hold_back(decision, in_gate)
     for rows in buckets(keys):
         for split in SPLITS:
             chosen = rows[codes[rows] == CODE[split]]
@@ -113,6 +178,12 @@ def decide(
         kept = _sampled(keys[rows], clean.sample, seed) | np.isin(rows, needed)
         _drop(decision, "train", "not sampled", rows[~kept])
     return decision
+
+
+def leave_out(decision: Decision, keys: Keys, replay: Replay) -> None:
+    """Take rows out of the training rows that the model has learned from and that are not replayed."""
+    rows = np.flatnonzero(decision.codes == TRAIN)
+    _drop(decision, "train", LEARNED, rows[replay.leaves_out(keys[rows])])
 
 
 def buckets(keys: Keys) -> Iterator[Rows]:
@@ -132,6 +203,15 @@ def _drop(decision: Decision, split: Split, reason: str, rows: Rows) -> None:
     decision.codes[rows] = DROPPED
     if len(rows):
         decision.dropped[split][reason] += len(rows)
+
+
+def _hold_back(decision: Decision, in_gate: Mask) -> None:
+    kept_from: tuple[Split, ...] = ("train", "validation")
+    for split in kept_from:
+        rows = np.flatnonzero(in_gate & (decision.codes == CODE[split]))
+        if len(rows):
+            decision.cross[f"{split}_in_gate"] = len(rows)
+            _drop(decision, split, IN_GATE, rows)
 
 
 def _duplicates(

@@ -11,8 +11,20 @@ from job.settings import Clean
 Texts = Sequence[str | None]
 
 
+def changes(clean: Clean) -> bool:
+    """Whether `cleaned` may change a text."""
+    return bool(_steps(clean))
+
+
 def cleaned(texts: Texts, clean: Clean) -> list[str | None]:
     """The texts after unescape_html, lowercase, normalize_unicode and strip, where set."""
+    results = list(texts)
+    for step in _steps(clean):
+        results = [None if text is None else step(text) for text in results]
+    return results
+
+
+def _steps(clean: Clean) -> list[Callable[[str], str]]:
     steps: list[Callable[[str], str]] = []
     if clean.unescape_html:
         steps.append(html.unescape)
@@ -22,10 +34,7 @@ def cleaned(texts: Texts, clean: Clean) -> list[str | None]:
         steps.append(lambda text: unicodedata.normalize(form, text))
     if clean.strip:
         steps.append(str.strip)
-    results = list(texts)
-    for step in steps:
-        results = [None if text is None else step(text) for text in results]
-    return results
+    return steps
 
 
 def canonical(text: str | None) -> str:
@@ -36,11 +45,6 @@ def canonical(text: str | None) -> str:
         # folding may leave what NFKC would compose: normalized again, equal texts are equal
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(text.casefold().split())
-
-
-def word_counts(texts: Texts) -> list[int]:
-    """How many words each text has; words are what white space separates."""
-    return [0 if text is None else len(text.split()) for text in texts]
 
 
 def is_empty(text: str | None) -> bool:

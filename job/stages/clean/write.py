@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from job.data.arrow import Writer, schema_of, stream
+from job.data.arrow import stream
 from job.data.artifacts import FILE, LINE, SPLITS, Split
 from job.errors import DataError
 from job.runtime.stop import poll
 from job.stages.clean.profile import Written
-from job.stages.clean.scan import SORT, UNIQUE, Scanned
-from job.stages.clean.splits import CODE, TRAIN, Decision, buckets, copies, repeated
+from job.stages.clean.scan import UNIQUE, Scanned
+from job.stages.clean.splits import CODE, IN_GATE, TRAIN, Decision, buckets, copies, repeated
+from job.stages.clean.tables import Tables
 from job.tasks.row_rules import RowRules
 
 GIVEN = "given"
@@ -64,36 +64,31 @@ def write_splits(
     weights: Sequence[float],
     rules: RowRules,
     folder: Path,
+    *,
+    trained_on: bool,
 ) -> dict[Split, Written]:
-    """Write `{split}.arrow` for each split, with the roles, FILE and LINE (and SORT, to sort by).
+    """Write each split's rows, see `Tables`.
 
     Rows of weight 0 by chance are counted as dropped in `decision`.
     """
     written: dict[Split, Written] = {}
-    extra = [name for name in schema_of(scanned.path).names if name == SORT]
-    columns = [*rules.columns, FILE, LINE, *extra]
     uneven = np.array(weights) if any(weight != 1 for weight in weights) else None
     start = 0
-    with ExitStack() as stack:
-        writers: dict[Split, Writer] = {}
+    with Tables(scanned, rules, folder, trained_on=trained_on) as tables:
         for batch in stream(scanned.path):
             poll()
             part = slice(start, start + batch.num_rows)
             start = part.stop
+            tables.read(batch, part)
             for split in SPLITS:
                 rows = np.flatnonzero(decision.codes[part] == CODE[split])
                 if uneven is not None and CODE[split] == TRAIN:
                     times = copies(scanned.keys[part], uneven[batch.column(FILE).to_numpy()])
                     rows = _weighted(rows, times, part.start, decision)
-                if not len(rows):
-                    continue
-                chosen = batch.take(pa.array(rows))
-                written.setdefault(split, Written()).add(chosen, rules)
-                chosen = chosen.select(columns)
-                if split not in writers:
-                    path = folder / f"{split}.arrow"
-                    writers[split] = stack.enter_context(Writer(path, chosen.schema))
-                writers[split].write(chosen)
+                if len(rows):
+                    chosen = batch.take(pa.array(rows))
+                    written.setdefault(split, Written()).add(chosen, rules)
+                    tables.write(split, chosen, rows + part.start)
     return written
 
 
@@ -131,9 +126,15 @@ def check_not_empty(
         reasons = {"read": counts.get("read", 0), "unusable": counts.get("bad", 0)}
         dropped = counts.get("dropped", {})
         reasons |= dropped if isinstance(dropped, dict) else {}
+        hint = f"name more files in {source.setting}, or relax FINETUNE_CLEAN__*"
+        if IN_GATE in reasons:
+            hint = (
+                f"name files in {source.setting} that hold other rows than the tests of earlier nights, "
+                "by which models are judged"
+            )
         raise DataError(
             f"no {source.rows} are left of those {origin} ("
             + ", ".join(f"{reason} {count}" for reason, count in reasons.items())
             + ")",
-            hint=f"name more files in {source.setting}, or relax FINETUNE_CLEAN__*",
+            hint=hint,
         )

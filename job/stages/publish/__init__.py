@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from job.data.artifacts import Dataset
+from job.data.artifacts import LEARNED, Dataset
 from job.errors import JobError
 from job.models.quiet_imports import hub
 from job.registry.versions import PUBLISHED, Version
@@ -27,6 +29,8 @@ class PublishedVersion:
 
     version: Version
     folder: Path
+    meta: Mapping[str, Any]
+    """What its manifest says besides the files."""
 
 
 def publish(
@@ -41,8 +45,10 @@ def publish(
         JobError: what was read back does not give the outputs that were scored; it is withdrawn.
     """
     files, version, facts = release.write(), release.version, release.facts
+    if (learned := dataset.folder / LEARNED).exists():  # a data set may be removed, a version stays
+        files[LEARNED] = learned
     poll()
-    meta = {"run_id": facts.run_id, "task": task.name, PUBLISHED: time.time()}
+    meta = {"run_id": facts.run_id, "task": task.name, PUBLISHED: time.time(), **release.provenance}
     total = sum(path.stat().st_size for path in files.values())
     event("uploading the version", version=version.name, files=len(files), bytes=total)
     manifest = upload(store, version.key, files, attempt=None, meta=meta)
@@ -65,14 +71,14 @@ def publish(
         rows_compared=rows,
         largest_difference=float(f"{largest:.2g}"),
     )
-    return PublishedVersion(version, folder)
+    return PublishedVersion(version, folder, meta)
 
 
 def read_back(store: Store, version: Version, scratch: Path) -> PublishedVersion:
     """A version that was published by an earlier attempt, on this disk."""
     folder = scratch / "published"
-    fetch(store, version.key, folder)
-    return PublishedVersion(version, folder)
+    manifest = fetch(store, version.key, folder)
+    return PublishedVersion(version, folder, manifest.meta)
 
 
 def push_to_hub(repo: str, folder: Path) -> None:

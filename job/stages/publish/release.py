@@ -30,6 +30,8 @@ class Release:
     """What the card says."""
     history: list[dict[str, Any]]
     """The metrics of every step."""
+    provenance: Mapping[str, Any]
+    """What the manifest says of how the model came about (`job.runs.provenance`), so that it can be made again."""
 
     def write(self) -> dict[str, Path]:
         """Add the card, scores, predictions, settings and metrics; returns all files by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from job.checkpoint import catalog, tensors
 from job.checkpoint.catalog import Restored, TrainerState
 from job.checkpoint.saver import Checkpoint, Saver
 from job.errors import Absent, InputMissing, Torn
+from job.runtime.numerics import numerics
 from job.stages.train.context import TrainContext
 from job.stages.train.history import History
 from job.stages.train.step import Stepper
@@ -61,7 +63,6 @@ class Checkpointer:
         checkpoint = Checkpoint(
             state,
             self._dataset,
-            self._facts(),
             self._history.commit,
             partial(self._committed, state),
         )
@@ -89,7 +90,8 @@ class Checkpointer:
         tensors.load_model(parallel.model, restored)
         tensors.load_optimizer(parallel.model, parallel.optimizer, restored)
         parallel.restore_scaler(restored.state.scaler)
-        changes = catalog.differences(restored.meta, self._facts())
+        known = restored.state.made_with  # empty where an earlier release wrote it
+        changes = catalog.changes(known[-1], self._facts()) if known else {}
         for name, (before, now) in changes.items():
             warn(
                 "resumed in another environment; the last bits may differ",
@@ -99,14 +101,19 @@ class Checkpointer:
             )
         milestone("Resumed", "resumed", step=restored.state.step)
 
-    def _facts(self) -> dict[str, Any]:
-        """What must be the same for a resumed run to end with the same bits."""
-        import torch
+    def made_with(self, state: TrainerState) -> Sequence[Mapping[str, Any]]:
+        """What the steps up to this state were computed with."""
+        return catalog.made_with(state, self._facts(), self.saved_step)
 
+    def _facts(self) -> dict[str, Any]:
+        """What must be the same for a run to end with the same bits."""
+        parallel, world = self._stepper.parallel, self._world
         return {
-            "world": self._world.size,
-            "threads": torch.get_num_threads(),
+            "world": world.size,
+            "processes": world.processes,
             "tokens": self._stepper.budget.tokens,
+            "precision": parallel.accelerator.mixed_precision,
+            **numerics(parallel.device),
         }
 
 

@@ -160,6 +160,7 @@ class TrainLoop:
             seconds=self.throughput.seconds,
             rows=self.throughput.rows,
             scaler=self.parallel.scaler_state,
+            made_with=self.checkpointer.made_with(self.state),
         )
         self.checkpointer.save(self.state)
 

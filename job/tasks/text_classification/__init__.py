@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -202,23 +201,12 @@ class TextClassification(Task):
 
     def completed(self, rows: Columns) -> Columns:
         """For every row the first label, no labels, or 0."""
-        return {**rows, "label": [self._placeholder] * len(rows["text"])}
-
-    @property
-    def _placeholder(self) -> str:
-        return {SINGLE: self.labels[0], MULTI: "[]"}.get(self.problem_type, "0")
+        return {**rows, "label": [self.problem.known("", self.labels)] * len(rows["text"])}
 
     def known(self, rows: Columns) -> Columns:
-        """Of several labels those that the model knows; else the first label, or 0, for one that it
-        does not know."""
-        return {**rows, "label": [self._known(label or "") for label in rows["label"]]}
-
-    def _known(self, label: str) -> str:
-        if self.problem_type == MULTI:
-            names = [name for name in classes(label) if name in self.labels]
-            return json.dumps(names, ensure_ascii=False)
-        known = is_number(label) if self.problem_type == REGRESSION else label in self.labels
-        return label if known else self._placeholder
+        """See Task and Problem."""
+        labels = [self.problem.known(label or "", self.labels) for label in rows["label"]]
+        return {**rows, "label": labels}
 
     def configure(self, config: Any) -> None:
         """Writes label names and problem type, as transformers reads them."""
@@ -294,15 +282,11 @@ class TextClassification(Task):
 
     def scorer(self, scored: Scored, metric: str) -> Scorer | None:
         """See Task, and job.tasks.text_classification.scorers."""
-        from job.tasks.text_classification.scorers import of_classes, of_lists, of_numbers
+        from job.tasks.text_classification.scorers import scorer_of
 
         labels: list[str] = scored.rows.table.column("label").to_pylist()
         probabilities = self.problem.probabilities(np.stack(scored.outputs))
-        if self.problem_type == REGRESSION:
-            return of_numbers(metric, labels, probabilities[:, 0])
-        if self.problem_type == SINGLE:
-            return of_classes(metric, labels, probabilities, self.labels)
-        return of_lists(metric, [classes(label) for label in labels], probabilities, self.labels)
+        return scorer_of(self.problem_type, metric, labels, probabilities, self.labels)
 
     def written(self, scored: Scored) -> dict[str, Any]:
         """`label` and `prediction` by name, and the probabilities that decide."""

@@ -6,6 +6,7 @@ predictions.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from job.batching import Rows
 from job.errors import DataError
-from job.tasks.labels import as_list
+from job.tasks.labels import as_list, classes, is_number
 from job.tasks.types import Floats
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Problem(ABC):
         Raises:
             DataError: a row's label is not of this kind.
         """
+
+    @abstractmethod
+    def known(self, label: str, names: Sequence[str]) -> str:
+        """A row's label if it can be encoded, or else another: the first, no labels, or 0."""
 
     def targets(self, table: MappedTable, rows: Rows) -> npt.NDArray[Any]:
         """Labels as the loss takes them: class numbers (int64) or scores (float32), shape (rows,), or
@@ -107,17 +112,23 @@ class SingleLabel(Problem):
             )
         return pa.array(np.array([index[label] for label in labels], dtype=np.int64))
 
+    def known(self, label: str, names: Sequence[str]) -> str:
+        """The first for one that is not among them."""
+        return label if label in names else names[0]
+
     def label_weights(
         self,
         names: Sequence[str],
         wanted: str | Mapping[str, float],
         counts: Mapping[str, int],
     ) -> Floats:
-        """As given; `balanced` is the inverse of each label's frequency, 1 in the mean over the rows."""
+        """As given; `balanced` is the inverse of each label's frequency, 1 in the mean over the rows, and 1
+        for a label that none of them has."""
         if wanted != "balanced":
             return super().label_weights(names, wanted, counts)
         rows = np.array([counts[name] for name in names], dtype=np.float32)
-        return np.asarray(rows.sum() / (len(rows) * rows), np.float32)
+        even = np.maximum(1, rows) * np.count_nonzero(rows)
+        return np.where(rows > 0, rows.sum() / even, 1).astype(np.float32)
 
     def row_weights(self, table: MappedTable, rows: Rows, weights: Floats) -> Floats:
         """The weight of the row's label."""
@@ -170,6 +181,10 @@ class MultiLabel(Problem):
         rows = pa.FixedSizeListArray.from_arrays(pa.array(hot.ravel()), len(names))
         return rows.cast(pa.list_(pa.float32()))
 
+    def known(self, label: str, names: Sequence[str]) -> str:
+        """A list of those that are among them; one class alone may be in it."""
+        return json.dumps([name for name in classes(label) if name in names], ensure_ascii=False)
+
     def targets(self, table: MappedTable, rows: Rows) -> npt.NDArray[Any]:
         """0 and 1, shape (rows, labels)."""
         return np.stack(table.lists("labels", rows))
@@ -215,6 +230,10 @@ class Regression(Problem):
     def encoded(self, labels: Sequence[str], names: Sequence[str]) -> pa.Array:
         """Scores."""
         return pa.array(np.array([float(label) for label in labels], dtype=np.float32))
+
+    def known(self, label: str, names: Sequence[str]) -> str:
+        """0 for what is not a number."""
+        return label if is_number(label) else "0"
 
     def losses(
         self, logits: torch.Tensor, targets: torch.Tensor, weights: Floats, smoothing: float

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from job.settings.metrics import OF_CLASSES, of_class
-from job.tasks.labels import is_number
+from job.tasks.labels import classes, is_number
 from job.tasks.scorers import (
     AreaScorer,
     Bools,
@@ -26,6 +26,7 @@ from job.tasks.scorers import (
     mean_of,
     share_of,
 )
+from job.tasks.text_classification.problems import REGRESSION, SINGLE
 from job.tasks.types import Floats
 
 
@@ -95,6 +96,29 @@ class _Answers:
         return AreaScorer(self.likelihoods, self.true)
 
 
+def scorer_of(
+    problem_type: str,
+    metric: str,
+    labels: Sequence[str],
+    probabilities: Floats,
+    known: Sequence[str],
+) -> Scorer | None:
+    """A metric of a problem type.
+
+    Args:
+        problem_type: transformers' name for it.
+        metric: by name.
+        labels: as the rows have them.
+        probabilities: what the problem makes of the logits, shape (rows, labels).
+        known: the model's labels, in order.
+    """
+    if problem_type == REGRESSION:
+        return of_numbers(metric, labels, probabilities[:, 0])
+    if problem_type == SINGLE:
+        return of_classes(metric, labels, probabilities, known)
+    return of_lists(metric, [classes(label) for label in labels], probabilities, known)
+
+
 def of_classes(
     metric: str, labels: Sequence[str], probabilities: Floats, known: Sequence[str]
 ) -> Scorer | None:
@@ -142,7 +166,7 @@ def of_numbers(metric: str, labels: Sequence[str], guess: Floats) -> Scorer | No
     """A metric of scores, one a row, shape (rows,)."""
     if not all(map(is_number, labels)):
         return None
-    truth = np.array(labels, np.float32).astype(np.float64)
+    truth = np.array([float(label) for label in labels], np.float32).astype(np.float64)
     guessed = guess.astype(np.float64)
     if metric in ("mse", "loss"):
         return mean_of(np.square(guessed - truth))

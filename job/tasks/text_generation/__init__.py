@@ -247,6 +247,10 @@ class TextGeneration(LanguageModel):
         pairs = zip(self._answers(scored), self._wanted(scored), strict=True)
         return [answer == wanted for answer, wanted in pairs]
 
+    def counts_tokens(self, metric: str) -> bool:
+        """Always: what an answer is compared with is the completion as the tokenizer gives it back."""
+        return True
+
     def _answers(self, scored: Scored) -> list[str]:
         return decoded(scored.tokenizer, [output[2:] for output in scored.outputs])
 

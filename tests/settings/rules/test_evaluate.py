@@ -71,6 +71,44 @@ def test_what_only_the_data_can_deny_is_accepted(
     loaded(TASK=task, EVALUATE__METRIC=metric, **more)
 
 
+@pytest.mark.parametrize(
+    ("task", "more", "said"),
+    [
+        (
+            "fill-mask",
+            {"EVALUATE__SLICES": '["length"]'},
+            "SLICES names 'length', but fill-mask scores",
+        ),
+        ("text-generation", {"EVALUATE__SLICES": '["channel"]'}, "blocks of joined rows"),
+        (
+            "text-generation",
+            {"PUBLISH__FLOORS": '{"length=1": 0.5}'},
+            "FLOORS names 'length=1', but",
+        ),
+        ("text-generation", {**PROMPTS, "EVALUATE__SLICES": '["label"]'}, "prompts have no labels"),
+        (
+            "translation",
+            {"PUBLISH__FLOORS": '{"label=a": 1}'},
+            "rows of translation have no labels",
+        ),
+        (
+            "text-classification",
+            {"MODEL__PROBLEM_TYPE": "regression", "EVALUATE__SLICES": '["length", "label"]'},
+            "SLICES names 'label', but rows of regression have no labels; use length",
+        ),
+    ],
+)
+def test_parts_that_a_tasks_rows_do_not_have(task: str, more: dict[str, str], said: str) -> None:
+    refused(said, TASK=task, **more)
+
+
+@pytest.mark.parametrize(
+    "task", ["text-classification", "token-classification", "question-answering"]
+)
+def test_rows_of_these_tasks_have_labels(task: str) -> None:
+    loaded(TASK=task, EVALUATE__SLICES='["label", "length", "channel"]')
+
+
 def test_scoring_a_model_refuses_it_too() -> None:
     given = {**COMPLETE, "FINETUNE_TASK": "fill-mask", "FINETUNE_EVALUATE__METRIC": "f1"}
     with pytest.raises(SettingsError, match="is not a metric of fill-mask"):

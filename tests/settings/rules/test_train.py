@@ -56,3 +56,29 @@ def test_label_smoothing_is_for_the_tasks_whose_loss_reads_it(task: type[Task]) 
 )
 def test_what_contradicts_itself_is_refused(given: dict[str, str], said: str) -> None:
     refused(said, **given)
+
+
+CHAMPION = {"TRAIN__FROM": "champion"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {**CHAMPION, "MODEL__LORA": "{}", "PUBLISH__MERGE": "false"},
+            "goes on from a whole model.*set FINETUNE_PUBLISH__MERGE=true",
+        ),
+        (
+            {**CHAMPION, "MODEL__NAME": "s3://bucket/models/model/champion"},
+            "both name the champion",
+        ),
+        (
+            {**CHAMPION, "MODEL__TRUST_REMOTE_CODE": "true", "MODEL__REVISION": "a" * 40},
+            "does not work with FINETUNE_MODEL__TRUST_REMOTE_CODE",
+        ),
+        ({"TRAIN__REPLAY": "0.5"}, "REPLAY is for FINETUNE_TRAIN__FROM=champion"),
+    ],
+)
+def test_what_cannot_go_on_from_the_champion_is_refused(given: dict[str, str], said: str) -> None:
+    refused(said, **given)
+    loaded(**CHAMPION, TRAIN__REPLAY="0.5", MODEL__LORA="{}")

@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 
 from job.data.arrow import schema_of
+from job.data.artifacts import FILE, GROUP, KEY, LINE
 from job.errors import DataError, SettingsError, Stopped
 from job.runtime.stop import polling
 from job.settings import Data
 from job.stages.clean import clean
+from job.stages.clean.splits import key_of
 from job.stages.fetch import fetch, resolve_inputs
 from job.tasks.text_classification import TextClassification
 from tests.support.cleaning import counts, jsonl, labelled, rows_of, run, run_raw, texts_of
 from tests.support.samples import SHARED, settings_of
+
+COLUMNS = ["text", "label", FILE, LINE, KEY, GROUP]
+"""Of a classifier's training rows."""
 
 
 def nothing() -> None:
@@ -34,7 +39,7 @@ def test_columns_are_renamed_derived_and_picked(tmp_path: Path) -> None:
         "derive": {"both": "{{title}} {{body|lower}}", "text": "{{both|trim}}!"},
     }
     rows = run(tmp_path, settings, train=path)
-    assert schema_of(rows.tables["train"]).names == ["text", "label", "__file", "__line"]
+    assert schema_of(rows.tables["train"]).names == COLUMNS
     assert [(r["text"], r["label"], r["__line"]) for r in rows_of(rows)] == [
         ("T b!", "5", 1),
         ("c!", "1", 2),
@@ -187,7 +192,7 @@ def test_rows_are_sorted_by_number_where_all_values_are_numbers(tmp_path: Path) 
     assert texts_of(run(tmp_path, {"sort_by": "n"}, train=path)) == ["t1", "t4", "t3", "t0", "t2"]
     ordered = run(tmp_path, {"sort_by": "-n"}, train=path)
     assert texts_of(ordered) == ["t0", "t3", "t1", "t4", "t2"]
-    assert schema_of(ordered.tables["train"]).names == ["text", "label", "__file", "__line"]
+    assert schema_of(ordered.tables["train"]).names == COLUMNS
     assert texts_of(run(tmp_path, {"sort_by": "n"}, train=rows(10, 9, "b"))) == ["t0", "t1", "t2"]
 
 
@@ -197,9 +202,51 @@ def test_many_rows_are_sorted_on_disk(tmp_path: Path) -> None:
     texts = texts_of(run(tmp_path, {"sort_by": "n"}, train=path))
     assert texts == [f"t{n}" for n in sorted(values)]
     assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == [
+        "gate.arrow",
         "quarantine.jsonl",
         "train.arrow",
     ]
+
+
+def test_held_out_rows_carry_the_columns_of_slices(tmp_path: Path) -> None:
+    rows = [{"text": f"t{i}", "label": "x", "lang": "de" if i % 2 else None} for i in range(40)]
+    path, bare = jsonl(tmp_path / "a.jsonl", *rows), jsonl(tmp_path / "b.jsonl", *labelled("a"))
+    slices = ("lang", "label", "length")
+    some = jsonl(tmp_path / "c.jsonl", *rows[:8])
+    found = run(tmp_path, slices=slices, train=path, test_fraction=0.5, validation=some)
+    for split in ("validation", "test"):
+        assert {row["slice lang"] for row in rows_of(found, split)} == {"de", None}
+        assert all(
+            row["slice lang"] == rows[row["__line"] - 1]["lang"] for row in rows_of(found, split)
+        )
+    assert schema_of(found.tables["train"]).names == COLUMNS
+    assert "slice length" not in schema_of(found.tables["test"]).names
+    # what is only trained on needs no such column; what is scored does
+    assert run(tmp_path, slices=slices, train=bare, test=path).rows == {"train": 1, "test": 40}
+    refused: list[dict[str, Any]] = [
+        {"train": bare, "test_fraction": 0.1},
+        {"train": path, "validation": bare},
+    ]
+    for lacking in refused:
+        with pytest.raises(
+            DataError, match=r"b\.jsonl: no column 'lang'.*FINETUNE_EVALUATE__SLICES"
+        ):
+            run(tmp_path, slices=slices, **lacking)
+
+
+def test_keys_stand_beside_the_rows_in_their_order(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"t{(i * 7) % 50}", "label": "x", "n": i, "who": i % 5 or None} for i in range(50)
+    ]
+    path = jsonl(tmp_path / "a.jsonl", *rows)
+    sources = [{"uri": path, "weight": 1.5}]
+    found = run(tmp_path, {"sort_by": "-n"}, train=sources, test_fraction=0.3, split_by="who")
+    for split in ("train", "test"):
+        for row in rows_of(found, split):
+            who = rows[row["__line"] - 1]["who"]
+            assert row[KEY] == key_of(row["text"])
+            assert row[GROUP] == (None if who is None else key_of(str(who)))
+    assert len(rows_of(found)) > len({row[KEY] for row in rows_of(found)})
 
 
 def test_a_value_that_must_be_unique(tmp_path: Path) -> None:
@@ -229,7 +276,7 @@ def test_poll_may_stop_both_passes(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not here")
 def test_real_rows(tmp_path: Path) -> None:
-    fractions = {"validation_fraction": 0.1, "test_fraction": 0.1}
+    fractions: dict[str, Any] = {"validation_fraction": 0.1, "test_fraction": 0.1}
     path = str(SHARED / "sms-spam" / "sms.tsv")
     settings = {"unescape_html": True, "deduplicate": True}
     rows = run(tmp_path, settings, train=path, column_names=("label", "text"), **fractions)

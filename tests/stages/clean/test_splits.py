@@ -27,8 +27,9 @@ from job.stages.clean.splits import (
     key_of,
     keys_of,
 )
-from job.stages.clean.text import canonical, cleaned, word_counts
+from job.stages.clean.text import canonical, cleaned
 from job.stages.fetch import fetch, resolve_inputs
+from job.tasks.lengths import word_counts
 from job.tasks.text_classification import TextClassification
 from tests.support.samples import settings_of
 

@@ -57,7 +57,7 @@ def test_32_real_pairs_are_learned_by_heart(
     context = context_of(settings, task, model, tmp_path, tmp_path)
     trained = train(context)
     inference = Inference.load(settings, trained.place, task, tokenizer, context.limits)
-    scores = evaluate(inference, context.dataset, tmp_path)
+    scores = evaluate(inference, context.dataset, settings, tmp_path)
     print(task.name, kind, scores.results)
     assert scores.results[metric] >= 95
 

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from job import prepare, tasks
+from job import checks, prepare, tasks
 from job.data.artifacts import Dataset
 from job.distributed.membership import Membership
 from job.distributed.world import World
 from job.errors import (
-    Absent,
-    InputMissing,
     JobError,
     PeerLost,
     Stopped,
     StoreError,
     StoreUnreachable,
-    Torn,
     Unreachable,
     before_recording,
 )
+from job.gate import Challenger, Verdict, judge, settle
+from job.models import Place
+from job.models.base import shared_place
 from job.monitors import reporting
 from job.monitors.failure import failed
-from job.registry import versions
+from job.pipeline.ending import finish, make_up, published_before, settled_before
 from job.registry.versions import Version
 from job.runs import results
 from job.runs.attempt import Attempt, announce, begin, find_run, follow
 from job.runs.fence import fenced
-from job.runs.record import PUSH, Run
+from job.runs.provenance import Provenance
+from job.runs.record import Run
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
@@ -39,7 +40,7 @@ from job.scoring.inference import Inference
 from job.settings import Settings
 from job.stages import encode
 from job.stages.evaluate import Scores, evaluate
-from job.stages.publish import PublishedVersion, Release, publish, push_to_hub, read_back
+from job.stages.publish import PublishedVersion, Release, publish
 from job.stages.train import (
     Sample,
     StartingPoint,
@@ -53,7 +54,7 @@ from job.stages.train.history import merged_history
 from job.store import layout
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
-from job.telemetry import event, figures, milestone, warn
+from job.telemetry import event, figures, milestone
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -94,7 +95,7 @@ def _attempted(
         record, inputs = find_run(settings)
         if record.finished:
             event("the run is finished already", run_id=record.state.run_id)
-            _make_up(settings, record, scratch)
+            make_up(settings, record, scratch)
             return Result(record.state.result)
         progress = record.key(layout.PREPARATION if preparing else layout.PROGRESS)
         with reporting(settings, record.store, progress, record.state.begun + 1, stop):
@@ -104,33 +105,15 @@ def _attempted(
                     record.begin_attempt(bound, preparing=preparing)
                 announce(record, str(settings.output))
                 with fenced(record):
-                    if published := _published_before(settings, record, scratch):
+                    if published := published_before(settings, record, scratch):
                         event("published already", version=published.version.name)
-                        return _finished(settings, record, published)
+                        move = settled_before(settings, record, published, scratch)
+                        return finish(settings, record, published, move)
                     return work(begin(settings, record, inputs, scratch, stop, world))
             except JobError as error:
                 with suppress(StoreError):  # how it ended is what matters
                     _record_end(record, world, error)
                 raise
-
-
-def _make_up(settings: Settings, record: Run, scratch: Path) -> None:
-    """What the attempt that finished the run could not do after that: the push to the Hub.
-
-    Raises:
-        InputMissing: the version that is to be pushed is gone or damaged.
-    """
-    repo = settings.publish.hub_repo
-    if PUSH not in record.state.outstanding or not repo:
-        return
-    published = _published_before(settings, record, scratch)
-    if published is None:
-        raise InputMissing(
-            f"run {record.state.run_id}: no whole version is left to push to {repo}",
-            hint="unset FINETUNE_PUBLISH__HUB_REPO, or train again under another FINETUNE_RUN_ID",
-        )
-    push_to_hub(repo, published.folder)
-    record.settled(PUSH)
 
 
 def _record_end(record: Run, world: World, error: JobError) -> None:
@@ -153,8 +136,8 @@ def _record_end(record: Run, world: World, error: JobError) -> None:
 
 def _prepare(attempt: Attempt) -> Result:
     task, dataset = prepare.dataset(attempt)
-    base, scratch = attempt.base, attempt.scratch
-    start = StartingPoint(attempt.settings, task, base.place, base.tokenizer)
+    place, scratch = _start_place(attempt, dataset), attempt.scratch
+    start = StartingPoint(attempt.settings, task, place, attempt.base.tokenizer)
     try_out(start, Sample.of(dataset, attempt.limits.padding), scratch)
     store, name = attempt.run.store, attempt.settings.name
     key = layout.dataset(name, dataset.fingerprint)
@@ -170,22 +153,13 @@ def _train_and_publish(attempt: Attempt) -> Result:
     attempt.world.rendezvous.publish_to_node("dataset", str(dataset.folder))
     trained = train(_train_context(attempt, task, dataset))
     scores = _evaluated(attempt, task, dataset, trained)
-    published = _published(attempt, task, dataset, trained, scores)
-    return _finished(attempt.settings, attempt.run, published)
-
-
-def _published_before(settings: Settings, record: Run, scratch: Path) -> PublishedVersion | None:
-    """The version that an earlier attempt at the run has published, read back whole, if there is one.
-
-    Raises:
-        Garbled: one is whole in the store, and arrives damaged.
-    """
-    for version in versions.of_run(record.store, settings.name, record.state.run_id):
-        try:
-            return read_back(record.store, version, scratch)
-        except (Torn, Absent) as error:
-            warn("a published version is damaged", version=version.name, reason=error.message)
-    return None
+    record, scratch = attempt.run, attempt.scratch
+    version = Version.of(attempt.settings.name, record.state.run_id, record.state.attempt)
+    challenger = Challenger(version, trained.place, attempt.settings, dataset)
+    judgement = judge(challenger, record.store, scratch)
+    published = _published(attempt, task, dataset, trained, scores, version, judgement.verdict)
+    move = settle(challenger, judgement, record.store, scratch)
+    return finish(attempt.settings, record, published, move)
 
 
 def _follow(attempt: Attempt) -> Result:
@@ -205,7 +179,7 @@ def _follow(attempt: Attempt) -> Result:
 
 
 def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainContext:
-    record, base = attempt.run, attempt.base
+    record = attempt.run
     workspace = Workspace(
         record.store,
         record.prefix,
@@ -217,8 +191,8 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
     return TrainContext(
         attempt.settings,
         task,
-        base.place,
-        base.tokenizer,
+        _start_place(attempt, dataset),
+        attempt.base.tokenizer,
         dataset,
         attempt.limits,
         workspace,
@@ -227,40 +201,47 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
     )
 
 
+def _start_place(attempt: Attempt, dataset: Dataset) -> Place:
+    """Where the weights are that training begins with: the base model's, or those of the champion that
+    the data set was made to go on from."""
+    champion = attempt.champion
+    if champion is None or "champion" not in dataset.profile.get(prepare.START, {}):
+        return attempt.base.place
+    return shared_place("champion", lambda: champion.trained.base.place, attempt.world)
+
+
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:
     """The scores of the model as it will be published, loaded back from its files."""
     tokenizer, limits = attempt.base.tokenizer, attempt.limits
     event("loading the model as it will be published, to score it")
     inference = Inference.load(attempt.settings, trained.place, task, tokenizer, limits)
-    scores = evaluate(inference, dataset, attempt.scratch)
+    scores = evaluate(inference, dataset, attempt.settings, attempt.scratch)
     attempt.run.progressed("evaluate")
     return scores
 
 
 def _published(
-    attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput, scores: Scores
+    attempt: Attempt,
+    task: Task,
+    dataset: Dataset,
+    trained: TrainOutput,
+    scores: Scores,
+    version: Version,
+    verdict: Verdict,
 ) -> PublishedVersion:
-    record = attempt.run
-    version = Version.of(attempt.settings.name, record.state.run_id, record.state.attempt)
+    record, doubts = attempt.run, checks.doubts(attempt)
+    provenance = Provenance.of(attempt, dataset, trained)
+    found = results.eval_results(scores.results, trained, record) | task.signatures
+    facts = results.card_facts(attempt, task, dataset, version, provenance)
     release = Release(
         version,
         trained.place,
         scores.predictions,
-        results.eval_results(scores.results, trained, record) | task.signatures,
-        results.card_facts(attempt, task, dataset, trained, version),
+        found
+        | {f"check_{each.name}": each.value for each in doubts}
+        | {f"gate_{name}": value for name, value in verdict.facts().items()},
+        replace(facts, gate=verdict.facts(), doubts=tuple(each.said for each in doubts)),
         merged_history(record.store, record.prefix),
+        asdict(provenance),
     )
     return publish(release, task, dataset, record.store, attempt.scratch)
-
-
-def _finished(settings: Settings, record: Run, published: PublishedVersion) -> Result:
-    """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted."""
-    scores = json.loads((published.folder / layout.SCORES).read_text())
-    result = Result(results.summary(record.store, published.version.key, scores))
-    figures(status="done", eta_seconds=None, **result.facts)
-    repo = settings.publish.hub_repo
-    record.finish("done", result.facts, outstanding=[PUSH] if repo else [])
-    if repo:
-        push_to_hub(repo, published.folder)
-        record.settled(PUSH)
-    return result

@@ -1,0 +1,139 @@
+"""How the gate grows: by the rows that a night has brought, once its challenger is promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from job import tasks
+from job.data.arrow import Writer, schema_of, stream
+from job.data.artifacts import GATE, GROUP, KEY, KEYS, Dataset
+from job.data.keys import Keys
+from job.gate.parts import ROWS, fetched, reading
+from job.settings import Settings
+from job.stages.clean.splits import HeldBack
+from job.store import Store, layout
+from job.store.commit import commit, own_number
+
+Mask = npt.NDArray[np.bool_]
+
+
+def candidate(dataset: Dataset) -> Path:
+    """A data set's test rows in the form of a part."""
+    return dataset.folder / GATE
+
+
+def commit_part(
+    store: Store,
+    settings: Settings,
+    version: str,
+    dataset: Dataset,
+    judging: Sequence[str],
+    scratch: Path,
+) -> str | None:
+    """Commit the test rows that the gate lacks, or has with other targets, as the part of a version.
+
+    The part is not in force before champion.json lists it. What an earlier attempt at this has committed
+    stands.
+
+    Args:
+        judging: the parts of the gate that judge, oldest first.
+
+    Returns:
+        The part's name, which is the version's; None where the gate has all rows.
+
+    Raises:
+        InputMissing: a part is gone.
+    """
+    night, kind = candidate(dataset), reading(settings)
+    targets = _targets(night, settings)
+    parts = fetched(store, settings.name, judging, scratch)
+    before = [_marks(p.path, targets) for p in parts if p.meta["reading"] == kind]
+    new = _new(before, _marks(night, targets))
+    if not new.any():
+        return None
+    path = scratch / "gate" / version / ROWS
+    _take(night, new, path)
+    meta = {
+        "dataset": dataset.fingerprint,
+        "held_out": _is_held_out(path, dataset),
+        "rows": int(new.sum()),
+        "reading": kind,
+        "split_by": settings.data.split_by,
+    }
+    key = layout.gate(settings.name, version)
+    commit(store, key, {ROWS: path}, attempt=own_number(), meta=meta, exists_ok=True)
+    return version
+
+
+def last_of_each(keys: Keys) -> Mask:
+    """Of rows with the same key, the last."""
+    _, from_behind = np.unique(keys[::-1], return_index=True)
+    last = np.zeros(len(keys), np.bool_)
+    last[len(keys) - 1 - from_behind] = True
+    return last
+
+
+def _targets(night: Path, settings: Settings) -> list[str]:
+    """What may be said of the same text in another way: all columns but those that make its key."""
+    texts = tasks.create(settings).text_roles
+    return [name for name in schema_of(night).names if name not in (KEY, GROUP, *texts)]
+
+
+def _marks(path: Path, columns: Sequence[str]) -> tuple[Keys, Keys]:
+    """The rows' keys, and a hash of their values of these columns; a column that is not there is null."""
+    keys, marks = [], []
+    for batch in stream(path):
+        nothing = pa.nulls(batch.num_rows)
+        names = set(batch.schema.names)
+        values = [(batch.column(n) if n in names else nothing).to_pylist() for n in columns]
+        keys.append(batch.column(KEY).to_numpy())
+        rows = zip(*values, strict=True)
+        marks.append(np.fromiter(map(_mark, rows), np.uint64, count=batch.num_rows))
+    nothing_at_all = [np.zeros(0, np.uint64)]
+    return np.concatenate(keys or nothing_at_all), np.concatenate(marks or nothing_at_all)
+
+
+def _mark(values: tuple[object, ...]) -> int:
+    return int.from_bytes(blake2b(repr(values).encode(), digest_size=8).digest(), "big")
+
+
+def _new(before: Sequence[tuple[Keys, Keys]], night: tuple[Keys, Keys]) -> Mask:
+    """Which of the night's rows the gate lacks, or has last with another mark; of equal keys the last."""
+    keys, marks = night
+    new = last_of_each(keys)
+    if not any(len(part[0]) for part in before):
+        return new
+    known, their_marks = (np.concatenate(arrays) for arrays in zip(*before, strict=True))
+    last = last_of_each(known)
+    order = np.argsort(known[last])
+    known, their_marks = known[last][order], their_marks[last][order]
+    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    same = (known[places] == keys) & (their_marks[places] == marks)
+    return np.asarray(new & ~same)
+
+
+def _take(source: Path, rows: Mask, target: Path) -> None:
+    start = 0
+    with Writer(target, schema_of(source)) as writer:
+        for batch in stream(source):
+            writer.write(batch.filter(pa.array(rows[start : start + batch.num_rows])))
+            start += batch.num_rows
+
+
+def _is_held_out(part: Path, dataset: Dataset) -> bool:
+    """Whether no row of the data set's other splits is one of the part's, or of one of its groups."""
+    keys, groups = [], []
+    for batch in stream(part):
+        keys.append(batch.column(KEY).to_numpy())
+        groups.append(batch.column(GROUP).drop_null().to_numpy())
+    held = HeldBack.of(keys, groups)
+    return not any(
+        held.holds(batch.column(KEY).to_numpy(), batch.column(GROUP).fill_null(0).to_numpy()).any()
+        for batch in stream(dataset.folder / KEYS)
+    )
