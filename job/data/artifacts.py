@@ -30,7 +30,7 @@ SLICE = "slice "
 KEYS, GATE = "keys.arrow", "gate.arrow"
 """Of a data set: what identifies its rows (KEY, GROUP, `split` as its place in SPLITS), those of train
 and then of validation as they are written; and its test rows in the form of a part of the gate."""
-LEARNED = "learned.arrow"
+KEYS_BEFORE = "keys-before.arrow"
 """Of a data set that goes on from a champion: the KEYs of the texts that this has been trained on."""
 READ = "read.arrow"
 """The name of `CleanRows.read`."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from job.data.arrow import stream
-from job.data.artifacts import KEY, KEYS, LEARNED, SPLITS, Frozen
+from job.data.artifacts import KEY, KEYS, KEYS_BEFORE, SPLITS, Frozen
 from job.data.keys import Keys, among
 from job.errors import Absent, Torn
 from job.store import Store, layout
@@ -79,7 +79,7 @@ def _rows(store: Store, model: str, version: str, scratch: Path) -> KnownRows | 
         manifest = load(store, prefix)
         if KEYS not in manifest.files:
             return None
-        wanted = [name for name in (KEYS, LEARNED, layout.PROFILE) if name in manifest.files]
+        wanted = [name for name in (KEYS, KEYS_BEFORE, layout.PROFILE) if name in manifest.files]
         fetch(store, prefix, scratch, wanted, manifest=manifest)
     except (Absent, Torn):
         return None
@@ -88,8 +88,8 @@ def _rows(store: Store, model: str, version: str, scratch: Path) -> KnownRows | 
         keys, splits = batch.column(KEY).to_numpy(), batch.column("split").to_numpy()
         trained.append(keys[splits == TRAIN])
         validated.append(keys[splits != TRAIN])
-    if LEARNED in manifest.files:
-        trained += [batch.column(KEY).to_numpy() for batch in stream(scratch / LEARNED)]
+    if KEYS_BEFORE in manifest.files:
+        trained += [batch.column(KEY).to_numpy() for batch in stream(scratch / KEYS_BEFORE)]
     profile = json.loads((scratch / layout.PROFILE).read_text())
     labels = profile["splits"]["train"]["labels"]
     keys = [np.unique(np.concatenate(parts)) for parts in (trained, validated)]
