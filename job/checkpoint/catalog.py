@@ -160,9 +160,7 @@ def made_with(
     Args:
         facts: what the steps since `after` were.
     """
-    before = list(state.made_with)
-    if not before and after:
-        before = [{AFTER: 0}]  # by an earlier release, which did not say
+    before = list(state.made_with)  # empty after steps of an earlier release, which did not say
     if before and not changes(before[-1], facts):
         return before
     return [*before, {AFTER: after, **facts}]

@@ -89,7 +89,7 @@ class Overview:
     def _changed(self) -> Sequence[str]:
         if self.changes is None:
             return ()
-        return self.changes.clauses() or ["nothing" if not self.unseen else "nothing else"]
+        return [*self.changes.clauses()] or ["nothing else" if self.unseen else "nothing"]
 
 
 def overview(settings: Settings, store: Store) -> Overview:

@@ -30,8 +30,9 @@ SLICE = "slice "
 KEYS, GATE = "keys.arrow", "gate.arrow"
 """Of a data set: what identifies its rows (KEY, GROUP, `split` as its place in SPLITS), those of train
 and then of validation as they are written; and its test rows in the form of a part of the gate."""
-KEYS_BEFORE = "keys-before.arrow"
-"""Of a data set that goes on from a champion: the KEYs of the texts that this has been trained on."""
+LEARNED = "learned.arrow"
+"""Of a data set that goes on from a champion, and of the version that is made from it: the KEYs of the
+texts that this champion has been trained on."""
 READ = "read.arrow"
 """The name of `CleanRows.read`."""
 

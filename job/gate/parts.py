@@ -9,6 +9,7 @@ are held back, whatever becomes of fractions and files.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from job import tasks
 from job.data.arrow import stream
 from job.data.artifacts import GROUP, KEY, fingerprint
 from job.data.keys import Keys
@@ -32,6 +34,8 @@ from job.tasks.row_rules import RowRules
 
 ROWS = "rows.arrow"
 """The one file of a part; its columns are those of `CleanRows.gate`."""
+_PARALLEL = 8
+"""Parts that are read from the store at once: a gate may have one for every night of a year."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,16 @@ class Part:
 
 
 def reading(settings: Settings) -> str:
-    """What the roles are: rows that were read in another way are rows of another kind."""
-    columns, how = settings.data.columns.model_dump(), settings.clean
-    return fingerprint([settings.task, columns, how.rename, how.derive])
+    """What the roles are: rows that were read in another way are rows of another kind.
+
+    A template may use any column, so where one makes a role, every one counts; else only what makes roles.
+    """
+    columns, clean = tasks.create(settings).columns, settings.clean
+    roles = set(columns.values())
+    if roles & clean.derive.keys():
+        return fingerprint([settings.task, columns, clean.rename, clean.derive])
+    renamed = {old: new for old, new in clean.rename.items() if new in roles}
+    return fingerprint([settings.task, columns, renamed, {}])
 
 
 def data_sets(store: Store, model: str, parts: Sequence[str]) -> dict[str, str]:
@@ -62,12 +73,14 @@ def data_sets(store: Store, model: str, parts: Sequence[str]) -> dict[str, str]:
     Raises:
         InputMissing: a part is gone.
     """
-    found = {}
-    for name in parts:
+
+    def data_set(name: str) -> str:
         with _explained(store, model, name):
             meta = load(store, layout.gate(model, name)).meta
-        found[name] = str(meta["dataset"]) if meta["held_out"] else ""
-    return found
+        return str(meta["dataset"]) if meta["held_out"] else ""
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return dict(zip(parts, pool.map(data_set, parts), strict=True))
 
 
 def fetched(store: Store, model: str, parts: Sequence[str], scratch: Path) -> Iterator[Part]:
@@ -76,11 +89,15 @@ def fetched(store: Store, model: str, parts: Sequence[str], scratch: Path) -> It
     Raises:
         InputMissing: a part is gone.
     """
-    for name in parts:
+
+    def part(name: str) -> Part:
         folder = scratch / "gate" / name
         with _explained(store, model, name):
             manifest = fetch(store, layout.gate(model, name), folder, [ROWS])
-        yield Part(name, folder / ROWS, manifest.meta)
+        return Part(name, folder / ROWS, manifest.meta)
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        yield from pool.map(part, parts)
 
 
 def held_back(

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from job import tasks
+from job.data import artifacts
 from job.data.arrow import MappedTable, Writer, schema_of, stream
-from job.data.artifacts import FILE, GIVEN, KEY, KEYS, KEYS_BEFORE, LINE, SLICE, CleanRows, RawRows
+from job.data.artifacts import FILE, GIVEN, KEY, KEYS, LINE, SLICE, CleanRows, RawRows
 from job.errors import Absent, Torn
 from job.gate.growth import Mask, last_of_each
 from job.gate.parts import Part, fetched, keys_now, reading
@@ -64,7 +65,7 @@ def learned(store: Store, model: str, data_sets: Sequence[str], scratch: Path) -
         try:
             prefix = layout.dataset(model, name)
             manifest = load(store, prefix)
-            files = [KEYS, *({KEYS_BEFORE} & manifest.files.keys())]
+            files = [KEYS, *({artifacts.LEARNED} & manifest.files.keys())]
             fetch(store, prefix, folder, files, manifest=manifest)
         except (Absent, Torn) as error:
             warn(

@@ -161,8 +161,10 @@ def decide(trial: Trial, policy: Publish, spending: Spending) -> Verdict:
     alpha = spending.alpha
     comparison = bound = None
     if trial.reference is not None:
-        comparison = compare(trial.challenger, trial.reference, alpha, minimized=trial.minimized)
-        bound = _bound(comparison, trial, policy)
+        bound = _bound(trial, whole(trial.reference), policy)
+        comparison = compare(
+            trial.challenger, trial.reference, alpha, minimized=trial.minimized, bound=bound
+        )
     slices = tuple(_slice(name, part, trial, policy) for name, part in trial.parts.items())
     kind, reason = _found(comparison, bound, trial.metric, policy)
     if kind in ASKED and trial.challenger.rows:
@@ -202,14 +204,18 @@ ALWAYS = "FINETUNE_PUBLISH__GATE=always asks nothing"
 FIRST = "there was no champion to be measured against"
 
 
-def _bound(found: Comparison, trial: Trial, policy: Publish) -> float:
-    """What the true difference must exceed, in the metric's units."""
+def _bound(trial: Trial, reference: float, policy: Publish) -> float:
+    """What the true difference must exceed, in the metric's units.
+
+    Args:
+        reference: the reference's score.
+    """
     if policy.gate == "better":
         return policy.min_gain
     if policy.margin is not None:
         return -policy.margin
     unbounded = trial.metric in UNBOUNDED
-    return -MARGIN * (abs(found.reference) if unbounded else trial.challenger.scale)
+    return -MARGIN * (abs(reference) if unbounded else trial.challenger.scale)
 
 
 def _found(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from job import checks, tasks
-from job.data.artifacts import KEYS_BEFORE, CleanRows, Dataset
+from job.data.artifacts import LEARNED, CleanRows, Dataset
 from job.errors import DataError, StoreError
 from job.gate import parts
 from job.prepare.clean_rows import rows
@@ -49,8 +49,8 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     start, cleaned = _fitting(attempt, task, start)
     encoder = encode.Encoder(base.tokenizer, base.max_length, start.labels)
     task, profile, files = encode.encode(cleaned, task, encoder, folder)
-    if start.write_learned(folder / KEYS_BEFORE):
-        files[KEYS_BEFORE] = folder / KEYS_BEFORE
+    if start.write_learned(folder / LEARNED):
+        files[LEARNED] = folder / LEARNED
     encoded = Dataset(fingerprint, folder, profile)
     encode.commit_dataset(record.store, key, encoded, files)
     _discard(attempt)

@@ -49,7 +49,7 @@ class Start:
         return self.champion.version if self.champion else None
 
     def write_learned(self, path: Path) -> bool:
-        """Write the file KEYS_BEFORE; false where nothing was learned before, or nobody knows what."""
+        """Write the file LEARNED; false where nothing was learned before, or nobody knows what."""
         if not len(self.replay.learned):
             return False
         with Writer(path) as writer:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from job.data.arrow import stream
-from job.data.artifacts import KEY, KEYS, KEYS_BEFORE, SPLITS, Frozen
+from job.data.arrow import Writer, stream
+from job.data.artifacts import KEY, KEYS, LEARNED, SPLITS, Frozen
 from job.data.keys import Keys, among
 from job.errors import Absent, Torn
 from job.store import Store, layout
@@ -79,7 +80,7 @@ def _rows(store: Store, model: str, version: str, scratch: Path) -> KnownRows | 
         manifest = load(store, prefix)
         if KEYS not in manifest.files:
             return None
-        wanted = [name for name in (KEYS, KEYS_BEFORE, layout.PROFILE) if name in manifest.files]
+        wanted = [name for name in (KEYS, LEARNED, layout.PROFILE) if name in manifest.files]
         fetch(store, prefix, scratch, wanted, manifest=manifest)
     except (Absent, Torn):
         return None
@@ -88,9 +89,25 @@ def _rows(store: Store, model: str, version: str, scratch: Path) -> KnownRows | 
         keys, splits = batch.column(KEY).to_numpy(), batch.column("split").to_numpy()
         trained.append(keys[splits == TRAIN])
         validated.append(keys[splits != TRAIN])
-    if KEYS_BEFORE in manifest.files:
-        trained += [batch.column(KEY).to_numpy() for batch in stream(scratch / KEYS_BEFORE)]
+    if LEARNED in manifest.files:
+        trained += [batch.column(KEY).to_numpy() for batch in stream(scratch / LEARNED)]
     profile = json.loads((scratch / layout.PROFILE).read_text())
     labels = profile["splits"]["train"]["labels"]
     keys = [np.unique(np.concatenate(parts)) for parts in (trained, validated)]
     return KnownRows(keys[0], keys[1], labels)
+
+
+def write_known(learned: Path, folder: Path) -> None:
+    """Write into a folder what `lineage_of` reads of a data set, where of its rows only the texts that were
+    trained on are known.
+
+    Args:
+        learned: their KEYs, as LEARNED holds them.
+    """
+    with Writer(folder / KEYS) as writer:
+        for batch in stream(learned):
+            split = pa.array(np.full(batch.num_rows, TRAIN, np.uint8))
+            writer.write(
+                pa.RecordBatch.from_arrays([batch.column(KEY), split], names=[KEY, "split"])
+            )
+    (folder / layout.PROFILE).write_text(json.dumps({"splits": {"train": {"labels": {}}}}))

@@ -62,14 +62,13 @@ class Changes:
     def between(cls, then: Basis, now: Basis) -> Changes:
         """What differs, of what is known of both."""
         before, after = _contents(then.files, now.files)
-        names = {key: key[1] for key in (*after, *before)}
-        others = [key for key in after if key in before and before[key] != after[key]]
+        both = [key for key in after if key in before]
         had, have = (dict(basis.model or ()) for basis in (then, now))
         known = then.model is not None and now.model is not None
         return cls(
-            new=[names[key] for key in after if key not in before],
-            changed=[names[key] for key in others],
-            gone=[names[key] for key in before if key not in after],
+            new=[uri for uri, *part in after if (uri, *part) not in before],
+            changed=[uri for uri, *part in both if before[uri, *part] != after[uri, *part]],
+            gone=[uri for uri, *part in before if (uri, *part) not in after],
             settings={
                 variable(path): (old, new)
                 for path, old, new in differences(dict(then.settings), dict(now.settings))
@@ -84,11 +83,8 @@ class Changes:
     def __str__(self) -> str:
         return "; ".join(self.clauses())
 
-    def clauses(self) -> list[str]:
+    def clauses(self) -> Iterator[str]:
         """In words, a kind of change each."""
-        return list(self._clauses())
-
-    def _clauses(self) -> Iterator[str]:
         for said, uris in (
             ("new", self.new),
             ("no longer the same", self.changed),
@@ -162,12 +158,12 @@ def trained_on(store: Store, model: str, run_id: str) -> Basis | None:
 def _contents(
     then: Sequence[Input] | None, now: Sequence[Input] | None
 ) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """What identifies each file's content, by the file's part in the data; nothing where one is not known."""
+    """What identifies each file's content, by its URI and its part in the data; nothing where one of the two
+    is not known."""
     if then is None or now is None:
         return {}, {}
     before, after = (
-        {(i.split, i.uri, i.target): (i.size, i.identity, i.weight) for i in files}
-        for files in (then, now)
+        {(i.uri, i.split, i.target): (i.size, i.identity) for i in files} for files in (then, now)
     )
     return before, after
 

@@ -59,7 +59,7 @@ class Provenance:
             InputMissing: it says nothing: an earlier release wrote it.
             Torn: it says something that cannot be.
         """
-        if "made_with" not in manifest.meta:
+        if not manifest.meta.get("made_with"):
             raise InputMissing(
                 f"{where} does not say what it was made from: an earlier release published it",
                 hint="train it again with this release, under another FINETUNE_RUN_ID; that version can be "
@@ -70,6 +70,8 @@ class Provenance:
     @property
     def computed(self) -> str:
         """What the steps were computed with, in words: where that changed, the last of it, and since when."""
+        if not self.made_with:
+            return "what an earlier release did not record"
         last = self.computed_with[-1]
         since = last[AFTER]
         return described(last) + (f", since step {since + 1:,}" if since else "")
@@ -78,4 +80,5 @@ class Provenance:
     def computed_with(self) -> Sequence[Mapping[str, Any]]:
         """What the steps up to these weights were computed with, which is all that counts."""
         last = self.steps if self.best_step is None else self.best_step
-        return [entry for entry in self.made_with if entry[AFTER] < last]
+        known = [entry for entry in self.made_with if entry[AFTER] < last]
+        return known or self.made_with[:1]  # the release that made these steps did not say

@@ -108,12 +108,14 @@ def _bootstrap(
     challenger: Scorer, reference: Scorer, alpha: float, unit: float, seed: int
 ) -> _Reach:
     spread = bootstrap.spread(challenger, reference, seed)
-    if spread is None:  # alike on every row
-        reach = unit * mcnemar.unseen(reference.rows, alpha)
-        return _Reach(reach, reach, reach)
-    return _Reach(
-        spread.below(alpha), spread.above(alpha), spread.level(alpha) + _for_power(spread.error)
+    # rows that are alike, all of them or all within a class, vary less in resamples than they would elsewhere
+    least = unit * mcnemar.unseen(reference.rows, alpha)
+    if spread is None:
+        return _Reach(least, least, least)
+    below, above, level = (
+        max(least, reach(alpha)) for reach in (spread.below, spread.above, spread.level)
     )
+    return _Reach(below, above, level + _for_power(spread.error))
 
 
 def _for_power(error: float) -> float:

@@ -219,7 +219,8 @@ def needed() -> Iterator[str]:
         for discordant in (0.03, 0.06):
             nights = (rows_for(margin, discordant, night) for night in (1, 30, 365))
             figures = " | ".join(f"{rows:,}" for rows in nights)
-            yield f"| {100 * margin:g} points | {percent(discordant)} | {figures} |"
+            unit = "point" if margin == 0.01 else "points"
+            yield f"| {100 * margin:g} {unit} | {percent(discordant)} | {figures} |"
 
 
 def rows_for(margin: float, discordant: float, night: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,14 @@ def test_a_checkpoint_of_other_rows_is_not_gone_on_with(tmp_path: Path) -> None:
         _check_rows(catalog.Restored(state, meta, folder), "ab12")
     with pytest.raises(InputMissing, match="step 7 was trained on the data set ab12"):
         _check_rows(catalog.Restored(state, {"dataset": "ab12"}, folder), "cd34")
+
+
+def test_what_the_steps_were_computed_with_is_said_once_for_each_change() -> None:
+    one, two = {"threads": 1, "torch": "2"}, {"threads": 4, "torch": "2", "cuda": "13"}
+    state = catalog.TrainerState(step=30)
+    for facts, after in ((one, 0), (one, 10), (two, 20)):
+        state = replace(state, made_with=catalog.made_with(state, facts, after))
+    assert state.made_with == [{"after_step": 0, **one}, {"after_step": 20, **two}]
+    assert catalog.changes(*state.made_with) == {"threads": (1, 4), "cuda": (None, "13")}
+    unknown = catalog.made_with(catalog.TrainerState(step=30), one, 20)
+    assert unknown == [{"after_step": 20, **one}], "an earlier release made 20 steps"

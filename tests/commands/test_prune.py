@@ -81,6 +81,8 @@ def test_what_is_in_use_a_way_back_or_new_stays(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nights(store, 6)
+    for version in ("r1-a1", "r5-a1", "r6-a1"):
+        support.promote(store, "m", version)  # which makes none of them newer
     for n in (7, 8):
         publish(store, "m", f"r{n}-a1")
         judge(store, "m", f"r{n}-a1", promoted=False)
@@ -147,11 +149,15 @@ def test_checkpoints_and_data_sets_of_what_has_ended_go(
     for n in range(1, 5):
         checkpoint(store, f"r{n}", path)
         dataset(store, f"d{n}", path)
+    publish(store, "m", "r0-a1")  # whose manifest does not say what it was trained on
+    judge(store, "m", "r0-a1", promoted=False)
+    run_of(store, "r0", outcome="done", dataset="d0")
+    dataset(store, "d0", path)
     run_of(store, "goes-on", dataset="d5")
     checkpoint(store, "goes-on", path)
     dataset(store, "d5", path)
     store.delete([f"{layout.version('m', 'r1-a1')}/README.md"])
-    found = pruned(store, capsys, "--keep", "0")
+    found = pruned(store, capsys, "--keep", "1")
     assert found == {
         "version": ["r1-a1*", "r2-a1"],
         "checkpoints": ["r1*", "r2", "r3", "r4"],
@@ -159,7 +165,7 @@ def test_checkpoints_and_data_sets_of_what_has_ended_go(
     }
     left = {layout.artifact_of("m", o.key) for o in store.list("m/")} - {None}
     assert {a for a in left if a and "/datasets/" in a} == {
-        f"m/datasets/d{n}" for n in (1, 3, 4, 5)
+        f"m/datasets/d{n}" for n in (0, 1, 3, 4, 5)
     }
     assert len([a for a in left if a and "/checkpoints/" in a]) == 2
     run_of(store, "of-an-earlier-release", dataset="")

@@ -17,6 +17,7 @@ from job import pipeline
 from job.commands import TRAINING, reproduce
 from job.commands.reproduce.original import Original
 from job.commands.reproduce.rerun import unmasked
+from job.data.artifacts import LEARNED
 from job.demo import tickets
 from job.errors import InputMissing, JobError, NotReproduced, SettingsError
 from job.runtime.stop import StopSignal
@@ -191,6 +192,16 @@ def test_a_version_that_cannot_be_made_again_is_refused(folder: Path, store: Sto
         reproduced(folder, "r-a1")
 
 
+def test_settings_of_another_release_are_named(folder: Path, store: Store, tmp_path: Path) -> None:
+    version = planted(store, tmp_path, {"clean": {"spell_check": True}}, {"finetune-job": "9.9"})
+    with pytest.raises(
+        SettingsError, match=r"of r-a2 are not settings of this release.*spell_check"
+    ) as caught:
+        reproduced(folder, version)
+    withdraw(store, layout.version("m", version))
+    assert "finetune-job 9.9" in str(caught.value)
+
+
 def test_the_same_rows_are_held_back_again(
     folder: Path, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,6 +216,22 @@ def test_the_same_rows_are_held_back_again(
     withdraw(store, layout.gate("gated", "n1-a1"))
     with pytest.raises(InputMissing, match="its rows were held back from n2-a1"):
         reproduced(folder, "n2-a1", "--name", "gated")
+
+
+def test_it_goes_on_from_the_same_champion_and_the_same_rows(
+    folder: Path, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monday = {"DATA__TRAIN": f"{folder}/rows/monday.csv", "NAME": "warm"}
+    published(folder, "n1", **monday, DATA__VALIDATION_FRACTION="0.3")
+    published(folder, "n2", **monday, TRAIN__FROM="champion", TRAIN__REPLAY="0.5")
+    only_versions(folder, "warm")
+    assert LEARNED in Original.find(store, "warm", "n2-a1").manifest.files
+    assert reproduced(folder, "n2-a1", "--name", "warm", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["same"], told["circumstances"]) == (True, {})
+    withdraw(store, layout.version("warm", "n1-a1"))
+    with pytest.raises(InputMissing, match="the champion that training went on from for n2-a1"):
+        reproduced(folder, "n2-a1", "--name", "warm")
 
 
 def test_the_champion_is_a_name_of_it(store: Store) -> None:
@@ -223,7 +250,12 @@ PASSWORD = "hunter2-hunter2"
             "DATA__TRAIN": '[{"uri": "a.csv", "weight": 2}, "b.csv"]',
             "CLEAN__DERIVE": '{"text": "{{a}}"}',
         },
-        {"DATA__COLUMNS__TEXT": "t", "TRAIN__CLASS_WEIGHTS": '{"1": 2.5}', "MODEL__LORA": "{}"},
+        {
+            "DATA__COLUMNS__TEXT": "t",
+            "TRAIN__FROM": "champion",
+            "TRAIN__CLASS_WEIGHTS": '{"1": 2.5}',
+            "MODEL__LORA": "{}",
+        },
         {
             "MODEL__CONFIG": '{"model_type": "gpt2"}',
             "MODEL__TOKENIZER": "t",

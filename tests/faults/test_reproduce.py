@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ import pytest
 from job.store import Store, layout, open_store
 from tests.faults import runs
 from tests.faults.pods import Cluster, Killer
-from tests.support.samples import finetune
+from tests.support.samples import ROOT, finetune
 
 FILL_MASK = {"TASK": "fill-mask", "TRAIN__MAX_STEPS": "12", "TRAIN__WHOLE_WORD_MASK": "true"}
 SHAPES: dict[str, tuple[int, dict[str, str]]] = {
@@ -69,3 +73,32 @@ def test_a_world_that_changed_on_the_way_is_said(bucket: str, tmp_path: Path) ->
     assert "was resumed with something else (processes from 1 to 2, world from 1 to 2)" in str(
         told["summary"]
     )
+
+
+@pytest.mark.slow
+def test_a_stop_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
+    env = runs.settings(tmp_path, str(tmp_path / "store"), "stopped", TRAIN__MAX_STEPS="2")
+    once = finetune("run", env=env, cwd=tmp_path)
+    assert once.returncode == 0, once.stderr
+    scratch = tmp_path / "scratch"
+    around = {
+        "PYTHONPATH": str(ROOT),
+        "FINETUNE_NAME": "stopped",
+        "FINETUNE_RUNTIME__SCRATCH": str(scratch),
+    }
+    around["FINETUNE_OUTPUT"] = env["FINETUNE_OUTPUT"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "job", "reproduce", "r-a1"],
+        env={**os.environ, **around},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if '"message": "run"' in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    rest = process.stderr.read()
+    assert process.wait(60) == 143, rest
+    assert "could not be trained again" in rest
+    assert list(scratch.iterdir()) == []

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
+from job.data import artifacts
 from job.data.arrow import Writer
-from job.data.artifacts import GATE, KEY, KEYS, KEYS_BEFORE, SPLITS
+from job.data.artifacts import GATE, KEY, KEYS, SPLITS
 from job.errors import DataError, InputMissing
 from job.gate.parts import ROWS
 from job.gate.rows import CORRECTED, HELD_OUT, LEARNED, OTHER_READING, ROLLED_BACK, learned
@@ -281,11 +282,11 @@ def test_rows_that_a_model_has_learned_from_do_not_judge_it(tmp_path: Path) -> N
     assert found.left_out == {LEARNED: len(trained_on)}
     # a model that goes on from another has learned what that one has
     keys = pa.array(sorted(key_of(text) for text in trained_on), pa.uint64())
-    with Writer(tmp_path / KEYS_BEFORE) as writer:
+    with Writer(tmp_path / artifacts.LEARNED) as writer:
         writer.write(pa.RecordBatch.from_arrays([keys], names=[KEY]))
     files = {
         KEYS: second.dataset.folder / KEYS,
-        KEYS_BEFORE: tmp_path / KEYS_BEFORE,
+        artifacts.LEARNED: tmp_path / artifacts.LEARNED,
     }
     commit(nights.store, layout.dataset("m", "later"), files, attempt=1, meta={})
     seen = learned(nights.store, "m", ["later"], tmp_path / "later")
@@ -300,5 +301,8 @@ def test_rows_of_another_reading_are_left_out_and_counted(tmp_path: Path) -> Non
     found = nights.judging(other)
     assert (found.rows, found.left_out) == (0, {OTHER_READING: count})
     assert "test" not in found.cleaned.tables
+    assert nights.judging(replace_clean(other, rename={"body": "text"})).left_out == found.left_out
+    slices = replace_clean(first.settings, derive={"lang": "{{ who }}"}, rename={"a": "b"})
+    assert nights.judging(slices).rows == count  # what makes no role is nothing to them
     shorter = nights.judging(replace_clean(first.settings, max_words=3))
     assert (shorter.rows, shorter.left_out) == (0, {"too many words": count})

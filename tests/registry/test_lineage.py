@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from job.data.arrow import Writer
-from job.data.artifacts import KEY, KEYS, KEYS_BEFORE, Frozen, Input
+from job.data.artifacts import KEY, KEYS, LEARNED, Frozen, Input
 from job.registry.lineage import Lineage, lineage_of
 from job.store import Store, layout, open_store
 from job.store.commit import commit
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Store:
     split = pa.array([0, 0, 0, 1], pa.uint8())
     files = {
         KEYS: arrow(tmp_path / KEYS, **{KEY: keys(9, 3, 3, 7), "split": split}),
-        KEYS_BEFORE: arrow(tmp_path / KEYS_BEFORE, **{KEY: keys(1, 3)}),
+        LEARNED: arrow(tmp_path / LEARNED, **{KEY: keys(1, 3)}),
         layout.PROFILE: tmp_path / layout.PROFILE,
     }
     files[layout.PROFILE].write_text(PROFILE)

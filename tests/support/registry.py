@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,27 @@ LABELS = ("billing", "delivery", "technical")
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "refund", "parcel", "app", "order", "my")
 
 
-def classifier(folder: Path, seed: int) -> Path:
-    """A classifier of LABELS with random weights, and a tokenizer of WORDS."""
+def classifier(
+    folder: Path, seed: int = 0, *, labels: Sequence[str] = LABELS, always: str | None = None
+) -> Path:
+    """A classifier with random weights, and a tokenizer of WORDS.
+
+    Args:
+        always: the label that it gives to every text.
+    """
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
     tiny_bert(folder, (), seed=seed, words=WORDS)
-    config = BertConfig.from_pretrained(folder, num_labels=len(LABELS))
-    config.id2label = dict(enumerate(LABELS))
-    config.label2id = {label: number for number, label in enumerate(LABELS)}
+    config = BertConfig.from_pretrained(folder, num_labels=len(labels))
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: number for number, label in enumerate(labels)}
     torch.manual_seed(seed)
     model = BertForSequenceClassification(config)
     torch.nn.init.normal_(model.classifier.weight, std=5.0)
+    if always is not None:
+        torch.nn.init.zeros_(model.classifier.weight)
+        model.classifier.bias.data = torch.tensor([10.0 * (label == always) for label in labels])
     model.save_pretrained(folder)
     return folder
 

@@ -23,7 +23,7 @@ def find_versions(survey: Survey, keep: int, found: Findings, *, torn: bool) -> 
     if _is_doubtful(survey, found):
         return
     gone, needed, kept = found.versions(), _needed(survey), 0
-    newest = sorted(survey.versions.values(), key=lambda e: _judged_last(survey, e), reverse=True)
+    newest = sorted(survey.versions.values(), key=lambda e: _first_judged(survey, e), reverse=True)
     for entry in newest:
         name = entry.version.name
         if name in gone or not survey.is_committed(entry.version.key):
@@ -81,12 +81,12 @@ def _needed(survey: Survey) -> set[str]:
     return _in_use(survey) | own | {name for work in works for name in work.versions}
 
 
-def _judged_last(survey: Survey, entry: Entry) -> tuple[int, float, str]:
-    """For an order by when it was judged last. Those that never were come first, and these alone are
-    ordered by the clocks of those who wrote them: earlier releases kept no history."""
+def _first_judged(survey: Survey, entry: Entry) -> tuple[int, float, str]:
+    """For an order by when it was judged. Those that never were come first, and these alone are ordered
+    by the clocks of those who wrote them: earlier releases kept no history."""
     name = entry.version.name
-    moves = [n for n, move in enumerate(survey.champion.history) if move.version == name]
-    return moves[-1] if moves else -1, entry.published(survey.champion) or 0.0, name
+    moves = (n for n, move in enumerate(survey.champion.history) if move.version == name)
+    return next(moves, -1), entry.published(survey.champion) or 0.0, name
 
 
 def find_checkpoints(survey: Survey, found: Findings) -> None:
@@ -120,7 +120,7 @@ def find_datasets(survey: Survey, found: Findings) -> None:
         why = f"nobody can tell which one version {entry.version.name} was trained on"
         found.stay("data sets", "all", why)
         return
-    used = {run.dataset for run in runs} | {_trained_on(entry) for entry in staying}
+    used = {run.dataset for run in runs} | {_trained_on(survey, entry) for entry in staying}
     for artifact in datasets:
         name = artifact.rpartition("/")[2]
         if name in used or not survey.is_committed(artifact):
@@ -130,11 +130,14 @@ def find_datasets(survey: Survey, found: Findings) -> None:
         except (Torn, Absent) as error:
             found.damaged("data set", name, error)
             continue
-        why = "no version that stays was trained on it; made again where it is wanted"
+        why = "nobody needs it, and it can be made again"
         found.go("data set", name, why, survey.artifacts[artifact])
 
 
-def _trained_on(entry: Entry) -> str:
-    """The fingerprint of a version's data set; empty where its manifest does not say."""
+def _trained_on(survey: Survey, entry: Entry) -> str:
+    """The fingerprint of a version's data set; empty where neither its manifest nor its run says."""
     provenance = entry.meta.get("provenance")
-    return str(provenance.get("dataset", "")) if isinstance(provenance, dict) else ""
+    if isinstance(provenance, dict) and (dataset := provenance.get("dataset")):
+        return str(dataset)
+    run = survey.run(entry.version.run_id)
+    return run.state.dataset if run is not None and run.state is not None else ""

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from job.checkpoint.catalog import changes
+from job.checkpoint.catalog import AFTER, changes
 from job.commands.reproduce.original import Original
 from job.models.differences import SAFETENSORS, differences
 from job.settings.metrics import headline
@@ -127,7 +127,10 @@ def _circumstances(original: Original, again: Original) -> dict[str, tuple[Any, 
 def _earlier(original: Original) -> dict[str, tuple[Any, Any]]:
     """What changed while the version was trained, in the last of several changes."""
     entries = original.provenance.computed_with
-    return changes(entries[-2], entries[-1]) if len(entries) > 1 else {}
+    if len(entries) > 1:
+        return changes(entries[-2], entries[-1])
+    release = entries[0]["finetune-job"]
+    return {"finetune-job": ("an earlier one", release)} if entries[0][AFTER] else {}
 
 
 def _scores(original: Original, again: Original) -> dict[str, tuple[Any, Any]]:

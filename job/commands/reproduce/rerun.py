@@ -13,14 +13,16 @@ from pydantic import BaseModel
 from job import supervisor
 from job.commands import TRAINING
 from job.commands.reproduce.original import Original
+from job.data.artifacts import KEYS, LEARNED
 from job.environment import OURS
 from job.errors import Absent, InputMissing, SettingsError
 from job.registry import versions
+from job.registry.lineage import write_known
 from job.settings import Settings, load
 from job.settings.sources import variable
 from job.settings.tree import CONFIG_VARIABLE
 from job.store import layout, open_store
-from job.store.commit import commit, fetch
+from job.store.commit import Manifest, commit, fetch
 from job.telemetry import event
 from job.uris import Uri
 
@@ -47,13 +49,15 @@ class Rerun:
         Raises:
             SettingsError: the version's settings are not this release's, or lack a secret; or it was
                 trained with more GPUs than there are.
-            Torn: a part of the gate is damaged.
+            InputMissing: a part of the gate is gone, or the champion that the version went on from.
+            Torn: one of them is damaged.
         """
         original = self._original
         computed = original.provenance.computed_with[-1]
         _check_devices(computed)
         settings = self._loaded(computed)
         self._copy_gate()
+        self._copy_champion()
         run = layout.run(original.model, original.run_id)
         self._store.put(f"{run}/{layout.INPUTS}", original.provenance.inputs.json())
         self._store.put(layout.token_limit(run, computed["tokens"]), b"")
@@ -67,24 +71,55 @@ class Rerun:
         return Original.find(self._store, original.model, version.name)
 
     def _copy_gate(self) -> None:
-        """Copy what names the rows that were held back from the version.
+        """Copy the rows that were held back from the version.
 
         Raises:
-            InputMissing: a part of it is gone.
+            InputMissing: a part of them is gone.
         """
         original = self._original
         for part in original.provenance.inputs.gate:
-            key, folder = layout.gate(original.model, part), self._scratch / "gate" / part
-            try:
-                manifest = fetch(original.store, key, folder)
-            except Absent:
-                raise InputMissing(
-                    f"{original.store.uri}/{key} no longer exists: its rows were held back from "
-                    f"{original.version.name}, which cannot be made again without it",
-                    hint="put it back from an earlier version of the bucket",
-                ) from None
-            files = {name: folder / name for name in manifest.files}
-            commit(self._store, key, files, attempt=None, meta=manifest.meta)
+            self._copy(layout.gate(original.model, part), "its rows were held back from")
+
+    def _copy_champion(self) -> None:
+        """Copy the champion that training went on from, and what it is known to have learned from.
+
+        Raises:
+            InputMissing: it is gone.
+        """
+        original, champion = self._original, self._original.provenance.inputs.champion
+        goes_on = original.document(layout.SETTINGS)["train"].get("from") == "champion"
+        if champion is None or not goes_on:
+            return
+        key = layout.version(original.model, champion)
+        manifest = self._copy(key, "it is the champion that training went on from for")
+        if LEARNED in original.manifest.files:
+            folder = original.fetched(self._scratch / "learned", [LEARNED])
+            write_known(folder / LEARNED, folder)
+            files = {name: folder / name for name in (KEYS, layout.PROFILE)}
+            rows = layout.dataset(original.model, str(manifest.meta["dataset"]))
+            commit(self._store, rows, files, attempt=None, meta={})
+
+    def _copy(self, key: str, why: str) -> Manifest:
+        """Copy an artifact of the output's.
+
+        Args:
+            why: what it is to the version, for the error.
+
+        Raises:
+            InputMissing: it is gone.
+            Torn: it is damaged.
+        """
+        original, folder = self._original, self._scratch / "copied" / key
+        try:
+            manifest = fetch(original.store, key, folder)
+        except Absent:
+            raise InputMissing(
+                f"{original.store.uri}/{key} no longer exists: {why} {original.version.name}, which cannot "
+                "be made again without it",
+                hint="put it back from an earlier version of the bucket",
+            ) from None
+        files = {name: folder / name for name in manifest.files}
+        return commit(self._store, key, files, attempt=None, meta=manifest.meta)
 
     def _loaded(self, computed: Mapping[str, Any]) -> Settings:
         """The run's settings, which its workers read from the environment.
@@ -119,6 +154,7 @@ class Rerun:
             "run_id": original.run_id,
             "publish": {"merge": original.provenance.merge, "gate": "always"},
             "checkpoint": {"every_seconds": NEVER},
+            "checks": {"action": "off"},
             "runtime": {**runtime, **one_pod, "scratch": str(self._scratch)},
             "log": given.log.model_dump(mode="json"),
         }

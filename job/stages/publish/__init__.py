@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from job.data.artifacts import Dataset
+from job.data.artifacts import LEARNED, Dataset
 from job.errors import JobError
 from job.models.quiet_imports import hub
 from job.registry.versions import PUBLISHED, Version
@@ -45,6 +45,8 @@ def publish(
         JobError: what was read back does not give the outputs that were scored; it is withdrawn.
     """
     files, version, facts = release.write(), release.version, release.facts
+    if (learned := dataset.folder / LEARNED).exists():  # a data set may be removed, a version stays
+        files[LEARNED] = learned
     poll()
     meta = {"run_id": facts.run_id, "task": task.name, PUBLISHED: time.time(), **release.provenance}
     total = sum(path.stat().st_size for path in files.values())

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from job import checks, models, prepare, tasks
+from job import checks, prepare, tasks
 from job.data.artifacts import Dataset
 from job.distributed.membership import Membership
 from job.distributed.world import World
 from job.errors import (
-    Absent,
-    InputMissing,
     JobError,
     PeerLost,
     Stopped,
     StoreError,
     StoreUnreachable,
-    Torn,
     Unreachable,
     before_recording,
 )
-from job.gate import Challenger, Verdict, judge, settle, settled
+from job.gate import Challenger, Verdict, judge, settle
 from job.models import Place
 from job.models.base import shared_place
 from job.monitors import reporting
 from job.monitors.failure import failed
-from job.registry import champion, versions
-from job.registry.announcement import announce_champion
-from job.registry.champion import Move
+from job.pipeline.ending import finish, make_up, published_before, settled_before
 from job.registry.versions import Version
 from job.runs import results
 from job.runs.attempt import Attempt, announce, begin, find_run, follow
 from job.runs.fence import fenced
 from job.runs.provenance import Provenance
-from job.runs.record import PUSH, Run
+from job.runs.record import Run
 from job.runs.results import Result
 from job.runtime.scratch import scratch_folder
 from job.runtime.stop import StopSignal
@@ -46,7 +40,7 @@ from job.scoring.inference import Inference
 from job.settings import Settings
 from job.stages import encode
 from job.stages.evaluate import Scores, evaluate
-from job.stages.publish import PublishedVersion, Release, publish, push_to_hub, read_back
+from job.stages.publish import PublishedVersion, Release, publish
 from job.stages.train import (
     Sample,
     StartingPoint,
@@ -60,7 +54,7 @@ from job.stages.train.history import merged_history
 from job.store import layout
 from job.store.commit import fetch as fetch_artifact
 from job.tasks.base import Task
-from job.telemetry import event, figures, milestone, warn
+from job.telemetry import event, figures, milestone
 
 
 def run(settings: Settings, stop: StopSignal) -> Result:
@@ -101,7 +95,7 @@ def _attempted(
         record, inputs = find_run(settings)
         if record.finished:
             event("the run is finished already", run_id=record.state.run_id)
-            _make_up(settings, record, scratch)
+            make_up(settings, record, scratch)
             return Result(record.state.result)
         progress = record.key(layout.PREPARATION if preparing else layout.PROGRESS)
         with reporting(settings, record.store, progress, record.state.begun + 1, stop):
@@ -111,35 +105,15 @@ def _attempted(
                     record.begin_attempt(bound, preparing=preparing)
                 announce(record, str(settings.output))
                 with fenced(record):
-                    if published := _published_before(settings, record, scratch):
+                    if published := published_before(settings, record, scratch):
                         event("published already", version=published.version.name)
-                        move = _settled_before(settings, record, published, scratch)
-                        return _finished(settings, record, published, move)
+                        move = settled_before(settings, record, published, scratch)
+                        return finish(settings, record, published, move)
                     return work(begin(settings, record, inputs, scratch, stop, world))
             except JobError as error:
                 with suppress(StoreError):  # how it ended is what matters
                     _record_end(record, world, error)
                 raise
-
-
-def _make_up(settings: Settings, record: Run, scratch: Path) -> None:
-    """What the attempt that finished the run could not do after that: tell of the champion, push to the Hub.
-
-    Raises:
-        InputMissing: the version that is to be pushed is gone or damaged.
-    """
-    announce_champion(settings.publish, record.store, settings.name)
-    repo = settings.publish.hub_repo
-    if PUSH not in record.state.outstanding or not repo:
-        return
-    published = _published_before(settings, record, scratch)
-    if published is None:
-        raise InputMissing(
-            f"run {record.state.run_id}: no whole version is left to push to {repo}",
-            hint="unset FINETUNE_PUBLISH__HUB_REPO, or train again under another FINETUNE_RUN_ID",
-        )
-    push_to_hub(repo, published.folder)
-    record.settled(PUSH)
 
 
 def _record_end(record: Run, world: World, error: JobError) -> None:
@@ -185,21 +159,7 @@ def _train_and_publish(attempt: Attempt) -> Result:
     judgement = judge(challenger, record.store, scratch)
     published = _published(attempt, task, dataset, trained, scores, version, judgement.verdict)
     move = settle(challenger, judgement, record.store, scratch)
-    return _finished(attempt.settings, record, published, move)
-
-
-def _published_before(settings: Settings, record: Run, scratch: Path) -> PublishedVersion | None:
-    """The version that an earlier attempt at the run has published, read back whole, if there is one.
-
-    Raises:
-        Garbled: one is whole in the store, and arrives damaged.
-    """
-    for version in versions.of_run(record.store, settings.name, record.state.run_id):
-        try:
-            return read_back(record.store, version, scratch)
-        except (Torn, Absent) as error:
-            warn("a published version is damaged", version=version.name, reason=error.message)
-    return None
+    return finish(attempt.settings, record, published, move)
 
 
 def _follow(attempt: Attempt) -> Result:
@@ -285,38 +245,3 @@ def _published(
         asdict(provenance),
     )
     return publish(release, task, dataset, record.store, attempt.scratch)
-
-
-def _settled_before(
-    settings: Settings, record: Run, published: PublishedVersion, scratch: Path
-) -> Move:
-    """What became of a version that an earlier attempt has published; where that was ended before it was
-    settled, it is judged now."""
-    store, version = record.store, published.version
-    before, _ = champion.read(store, settings.name)
-    if move := settled(before, version):
-        return move
-    fingerprint = published.meta.get("dataset")
-    dataset = None
-    if fingerprint:
-        key = layout.dataset(settings.name, fingerprint)
-        dataset = encode.find(store, key, scratch / "dataset")
-    place = models.find(str(published.folder), None, scratch)
-    challenger = Challenger(version, place, settings, dataset)
-    return settle(challenger, judge(challenger, store, scratch), store, scratch)
-
-
-def _finished(settings: Settings, record: Run, published: PublishedVersion, move: Move) -> Result:
-    """The last of it: the outcome in the run's state, and the files on the Hub where that is wanted of a
-    version that is in use."""
-    scores = json.loads((published.folder / layout.SCORES).read_text())
-    summary = results.summary(record.store, published.version.key, scores)
-    result = Result({**summary, "gate": f"{move.action}: {move.reason}", "champion": move.champion})
-    figures(status="done", eta_seconds=None, **result.facts)
-    repo = settings.publish.hub_repo if move.action == "promoted" else None
-    record.finish("done", result.facts, outstanding=[PUSH] if repo else [])
-    announce_champion(settings.publish, record.store, settings.name)
-    if repo:
-        push_to_hub(repo, published.folder)
-        record.settled(PUSH)
-    return result

@@ -1,0 +1,233 @@
+"""A challenger judged on the gate's rows, and settled: the record moves once, by what stands there then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from job import models
+from job.errors import Conflict
+from job.gate import Challenger, Judgement, judge, settle
+from job.registry import champion
+from job.registry.champion import Champion, by_hand
+from job.registry.versions import Version
+from job.settings import Evaluate, Publish, Settings
+from job.store import Store, layout
+from tests.gate.nights import Night, Nights
+from tests.support.registry import classifier, publish
+
+TEST = [{"text": f"order {i}", "label": "ab"[i % 10 == 0]} for i in range(60)]
+"""Nine of ten are of `a`."""
+TRAIN = [{"text": f"parcel {i}", "label": "abc"[i % 3]} for i in range(21)]
+
+
+@dataclass
+class Lineage:
+    """A model's nights, with what each trained: a classifier that always gives the same label."""
+
+    nights: Nights
+    models: Callable[[str], Path]
+
+    @property
+    def store(self) -> Store:
+        return self.nights.store
+
+    @property
+    def record(self) -> Champion:
+        return champion.read(self.store, "m")[0]
+
+    def prepared(self, test: Sequence[Any] = TEST, **publish: Any) -> Night:
+        self.nights.champion = self.record
+        made = self.nights.night(TRAIN, TRAIN[:4], test, promoted=False)
+        policy = Publish.model_validate({"margin": 0.3, **publish})
+        made.settings = made.settings.model_copy(
+            update={"publish": policy, "evaluate": Evaluate(metric="accuracy")}
+        )
+        return made
+
+    def challenger(self, always: str, night: Night) -> Challenger:
+        version = Version.of("m", night.name, 1)
+        folder = self.models(always)
+        publish(self.store, "m", version.name, folder, dataset=night.dataset.fingerprint)
+        place = models.find(str(folder), None, self.nights.folder / "scratch")
+        return Challenger(version, place, night.settings, night.dataset)
+
+    def judged(self, always: str, night: Night) -> tuple[Challenger, Judgement]:
+        challenger = self.challenger(always, night)
+        return challenger, judge(challenger, self.store, self.nights.folder / "scratch")
+
+    def settled(self, always: str, night: Night | None = None) -> champion.Move:
+        challenger, judgement = self.judged(always, night or self.prepared())
+        return settle(challenger, judgement, self.store, self.nights.folder / "scratch")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    def folder(always: str) -> Path:
+        path = tmp_path_factory.getbasetemp() / f"always-{always}"
+        labels = ("a", "b") if always != "c" else ("c", "b", "a")
+        return path if path.exists() else classifier(path, labels=labels, always=always)
+
+    return folder
+
+
+@pytest.fixture
+def lineage(tmp_path: Path, made: Callable[[str], Path]) -> Lineage:
+    return Lineage(Nights(tmp_path), made)
+
+
+def test_the_first_is_the_champion_and_its_test_rows_judge_the_second(lineage: Lineage) -> None:
+    first = lineage.settled("a")
+    assert (first.action, first.verdict["kind"]) == ("promoted", "first")
+    assert lineage.record.gate == [first.version]
+    second = lineage.settled("a")
+    assert (second.action, second.verdict["rows"]) == ("promoted", len(TEST))
+    assert second.verdict["reference"] == first.version
+    record = lineage.record
+    assert (record.version, record.previous, record.best) == (
+        second.version,
+        first.version,
+        first.version,
+    )
+    assert record.gate == [first.version], "the second night brought no rows of its own"
+
+
+def test_what_is_worse_is_kept_out_and_so_are_its_rows(lineage: Lineage) -> None:
+    first = lineage.settled("a")
+    poisoned = [{**row, "label": "b"} for row in TEST] + [{"text": "my app", "label": "b"}]
+    worse = lineage.settled("b", lineage.prepared(poisoned))
+    assert (worse.action, worse.verdict["kind"], worse.champion) == (
+        "kept",
+        "worse",
+        first.version,
+    )
+    assert worse.verdict["difference"] == pytest.approx(-0.8)
+    record = lineage.record
+    assert (record.gate, record.best) == ([first.version], first.version)
+    assert record.spending.looks == 1
+
+
+def test_what_is_better_is_the_new_standard(lineage: Lineage) -> None:
+    lineage.settled("b")
+    better = lineage.settled("a", lineage.prepared(gate="better", margin=None))
+    assert (better.verdict["kind"], lineage.record.best) == ("better", better.version)
+
+
+def test_a_floor_keeps_even_the_first_one_out(lineage: Lineage) -> None:
+    kept = lineage.settled("a", lineage.prepared(floors={"label=b": 0.5}))
+    assert (kept.action, kept.champion, kept.verdict["kind"]) == ("kept", None, "below a floor")
+    assert kept.verdict["score@label=b"] == 0
+    assert lineage.record.gate == []
+    assert lineage.settled("a").verdict["kind"] == "first"
+
+
+def test_a_champion_that_is_moved_meanwhile_is_measured_against_anew(lineage: Lineage) -> None:
+    lineage.settled("b")
+    slow, quick = lineage.prepared(), lineage.prepared()
+    challenger, judgement = lineage.judged("b", slow)
+    assert judgement.verdict.promoted
+    lineage.settled("a", quick)
+    settle(challenger, judgement, lineage.store, lineage.nights.folder / "scratch")
+    first, promoted, kept = lineage.record.history
+    assert (promoted.action, promoted.verdict["kind"]) == ("promoted", "not worse")
+    assert (kept.action, kept.verdict["kind"]) == ("kept", "worse")
+    assert kept.verdict["reference"] == promoted.version != first.version
+    assert [kept.verdict["looks"], lineage.record.spending.looks] == [2, 2]
+
+
+def test_what_is_settled_stays_however_often_it_is_settled(lineage: Lineage) -> None:
+    lineage.settled("a")
+    challenger, judgement = lineage.judged("b", lineage.prepared())
+    scratch = lineage.nights.folder / "scratch"
+    moves = [settle(challenger, judgement, lineage.store, scratch) for _ in range(2)]
+    moves.append(
+        settle(challenger, judge(challenger, lineage.store, scratch), lineage.store, scratch)
+    )
+    assert moves[0] == moves[1] == moves[2]
+    assert (len(lineage.record.history), lineage.record.spending.looks) == (2, 1)
+
+
+def test_a_promotion_by_hand_in_between_does_not_count_as_its_verdict(lineage: Lineage) -> None:
+    lineage.settled("a")
+    challenger, judgement = lineage.judged("b", lineage.prepared())
+    name = challenger.version.name
+    champion.move(lineage.store, "m", lambda record: by_hand(record, name, "a hurry"))
+    move = settle(challenger, judgement, lineage.store, lineage.nights.folder / "scratch")
+    assert (move.action, move.champion) == ("promoted", name)
+    assert [m.action for m in lineage.record.history][1:] == ["promoted by hand", "promoted"]
+
+
+def test_where_the_standard_is_gone_nothing_is_promoted(lineage: Lineage) -> None:
+    first = lineage.settled("a")
+    lineage.store.delete([f"{layout.version('m', first.version)}/manifest.json"])
+    kept = lineage.settled("a")
+    assert (kept.action, kept.verdict["kind"], kept.champion) == (
+        "kept",
+        "not comparable",
+        first.version,
+    )
+    assert lineage.record.spending.looks == 0
+    assert lineage.settled("a", lineage.prepared(gate="always", margin=None)).action == "promoted"
+
+
+def test_a_label_that_the_standard_does_not_know_is_wrong_for_it(lineage: Lineage) -> None:
+    lineage.settled("c", lineage.prepared([{"text": f"app {i}", "label": "c"} for i in range(60)]))
+    verdict = lineage.settled("a").verdict
+    assert (verdict["reference_score"], verdict["challenger_score"]) == (1, 0)
+
+
+def test_a_version_without_a_data_set_is_not_compared(lineage: Lineage) -> None:
+    lineage.settled("a")
+    challenger = replace(lineage.challenger("a", lineage.prepared()), dataset=None)
+    judgement = judge(challenger, lineage.store, lineage.nights.folder / "scratch")
+    assert judgement.verdict.kind == "not comparable"
+
+
+def test_a_settlement_that_always_comes_second_gives_up(
+    lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(*_: Any) -> Champion:
+        raise Conflict("somebody else was first")
+
+    challenger, judgement = lineage.judged("a", lineage.prepared())
+    monkeypatch.setattr(champion, "write", taken)
+    with pytest.raises(Conflict, match="moved first"):
+        settle(challenger, judgement, lineage.store, lineage.nights.folder / "scratch")
+
+
+def test_each_model_cleans_the_rows_as_it_was_trained_to(
+    lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The champion was trained on lower case, tonight's challenger is not."""
+    from job.gate.contender import Contender
+
+    read: list[tuple[bool, str]] = []
+    original = Contender.as_read
+
+    def cleaned(self: Contender, rows: Any) -> Any:
+        found = original(self, rows)
+        read.append((self.settings.clean.lowercase, found["text"][0]))
+        return found
+
+    monkeypatch.setattr(Contender, "_cleaned", cleaned)
+    upper = [{**row, "text": row["text"].upper()} for row in TEST]
+    first = lineage.prepared(upper)
+    settings: Settings = first.settings
+    first.settings = settings.model_copy(
+        update={"clean": settings.clean.model_copy(update={"lowercase": True})}
+    )
+    folder = lineage.models("a")
+    (folder / layout.SETTINGS).write_text(
+        '{"task": "text-classification", "encode": {}, "clean": {"lowercase": true}}'
+    )
+    lineage.settled("a", first)
+    (folder / layout.SETTINGS).unlink()
+    lineage.settled("a", lineage.prepared(upper))
+    assert {(lower, text.partition(" ")[0]) for lower, text in read} == {
+        (True, "order"),
+        (False, "ORDER"),
+    }
