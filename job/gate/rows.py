@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from job import tasks
+from job.data import artifacts
 from job.data.arrow import MappedTable, Writer, schema_of, stream
 from job.data.artifacts import FILE, GIVEN, KEY, KEYS, LINE, SLICE, CleanRows, RawRows
-from job.data.artifacts import LEARNED as BEFORE
 from job.errors import Absent, Torn
 from job.gate.growth import Mask, last_of_each
 from job.gate.parts import Part, fetched, keys_now, reading
@@ -23,7 +23,8 @@ from job.settings import Settings
 from job.stages.clean import NOTHING, clean
 from job.stages.clean.splits import NO_KEYS, HeldBack
 from job.store import Store, layout
-from job.store.commit import fetch, load
+from job.store.commit import fetch
+from job.store.manifest import load
 from job.tasks.base import Task
 from job.telemetry import warn
 
@@ -56,14 +57,15 @@ class GateRows:
 
 def learned(store: Store, model: str, data_sets: Sequence[str], scratch: Path) -> HeldBack:
     """The rows that models have seen in training or validation: those of these data sets, by fingerprint,
-    and those that the champions have learned from that they go on from. A data set that is gone, or was
-    made before data sets had KEYS, tells nothing."""
+    and what the champions that they went on from had learned. One that is gone, or was made before data
+    sets had KEYS, tells nothing."""
     keys = []
     for name in data_sets:
-        folder, prefix = scratch / "learned" / name, layout.dataset(model, name)
+        folder = scratch / "learned" / name
         try:
+            prefix = layout.dataset(model, name)
             manifest = load(store, prefix)
-            files = [KEYS, *(each for each in (BEFORE,) if each in manifest.files)]
+            files = [KEYS, *({artifacts.LEARNED} & manifest.files.keys())]
             fetch(store, prefix, folder, files, manifest=manifest)
         except (Absent, Torn) as error:
             warn(

@@ -206,10 +206,10 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
 def _start_place(attempt: Attempt, dataset: Dataset) -> Place:
     """Where the weights are that training begins with: the base model's, or those of the champion that
     the data set was made to go on from."""
-    champion = attempt.champion
-    if champion is None or "champion" not in dataset.profile.get(prepare.START, {}):
+    predecessor = attempt.champion
+    if predecessor is None or "champion" not in dataset.profile.get(prepare.START, {}):
         return attempt.base.place
-    return shared_place("champion", lambda: champion.trained.base.place, attempt.world)
+    return shared_place("champion", lambda: predecessor.trained.base.place, attempt.world)
 
 
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:

@@ -211,7 +211,7 @@ def test_each_model_cleans_the_rows_as_it_was_trained_to(
     from job.gate.contender import Contender
 
     read: list[tuple[bool, str]] = []
-    original = Contender._cleaned
+    original = Contender.as_read
 
     def cleaned(self: Contender, rows: Any) -> Any:
         found = original(self, rows)
