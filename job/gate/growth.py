@@ -110,9 +110,12 @@ def last_of_each(keys: Keys) -> Mask:
 
 
 def _targets(night: Path, settings: Settings) -> list[str]:
-    """What may be said of the same text in another way: all columns but those that make its key."""
-    texts = tasks.create(settings).text_roles
-    return [name for name in schema_of(night).names if name not in (KEY, GROUP, *texts)]
+    """What may be said of the same text in another way: all columns but those that make its key, and the
+    group where the night has groups."""
+    made_of = {KEY, *tasks.create(settings).text_roles}
+    if settings.data.split_by is None:
+        made_of.add(GROUP)
+    return [name for name in schema_of(night).names if name not in made_of]
 
 
 def _marks(path: Path, columns: Sequence[str]) -> tuple[Keys, Keys]:

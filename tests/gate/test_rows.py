@@ -110,6 +110,18 @@ def test_a_row_of_the_gate_is_never_trained_on_or_validated_with_again(
                     groups |= {row["who"] for row in night.given("test")}
 
 
+def test_a_group_that_is_named_later_is_held_back_too(tmp_path: Path) -> None:
+    """The gate's rows came without groups; a later night has the same rows with theirs."""
+    nights = Nights(tmp_path)
+    none = {"test_fraction": 0.0, "validation_fraction": 0.0}
+    nights.night(rows(9, 30), test=rows(3), data=none)
+    nights.night(rows(9, 30), test=rows(3), data={**none, "split_by": "who"})
+    same_person = [{"text": "another text", "label": "a", "who": "p0"}]
+    later = nights.night(rows(9, 30) + same_person, data={**none, "split_by": "who"})
+    assert not {row["who"] for row in later.given("train", "validation")} & {"p0"}
+    assert nights.promote(later, "later") is None, "the gate knows all of it"
+
+
 def test_what_the_gate_takes_is_counted(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
     first = nights.night(rows(40), data=HALF)
