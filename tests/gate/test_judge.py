@@ -213,7 +213,7 @@ def test_each_model_cleans_the_rows_as_it_was_trained_to(
         read.append((self.settings.clean.lowercase, found["text"][0]))
         return found
 
-    monkeypatch.setattr(Contender, "_cleaned", cleaned)
+    monkeypatch.setattr(Contender, "as_read", cleaned)
     upper = [{**row, "text": row["text"].upper()} for row in TEST]
     first = lineage.prepared(upper)
     settings: Settings = first.settings
