@@ -22,6 +22,7 @@ from job.errors import (
     before_recording,
 )
 from job.gate import Challenger, Verdict, judge, settle
+from job.gate.outlook import say_outlook
 from job.models import Place
 from job.models.base import shared_place
 from job.monitors import reporting
@@ -149,6 +150,7 @@ def _prepare(attempt: Attempt) -> Result:
 def _train_and_publish(attempt: Attempt) -> Result:
     """The stages in their order."""
     task, dataset = prepare.dataset(attempt)
+    say_outlook(attempt.settings, task, attempt.run.store, attempt.scratch / "outlook")
     attempt.world.rendezvous.publish("dataset", dataset.fingerprint)
     attempt.world.rendezvous.publish_to_node("dataset", str(dataset.folder))
     trained = train(_train_context(attempt, task, dataset))

@@ -58,6 +58,12 @@ class Night:
         """Whether its version is the champion now."""
         return bool(self.version) and self.version == self.champion
 
+    @property
+    def on_gate(self) -> float:
+        """How much better than the best champion before it is on the gate's rows; 0 where nothing was asked."""
+        difference = self.verdict.get("difference")
+        return difference if isinstance(difference, float) else 0.0
+
     def __str__(self) -> str:
         found = [
             f"{name} {value:.4f}"
@@ -83,6 +89,9 @@ def main() -> None:
         os.environ.update(server.env)
         server.create_bucket(BUCKET.removeprefix("s3://"))
         lived = []
+        print(
+            "    night       exit  its version, and why       accuracy on rows that no night sees; the gate"
+        )
         for night in nights(Path(name), BUCKET, given.nights, given.seed):
             print(night, flush=True)
             lived.append(night)
@@ -107,6 +116,10 @@ def faults(lived: Sequence[Night]) -> list[str]:
             wrong.append(f"night {night.number} ({night.kind}) is champion")
         if night.code not in (0, 65) or (night.code and night.kind in (GOOD, QUIET)):
             wrong.append(f"night {night.number} ({night.kind}) ended with {night.code}")
+        if night.promoted and night.on_gate < -MARGIN:
+            wrong.append(
+                f"night {night.number} is champion, and worse on the gate by {night.on_gate}"
+            )
         if night.accuracy is not None:
             if night.accuracy < best - MARGIN:
                 wrong.append(f"night {night.number}: {night.accuracy} after {best}")
