@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from job.data.arrow import MappedTable
-from job.data.artifacts import ROW
+from job.gate.contender import Contender
 from job.models.trained import TrainedModel
-from job.scoring.inference import Inference
 from job.tasks.scorers import Scorer
 from job.tasks.tokens import tokenize
-from job.tasks.types import Scored
 
 Counts = npt.NDArray[np.float64]
 
@@ -26,27 +24,19 @@ RIGHT = ("accuracy", "exact_match")
 class ScoredChampion:
     """A version that is put to rows."""
 
-    inference: Inference
-    """Its task has the version's own labels."""
-    max_length: int
+    contender: Contender
+    scratch: Path
 
     @classmethod
-    def load(cls, trained: TrainedModel) -> ScoredChampion:
-        """Load its weights.
-
-        Raises:
-            DataError, SettingsError: it is damaged, or of another task.
-        """
-        base = trained.base
-        task = trained.task.learned(base.config, {}, base.tokenizer)
-        limits = base.limits(trained.settings)
-        inference = Inference.load(trained.settings, base.place, task, base.tokenizer, limits)
-        return cls(inference, base.max_length)
+    def of(cls, trained: TrainedModel, scratch: Path) -> ScoredChampion:
+        """A version by what it has learned."""
+        task = trained.task.learned(trained.base.config, {}, trained.base.tokenizer)
+        return cls(Contender(trained.settings, trained.base, task), scratch)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Those that it knows; none where its task has none."""
-        return tuple(self.inference.task.facts.get("labels", ()))
+        return tuple(self.contender.task.facts.get("labels", ()))
 
     def scorers(self, metric: str | None, *tables: pa.Table) -> tuple[str, list[Scorer]] | None:
         """Its answers to tables of rows, by role, and the metric that sees them: the share of right rows
@@ -54,9 +44,12 @@ class ScoredChampion:
 
         Returns:
             None where no metric says anything of these rows.
+
+        Raises:
+            DataError, SettingsError: it is damaged, or has no head for its task.
         """
-        task = self.inference.task
-        answers = [self._answers(table) for table in tables]
+        task, folder = self.contender.task, self.scratch / "answers"
+        answers = [self.contender.answers(table, folder) for table in tables]
         for name in (*RIGHT, metric, task.default_metric):
             found = [name and task.scorer(scored, name) for scored in answers]
             scorers = [scorer for scorer in found if scorer]
@@ -66,24 +59,11 @@ class ScoredChampion:
                 return name, scorers
         return None
 
-    def _answers(self, rows: pa.Table) -> Scored:
-        encoded = self._encoded(rows)
-        outputs = self.inference.run(encoded).outputs
-        return Scored(outputs, encoded, MappedTable.of(rows), self.inference.tokenizer)
-
-    def _encoded(self, rows: pa.Table) -> MappedTable:
-        task, tokenizer = self.inference.task, self.inference.tokenizer
-        features = task.features(task.known(rows.to_pydict()), tokenizer, self.max_length)
-        packer = task.packer(tokenizer, self.max_length)
-        if packer is None:
-            return MappedTable.of(pa.table({**features.columns, ROW: pa.array(features.source)}))
-        blocks = (packer.add(features.columns["input_ids"]), packer.flush())
-        return MappedTable.of(pa.Table.from_batches([each for each in blocks if each is not None]))
-
     def unknown_tokens(self, rows: pa.Table) -> tuple[Counts, Counts] | None:
         """How many tokens of each row's text the tokenizer does not know, and how many there are; None
         where it knows every text."""
-        tokenizer, texts = self.inference.tokenizer, self.inference.task.texts_of(rows.to_pydict())
+        tokenizer = self.contender.base.tokenizer
+        texts = self.contender.task.texts_of(self.contender.as_read(rows))
         if tokenizer.unk_token_id is None or not texts:
             return None
         ids = tokenize(tokenizer, texts, None, None, special=False).input_ids

@@ -147,10 +147,17 @@ class _Checking:
             self.left_out["all"] = "no row is new to the champion"
             return
         try:
-            scored = ScoredChampion.load(champion.trained)
+            yield from self._of_model(champion)
         except (InputMissing, DataError, SettingsError) as error:
             self.left_out["score"] = f"the champion cannot be put to the rows: {error.message}"
-            return
+
+    def _of_model(self, champion: Predecessor) -> Iterator[Finding]:
+        """What the champion makes of the rows, beside rows that it knows.
+
+        Raises:
+            InputMissing, DataError, SettingsError: it is gone, damaged, or of another task.
+        """
+        scored = ScoredChampion.of(champion.trained, self.attempt.scratch / "checks")
         yield from self.measure.unseen(scored.labels)
         reference = self._reference()
         if len(reference) < FEWEST:

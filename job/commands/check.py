@@ -19,6 +19,7 @@ from job.data.arrow import stream
 from job.data.artifacts import SPLITS, CleanRows, Inputs
 from job.errors import DataError
 from job.gate import parts
+from job.gate.outlook import outlook
 from job.models.base import Base, find_base
 from job.registry import champion
 from job.runtime.container import memory
@@ -70,6 +71,7 @@ def plan(settings: Settings) -> Iterator[str]:
             rules, again = Readable(task, base.tokenizer), scratch / "readable"
             rows = prepare.rows(settings, rules, inputs, again, limit=ROWS, held_back=held_back)
             yield from _rows(rows, task)
+        yield from _gate(settings, task, store, scratch)
         yield from _model(settings, base, task, rows, store, scratch)
 
 
@@ -84,6 +86,13 @@ def _store(store: Store, settings: Settings) -> Iterator[str]:
 def _held_back(store: Store, settings: Settings, task: Task, scratch: Path) -> HeldBack:
     gate = champion.read(store, settings.name)[0].gate
     return parts.held_back(store, settings.name, gate, settings, task, scratch)
+
+
+def _gate(settings: Settings, task: Task, store: Store, scratch: Path) -> Iterator[str]:
+    said, hopeless = outlook(settings, task, store, scratch / "outlook")
+    yield f"gate       {said}"
+    if hopeless:
+        yield f"warning    gate: {hopeless}"
 
 
 def _inputs(inputs: Inputs) -> Iterator[str]:

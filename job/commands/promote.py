@@ -12,6 +12,7 @@ from job.registry import champion as registry
 from job.registry import versions
 from job.registry.announcement import announce_champion
 from job.registry.champion import Champion, by_hand
+from job.runtime.scratch import scratch_folder
 from job.settings import Settings, load
 from job.store import Store, layout, open_store
 
@@ -31,17 +32,22 @@ def run(arguments: list[str]) -> int:
             "promote needs the version that is to be the champion",
             hint=f"write {USAGE}; `finetune models` lists them",
         )
+    from job.gate.growth import part_of_version  # heavy; `finetune --help` does without it
+
     settings = load(os.environ, given.settings, rules=("output",)).settings
     store, name = registry_of(settings), given.words[0]
     before = after = Champion()
 
     def decide(champion: Champion) -> Champion:
         nonlocal before, after
-        before, after = champion, by_hand(champion, name, given.options.get("--reason", ""))
         check_usable(store, settings.name, champion, name)
+        part = part_of_version(store, settings.name, name, champion.judging, scratch)
+        reason = given.options.get("--reason", "")
+        before, after = champion, by_hand(champion, name, reason, part)
         return after
 
-    registry.move(store, settings.name, decide)
+    with scratch_folder(settings.runtime) as scratch:
+        registry.move(store, settings.name, decide)
     answer(told(store, settings.name, before, after))
     announce(settings, store)
     return 0

@@ -121,8 +121,7 @@ def _part(challenger: Challenger, record: Champion, store: Store, scratch: Path)
     dataset, settings = challenger.dataset, challenger.settings
     if dataset is None or not candidate(dataset).exists():
         return None
-    judging = [part for part in record.gate if part not in record.withdrawn]
-    return commit_part(store, settings, challenger.version.name, dataset, judging, scratch)
+    return commit_part(store, settings, challenger.version.name, dataset, record.judging, scratch)
 
 
 def _verdict(challenger: Challenger, record: Champion, store: Store, scratch: Path) -> Verdict:

@@ -53,7 +53,7 @@ class Contender:
 
     def reads(self, rows: pa.Table) -> np.typing.NDArray[np.bool_]:
         """Which rows its tokenizer can make something of, shape (rows,)."""
-        texts = self._cleaned(rows)
+        texts = self.as_read(rows)
         reasons = self.task.unreadable(texts, self.base.tokenizer)
         return np.array([reason is None for reason in reasons], np.bool_)
 
@@ -69,7 +69,7 @@ class Contender:
         Args:
             rows: the task's roles, as they were before text cleaning.
         """
-        texts = self._cleaned(rows)
+        texts = self.as_read(rows)
         truth = rows
         for role, values in texts.items():
             at = rows.column_names.index(role)
@@ -80,7 +80,8 @@ class Contender:
         output = inference.run(encoded)
         return Scored(output.outputs, encoded, MappedTable.of(truth), base.tokenizer)
 
-    def _cleaned(self, rows: pa.Table) -> dict[str, Any]:
+    def as_read(self, rows: pa.Table) -> dict[str, Any]:
+        """The task's roles, their texts cleaned as those were that the model was trained on."""
         clean, task = self.settings.clean, self.task
         roles: dict[str, Any] = {role: rows.column(role).to_pylist() for role in task.columns}
         for role in task.text_roles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -14,11 +15,13 @@ from job import tasks
 from job.data.arrow import Writer, schema_of, stream
 from job.data.artifacts import GATE, GROUP, KEY, KEYS, Dataset
 from job.data.keys import Keys
+from job.errors import Absent, Torn
 from job.gate.parts import ROWS, fetched, reading
 from job.settings import Settings
 from job.stages.clean.splits import HeldBack
 from job.store import Store, layout
-from job.store.commit import commit, own_number
+from job.store.commit import commit, fetch, own_number
+from job.telemetry import warn
 
 Mask = npt.NDArray[np.bool_]
 
@@ -69,6 +72,33 @@ def commit_part(
     key = layout.gate(settings.name, version)
     commit(store, key, {ROWS: path}, attempt=own_number(), meta=meta, exists_ok=True)
     return version
+
+
+def part_of_version(
+    store: Store, model: str, version: str, judging: Sequence[str], scratch: Path
+) -> str | None:
+    """Commit the part of a version that a person promotes, as its own night would have done.
+
+    Returns:
+        None where the gate has all of its rows, or where nobody can say any more which they are; the log
+        says why.
+    """
+    folder = scratch / "version"
+    try:
+        manifest = fetch(store, layout.version(model, version), folder, [layout.SETTINGS])
+        fingerprint = str(manifest.meta["dataset"])
+        prefix = layout.dataset(model, fingerprint)
+        fetch(store, prefix, folder, [GATE, KEYS])
+        recorded = json.loads((folder / layout.SETTINGS).read_text())
+        settings = Settings.model_validate({**recorded, "name": model})
+    except (Absent, Torn, KeyError, ValueError) as error:
+        warn(
+            "the rows that judge stay as they are: which rows its night has brought is not known",
+            version=version,
+            reason=str(error),
+        )
+        return None
+    return commit_part(store, settings, version, Dataset(fingerprint, folder), judging, scratch)
 
 
 def last_of_each(keys: Keys) -> Mask:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from job import tasks
+from job.data import artifacts
 from job.data.arrow import MappedTable, Writer, schema_of, stream
 from job.data.artifacts import FILE, GIVEN, KEY, KEYS, LINE, SLICE, CleanRows, RawRows
 from job.errors import Absent, Torn
@@ -23,6 +24,7 @@ from job.stages.clean import NOTHING, clean
 from job.stages.clean.splits import NO_KEYS, HeldBack
 from job.store import Store, layout
 from job.store.commit import fetch
+from job.store.manifest import load
 from job.tasks.base import Task
 from job.telemetry import warn
 
@@ -54,20 +56,25 @@ class GateRows:
 
 
 def learned(store: Store, model: str, data_sets: Sequence[str], scratch: Path) -> HeldBack:
-    """The rows that models have seen in training or validation: those of these data sets, by fingerprint.
-    One that is gone, or was made before data sets had KEYS, tells nothing."""
+    """The rows that models have seen in training or validation: those of these data sets, by fingerprint,
+    and what the champions that they went on from had learned. One that is gone, or was made before data
+    sets had KEYS, tells nothing."""
     keys = []
     for name in data_sets:
         folder = scratch / "learned" / name
         try:
-            fetch(store, layout.dataset(model, name), folder, [KEYS])
+            prefix = layout.dataset(model, name)
+            manifest = load(store, prefix)
+            files = [KEYS, *({artifacts.LEARNED} & manifest.files.keys())]
+            fetch(store, prefix, folder, files, manifest=manifest)
         except (Absent, Torn) as error:
             warn(
                 "which of the gate's rows a model has learned from is not known",
                 reason=error.message,
             )
             continue
-        keys += [batch.column(KEY).to_numpy() for batch in stream(folder / KEYS)]
+        for file in files:
+            keys += [batch.column(KEY).to_numpy() for batch in stream(folder / file)]
     return HeldBack.of(keys, [])
 
 

@@ -22,6 +22,7 @@ from job.errors import (
     before_recording,
 )
 from job.gate import Challenger, Verdict, judge, settle
+from job.gate.outlook import say_outlook
 from job.models import Place
 from job.models.base import shared_place
 from job.monitors import reporting
@@ -149,6 +150,7 @@ def _prepare(attempt: Attempt) -> Result:
 def _train_and_publish(attempt: Attempt) -> Result:
     """The stages in their order."""
     task, dataset = prepare.dataset(attempt)
+    say_outlook(attempt.settings, task, attempt.run.store, attempt.scratch / "outlook")
     attempt.world.rendezvous.publish("dataset", dataset.fingerprint)
     attempt.world.rendezvous.publish_to_node("dataset", str(dataset.folder))
     trained = train(_train_context(attempt, task, dataset))
@@ -204,10 +206,10 @@ def _train_context(attempt: Attempt, task: Task, dataset: Dataset) -> TrainConte
 def _start_place(attempt: Attempt, dataset: Dataset) -> Place:
     """Where the weights are that training begins with: the base model's, or those of the champion that
     the data set was made to go on from."""
-    champion = attempt.champion
-    if champion is None or "champion" not in dataset.profile.get(prepare.START, {}):
+    predecessor = attempt.champion
+    if predecessor is None or "champion" not in dataset.profile.get(prepare.START, {}):
         return attempt.base.place
-    return shared_place("champion", lambda: champion.trained.base.place, attempt.world)
+    return shared_place("champion", lambda: predecessor.trained.base.place, attempt.world)
 
 
 def _evaluated(attempt: Attempt, task: Task, dataset: Dataset, trained: TrainOutput) -> Scores:

@@ -74,6 +74,11 @@ class Champion:
     earlier: Sequence[str] = field(default_factory=list)
     """Those of the last writes before it."""
 
+    @property
+    def judging(self) -> list[str]:
+        """The parts of the gate whose rows judge."""
+        return [part for part in self.gate if part not in self.withdrawn]
+
 
 def read(store: Store, model: str) -> tuple[Champion, str | None]:
     """The model's champion, and the tag to replace it by; None where there is no record of one yet.
@@ -157,27 +162,31 @@ def judged(
         spending: what is spent now.
     """
     version = move.version if move.action == "promoted" else champion.version
-    new = [part] if part and part not in champion.gate else []
     return replace(
         _in_use(champion, version),
         best=best,
-        gate=[*champion.gate, *new],
+        gate=_with_part(champion, part),
         spending=spending,
         history=[*champion.history, replace(move, champion=version)],
     )
 
 
-def by_hand(champion: Champion, version: str, reason: str) -> Champion:
+def by_hand(champion: Champion, version: str, reason: str, part: str | None = None) -> Champion:
     """The record after a person promoted a version; unchanged where it is the champion and the standard.
 
     A version that was rolled back from is trusted again.
+
+    Args:
+        part: the rows that its night brought, where they are to judge from now on.
     """
-    if (champion.version, champion.best) == (version, version):
+    gate = _with_part(champion, part)
+    if (champion.version, champion.best, champion.gate) == (version, version, gate):
         return champion
     made = Move(version, "promoted by hand", version, reason, time.time())
     return replace(
         _in_use(champion, version),
         best=version,
+        gate=gate,
         withdrawn=[name for name in champion.withdrawn if name != version],
         history=[*champion.history, made],
     )
@@ -245,6 +254,10 @@ def _before(champion: Champion, version: str, gone: Container[str]) -> str | Non
     used = used_in_turn(champion)
     left = [name for name in used[: used.index(version)] if name not in gone]
     return left[-1] if left else None
+
+
+def _with_part(champion: Champion, part: str | None) -> Sequence[str]:
+    return [*champion.gate, part] if part and part not in champion.gate else champion.gate
 
 
 def _in_use(champion: Champion, version: str | None) -> Champion:

@@ -40,8 +40,10 @@ class Spread:
 
     error: float
     """Its standard error."""
+    deciding: float
+    """How many rows, or groups of rows, it rests on: as many as would weigh equally."""
     freedom: float
-    """The degrees of freedom of that error."""
+    """The degrees of freedom of the error."""
     skewness: float
 
     def below(self, alpha: float) -> float:
@@ -76,10 +78,11 @@ def spread(challenger: Scorer, reference: Scorer, seed: int) -> Spread | None:
     influence = without.mean() - without
     squares = float((influence**2).sum())
     if squares == 0:
-        return Spread(error, 1.0, 0.0)
-    uneven = float((influence**4).sum()) / squares**2 - 1 / groups
+        return Spread(error, 0.0, 1.0, 0.0)
+    deciding = squares**2 / float((influence**4).sum())
+    uneven = 1 / deciding - 1 / groups
     freedom = min(groups - 1, 2 / uneven) if uneven > 0 else groups - 1
-    return Spread(error, freedom, float((influence**3).sum()) / squares**1.5)
+    return Spread(error, deciding, freedom, float((influence**3).sum()) / squares**1.5)
 
 
 class Resampler:

@@ -79,10 +79,7 @@ def compare(
     else:
         test = "paired bootstrap"
         if not math.isnan(difference):
-            unit = abs(old) if minimized else reference.scale
-            reach = _bootstrap(challenger, reference, alpha, unit, seed)
-        if minimized:
-            reach = _Reach(reach.above, reach.below, reach.smallest)
+            reach = _bootstrap(challenger, reference, alpha, minimized, seed)
     lower = difference - reach.below if math.isfinite(reach.below) else -math.inf
     upper = difference + reach.above if math.isfinite(reach.above) else math.inf
     return Comparison(
@@ -105,16 +102,20 @@ def _mcnemar(
 
 
 def _bootstrap(
-    challenger: Scorer, reference: Scorer, alpha: float, unit: float, seed: int
+    challenger: Scorer, reference: Scorer, alpha: float, minimized: bool, seed: int
 ) -> _Reach:
+    unit = abs(whole(reference)) if minimized else reference.scale
+    alike = unit * mcnemar.unseen(reference.rows, alpha)
     spread = bootstrap.spread(challenger, reference, seed)
-    # rows that are alike, all of them or all within a class, vary less in resamples than they would elsewhere
-    least = unit * mcnemar.unseen(reference.rows, alpha)
     if spread is None:
-        return _Reach(least, least, least)
+        return _Reach(alike, alike, alike)
+    # what a few rows decide varies less in resamples than it would on other rows
+    least = alike if spread.deciding < mcnemar.throws(alpha) else 0.0
     below, above, level = (
         max(least, reach(alpha)) for reach in (spread.below, spread.above, spread.level)
     )
+    if minimized:
+        below, above = above, below
     return _Reach(below, above, level + _for_power(spread.error))
 
 

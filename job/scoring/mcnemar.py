@@ -78,7 +78,12 @@ def least_shown(discordant: int, rows: int, alpha: float, bound: float) -> float
 def unseen(rows: int, alpha: float) -> float:
     """The largest share of rows in which two models may differ that answer all of these alike: where
     nobody has won and nobody lost, the lower end is as far below 0."""
-    return min(1.0, -math.log2(alpha) / rows) if alpha > 0 else 1.0
+    return min(1.0, throws(alpha) / rows)
+
+
+def throws(alpha: float) -> float:
+    """How often a fair coin must fall on the same side to be less likely than alpha."""
+    return -math.log2(alpha) if alpha > 0 else math.inf
 
 
 def _first(holds: Callable[[float], object], low: float, high: float) -> float:

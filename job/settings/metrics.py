@@ -47,6 +47,16 @@ _OVER_ALL = {name for kinds in METRICS.values() for each in kinds.values() for n
 MINIMIZED = frozenset({"loss", "mse", "mae", "perplexity", "hamming_loss"})
 """Better the lower they are; all others are better the higher they are."""
 
+RIGHT_OR_WRONG: Mapping[str, tuple[str, ...]] = {
+    "text-classification": ("accuracy", "matthews_correlation", *OF_CLASSES),
+    "question-answering": ("exact_match",),
+    "text-generation": ("exact_match",),
+}
+"""For some tasks the metrics that count rows, each of them right or wrong."""
+
+IN_PERCENT = ("question-answering", "summarization", "translation")
+"""The tasks whose metrics, but for the loss, go from 0 to 100 and not to 1."""
+
 UNBOUNDED = frozenset({"loss", "mse", "mae", "perplexity"})
 """Without a scale of their own: what is a small difference depends on their value."""
 

@@ -38,11 +38,11 @@ def champion_of(kind: str, made: Architecture, folder: Path) -> ScoredChampion:
     task = fitted(made.task, made.settings, made.rows, tokenizer)
     model = models.load(models.find(str(base), None, folder), task, settings.model)
     models.save(model, tokenizer, folder / "version")
-    return ScoredChampion.load(find_version(settings, Uri(str(folder / "version")), folder))
+    return ScoredChampion.of(find_version(settings, Uri(str(folder / "version")), folder), folder)
 
 
 def table(champion: ScoredChampion, rows: Rows, count: int) -> pa.Table:
-    return pa.table({role: rows[role][:count] for role in champion.inference.task.columns})
+    return pa.table({role: rows[role][:count] for role in champion.contender.task.columns})
 
 
 @pytest.mark.parametrize("kind", METRICS)

@@ -101,10 +101,14 @@ def test_what_is_in_use_a_way_back_or_new_stays(
 def test_what_may_go_on_keeps_what_it_has_and_names(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nights(store, 9)
+    nights(store, 10)
     run_of(store, "r1", stopped=1.0)  # its own version
     run_of(store, "goes-on")
     named(store, layout.run("m", "goes-on"), "r2-a1")
+    run_of(store, "of-the-champion-then")
+    frozen = {"files": [], "model": {}, "champion": "r8-a1", "gate": ["r8-a1"]}
+    begun = f"{layout.run('m', 'of-the-champion-then')}/{layout.INPUTS}"
+    store.put(begun, json.dumps(frozen).encode())
     run_of(store, "of-another-model", model="other")
     named(store, layout.run("other", "of-another-model"), "r3-a1")
     settings = {"model": {"name": "s3://models/m/models/r4-a1"}}

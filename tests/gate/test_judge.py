@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +12,16 @@ from typing import Any
 import pytest
 
 from job import models
+from job.data.artifacts import GATE, KEYS
 from job.errors import Conflict
 from job.gate import Challenger, Judgement, judge, settle
+from job.gate.growth import part_of_version
 from job.registry import champion
 from job.registry.champion import Champion, by_hand
 from job.registry.versions import Version
-from job.settings import Evaluate, Publish, Settings
+from job.settings import Evaluate, Publish, Settings, recorded
 from job.store import Store, layout
+from job.store.commit import commit
 from tests.gate.nights import Night, Nights
 from tests.support.registry import classifier, publish
 
@@ -206,7 +211,7 @@ def test_each_model_cleans_the_rows_as_it_was_trained_to(
     from job.gate.contender import Contender
 
     read: list[tuple[bool, str]] = []
-    original = Contender._cleaned
+    original = Contender.as_read
 
     def cleaned(self: Contender, rows: Any) -> Any:
         found = original(self, rows)
@@ -231,3 +236,31 @@ def test_each_model_cleans_the_rows_as_it_was_trained_to(
         (True, "order"),
         (False, "ORDER"),
     }
+
+
+def test_a_version_that_a_person_promotes_brings_its_rows(lineage: Lineage, tmp_path: Path) -> None:
+    """After a change of what the roles are made of, no row of the gate judges until somebody promotes."""
+    lineage.settled("a")
+    other = lineage.prepared()
+    clean = other.settings.clean.model_copy(update={"derive": {"text": "{{text}}"}})
+    other.settings = other.settings.model_copy(update={"clean": clean})
+    kept = lineage.settled("a", other)
+    assert (kept.verdict["kind"], "60 read from other columns" in kept.reason) == (
+        "not comparable",
+        True,
+    )
+    folder = tmp_path / "version"
+    shutil.copytree(lineage.models("a"), folder)
+    (folder / layout.SETTINGS).write_text(json.dumps(recorded(other.settings)))
+    publish(lineage.store, "m", "by-hand-a1", folder, dataset="other")
+    files = {name: other.dataset.folder / name for name in (GATE, KEYS)}
+    assert part_of_version(lineage.store, "m", "by-hand-a1", [], tmp_path / "gone") is None
+    commit(lineage.store, layout.dataset("m", "other"), files, attempt=1, meta={})
+    part = part_of_version(
+        lineage.store, "m", "by-hand-a1", lineage.record.judging, tmp_path / "scratch"
+    )
+    assert part == "by-hand-a1"
+    champion.move(lineage.store, "m", lambda record: by_hand(record, "by-hand-a1", "", part))
+    again = lineage.prepared()
+    again.settings = again.settings.model_copy(update={"clean": clean})
+    assert lineage.settled("a", again).verdict["rows"] == len(TEST)

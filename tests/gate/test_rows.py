@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
+from job.data import artifacts
+from job.data.arrow import Writer
 from job.data.artifacts import GATE, KEY, KEYS, SPLITS
 from job.errors import DataError, InputMissing
 from job.gate.parts import ROWS
@@ -277,6 +280,17 @@ def test_rows_that_a_model_has_learned_from_do_not_judge_it(tmp_path: Path) -> N
     found = nights.judging(second.settings, seen)
     assert {row["text"] for row in read(found.cleaned.tables["test"])} == gate - trained_on
     assert found.left_out == {LEARNED: len(trained_on)}
+    # a model that goes on from another has learned what that one has
+    keys = pa.array(sorted(key_of(text) for text in trained_on), pa.uint64())
+    with Writer(tmp_path / artifacts.LEARNED) as writer:
+        writer.write(pa.RecordBatch.from_arrays([keys], names=[KEY]))
+    files = {
+        KEYS: second.dataset.folder / KEYS,
+        artifacts.LEARNED: tmp_path / artifacts.LEARNED,
+    }
+    commit(nights.store, layout.dataset("m", "later"), files, attempt=1, meta={})
+    seen = learned(nights.store, "m", ["later"], tmp_path / "later")
+    assert nights.judging(second.settings, seen).left_out == {LEARNED: len(trained_on)}
 
 
 def test_rows_of_another_reading_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from job.registry.spending import Spending
 TOTALS = st.floats(1e-6, 0.999)
 
 
-@given(TOTALS, st.integers(1, 400))
+@given(TOTALS, st.integers(1, 150))
 def test_the_kth_test_gets_its_share_and_all_together_never_more_than_the_total(
     total: float, nights: int
 ) -> None:

@@ -61,9 +61,11 @@ def slow(
     quantile = t.isf(alpha, freedom)
     tail = (2 * quantile**2 + 1) / 6
     difference = challenger(range(rows)) - reference(range(rows))
+    few = rows / kurtosis < -math.log2(alpha)
+    alike = min(1, -math.log2(alpha) / rows) if few else 0
     return (
-        difference - error * (quantile + tail * max(0, -skewness)),
-        difference + error * (quantile + tail * max(0, skewness)),
+        difference - max(alike, error * (quantile + tail * max(0, -skewness))),
+        difference + max(alike, error * (quantile + tail * max(0, skewness))),
     )
 
 
@@ -126,6 +128,13 @@ def test_a_minimized_metric_that_is_lower_is_better() -> None:
     assert 0 < better.lower < better.difference < better.upper
     assert worse.lower < worse.difference < worse.upper < 0
     assert better == both(losses, 0.05)  # drawn alike
+    # little differences on every row show more than those of a few rows
+    precise = 1 + np.random.default_rng(3).normal(0, 0.01, 400)
+    close = compare(mean_of(precise), mean_of(np.ones(400)), 0.001, minimized=True)
+    assert close.upper - close.lower < 0.01
+    few = np.arange(400) < 3
+    bounded = compare(mean_of(few * 0.1), mean_of(np.zeros(400)), 0.001, minimized=False)
+    assert bounded.upper - bounded.lower == pytest.approx(2 * math.log2(1000) / 400)
     # the long tail of a skewed difference is on the same side, whichever is called better
     skewed = np.where(np.arange(400) % 40 == 0, 1.0, 0.0)
     up = compare(mean_of(skewed), mean_of(0 * skewed), 0.001, minimized=False)

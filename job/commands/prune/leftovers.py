@@ -33,11 +33,12 @@ def find_leftovers(survey: Survey, found: Findings) -> None:
 def _of_gate(survey: Survey, found: Findings) -> None:
     if not survey.known:  # a record that was lost may be put back, and name them
         return
+    named = {name for work in survey.open_works() for name in work.named}
     for artifact in survey.below(layout.gates(survey.model)):
         name = artifact.rpartition("/")[2]
         if name in survey.champion.gate:
             _unnamed(survey, artifact, found)
-        elif not _goes_on(survey, name):
+        elif not _goes_on(survey, name) and name not in named:
             why = "the champion's record does not list it, and its run has ended"
             found.go("gate part", name, why, survey.artifacts[artifact])
 

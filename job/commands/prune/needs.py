@@ -78,7 +78,7 @@ def _needed(survey: Survey) -> set[str]:
     works = survey.open_works()
     open_runs = {work.run_id for work in works}
     own = {name for name, entry in survey.versions.items() if entry.version.run_id in open_runs}
-    return _in_use(survey) | own | {name for work in works for name in work.versions}
+    return _in_use(survey) | own | {name for work in works for name in work.named}
 
 
 def _first_judged(survey: Survey, entry: Entry) -> tuple[int, float, str]:

@@ -30,8 +30,8 @@ class Work:
     """Of a run of this model."""
     state: State | None = None
     """None where it has none yet, or none that can be read."""
-    versions: frozenset[str] = frozenset()
-    """Versions of this model that its records name."""
+    named: frozenset[str] = frozenset()
+    """Versions of this model, and parts of its gate, that its records name, among other words."""
     complete: bool = False
     damage: Torn | None = None
     """Why a record of it cannot be understood, so that nobody knows what it needs."""
@@ -130,7 +130,7 @@ def _work(store: Store, model: str, place: tuple[str, str, str], files: set[str]
     try:
         for file in sorted(files & set(_RECORDS)):
             text = _record(store, f"{prefix}/{file}")
-            named |= _versions_in(text, model)
+            named |= _named_in(text, model, own=of == model)
             if file == layout.STATE and kind == "runs":
                 where = f"{store.uri}/{prefix}/{file}"
                 state = record_of(State, parsed(text, where), where)
@@ -155,7 +155,14 @@ def _record(store: Store, key: str) -> bytes:
         return b"{}"
 
 
-def _versions_in(text: bytes, model: str) -> set[str]:
-    """The versions that a record names, in whatever field: rather one too many than one too few."""
-    place = re.escape(f"{layout.versions(model)}/".encode())
-    return {name.decode() for name in re.findall(place + rb"([A-Za-z0-9][A-Za-z0-9._-]*)", text)}
+def _named_in(text: bytes, model: str, *, own: bool) -> set[str]:
+    """What a record names that may be a version, in whatever field: rather too much than too little.
+
+    Args:
+        own: whether it is this model's, which may name its versions without their place.
+    """
+    name = rb"([A-Za-z0-9][A-Za-z0-9._-]*)"
+    found = re.findall(re.escape(f"{layout.versions(model)}/".encode()) + name, text)
+    if own:
+        found += re.findall(b'"' + name + b'"', text)
+    return {match.decode() for match in found}
