@@ -32,7 +32,7 @@ def numerics(device: torch.device) -> Mapping[str, Any]:
     import torch
 
     facts = {
-        **{name: version(name) for name in PACKAGES},
+        **_versions(),
         "code": code(),
         "device": "cpu",
         "processor": _processor(),
@@ -54,6 +54,11 @@ def described(facts: Mapping[str, Any]) -> str:
     world = "1 process" if processes == 1 else f"{processes} processes"
     each = "1 thread" if threads == 1 else f"{threads} threads"
     return f"{packages}; {world} of {each} on {where} ({facts['instructions']})"
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    return {name: version(name) for name in PACKAGES}
 
 
 @cache

@@ -27,8 +27,8 @@ SHAPES: dict[str, tuple[int, dict[str, str]]] = {
 
 
 def reproduced(env: dict[str, str], name: str, folder: Path) -> tuple[int, dict[str, object]]:
-    """Leave nothing of a model but its versions, and make its only one again, with two threads' worth of
-    another environment around it."""
+    """Leave nothing of a model but its versions, and make its only one again, from a shell that sets
+    other threads."""
     store: Store = open_store(env["FINETUNE_OUTPUT"])
     left = [o.key for o in store.list(f"{name}/") if not o.key.startswith(f"{name}/models/")]
     store.delete(left)
