@@ -204,6 +204,7 @@ def test_many_rows_are_sorted_on_disk(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == [
         "gate.arrow",
         "quarantine.jsonl",
+        "read.arrow",
         "train.arrow",
     ]
 
