@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from job import telemetry
+from job.commands import COMMANDS
 from job.commands.arguments import Arguments
 from job.commands.printing import answer
 from job.errors import InputMissing, SettingsError
@@ -16,7 +17,7 @@ from job.runtime.scratch import scratch_folder
 from job.settings import Settings, load
 from job.store import Store, layout, open_store
 
-USAGE = "finetune promote VERSION [--reason TEXT]"
+COMMAND = COMMANDS["promote"]
 
 
 def run(arguments: list[str]) -> int:
@@ -26,11 +27,11 @@ def run(arguments: list[str]) -> int:
         InputMissing: there is no such version.
         Torn: it, or champion.json, is damaged.
     """
-    given = Arguments.of(arguments, USAGE, most=1, options=("--reason",))
+    given = Arguments.of(arguments, COMMAND)
     if not given.words:
         raise SettingsError(
             "promote needs the version that is to be the champion",
-            hint=f"write {USAGE}; `finetune models` lists them",
+            hint=f"write {COMMAND.synopsis}; `finetune models` lists them",
         )
     from job.gate.growth import part_of_version  # heavy; `finetune --help` does without it
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from job.commands import COMMANDS
 from job.commands.arguments import Arguments
 from job.commands.printing import answer
 from job.commands.promote import announce, check_usable, registry_of, told
@@ -11,8 +12,6 @@ from job.errors import InputMissing
 from job.registry import champion as registry
 from job.registry.champion import Champion, rolled_back, used_in_turn
 from job.settings import load
-
-USAGE = "finetune rollback [VERSION] [--reason TEXT]"
 
 
 def run(arguments: list[str]) -> int:
@@ -24,7 +23,7 @@ def run(arguments: list[str]) -> int:
         InputMissing: there is nothing to go back to, or no such version.
         Torn: it, or champion.json, is damaged.
     """
-    given = Arguments.of(arguments, USAGE, most=1, options=("--reason",))
+    given = Arguments.of(arguments, COMMANDS["rollback"])
     settings = load(os.environ, given.settings, rules=("output",)).settings
     store = registry_of(settings)
     before = after = Champion()
