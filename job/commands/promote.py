@@ -36,6 +36,7 @@ def run(arguments: list[str]) -> int:
     from job.gate.growth import part_of_version  # heavy; `finetune --help` does without it
 
     settings = load(os.environ, given.settings, rules=("output",)).settings
+    telemetry.set_up(settings.log)
     store, name = registry_of(settings), given.words[0]
     before = after = Champion()
 
@@ -50,20 +51,13 @@ def run(arguments: list[str]) -> int:
     with scratch_folder(settings.runtime) as scratch:
         registry.move(store, settings.name, decide)
     answer(told(store, settings.name, before, after))
-    announce(settings, store)
+    announce_champion(settings.publish, store, settings.name)
     return 0
 
 
 def registry_of(settings: Settings) -> Store:
     """The store that holds the model's versions."""
     return open_store(settings.output, single_writer=settings.store.single_writer)
-
-
-def announce(settings: Settings, store: Store) -> None:
-    """Tell FINETUNE_PUBLISH__WEBHOOK, where it is set; that it cannot be told is a warning, and undoes
-    nothing."""
-    telemetry.set_up(settings.log)
-    announce_champion(settings.publish, store, settings.name)
 
 
 def check_usable(store: Store, model: str, champion: Champion, name: str) -> None:
