@@ -190,3 +190,12 @@ def test_forbidden_is_not_none(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(Forbidden):
         registry.read(open_store(bucket), "m")
+
+
+def test_a_move_says_what_was_found_and_why() -> None:
+    kept = Move("b-a1", "kept", reason="f1 is 0.8", verdict={"kind": "too few rows"})
+    assert str(kept) == "kept (too few rows): f1 is 0.8"
+    assert (
+        str(Move("b-a1", "promoted by hand", reason="it is new")) == "promoted by hand: it is new"
+    )
+    assert str(Move("b-a1", "rolled back")) == "rolled back"
