@@ -80,7 +80,10 @@ def test_the_version_in_use_and_the_last_verdict(api: Api, owner: Body, store: S
     assert shown(api)["finetune/champion"] == "r1-a1"
     moved(store, lambda before: champion.by_hand(before, "r2-a1", "we know better"))
     show_champion(Cluster(), owner, store, settings())
-    assert api.events("demo-finetune")[-1] == ("PromotedByHand", "r2-a1: we know better")
+    assert api.events("demo-finetune")[-1] == (
+        "PromotedByHand",
+        "r2-a1 promoted by hand: we know better",
+    )
     assert shown(api)["finetune/champion"] == "r2-a1"
 
 
