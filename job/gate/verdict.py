@@ -25,6 +25,7 @@ Kind = Literal[
     "below a floor",
     "worse in a slice",
     "not comparable",
+    "withdrawn",
 ]
 
 
@@ -202,6 +203,7 @@ def spending_of(record: Champion, policy: Publish) -> Spending:
 
 ALWAYS = "FINETUNE_PUBLISH__GATE=always asks nothing"
 FIRST = "there was no champion to be measured against"
+WITHDRAWN = "a person has gone back from it already"
 
 
 def _bound(trial: Trial, reference: float, policy: Publish) -> float:

@@ -190,3 +190,19 @@ def test_forbidden_is_not_none(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(Forbidden):
         registry.read(open_store(bucket), "m")
+
+
+def test_a_record_that_is_gone_is_not_a_new_life(store: Store) -> None:
+    assert registry.read(store, "m") == (Champion(), None)
+    begun, tag = registry.opened(store, "m")
+    assert (begun.version, tag) == (None, registry.read(store, "m")[1])
+    assert registry.opened(store, "m")[1] == tag, "it is begun once"
+    store.put(f"{layout.gate('m', 'r1-a1')}/manifest.json", b"{}")
+    store.delete([KEY])
+    for read in (registry.read, registry.opened):
+        with pytest.raises(
+            Torn, match=r"champion\.json is gone, and .*m/gate/ holds rows"
+        ) as caught:
+            read(store, "m")
+        assert "put an earlier version of this object back" in caught.value.hint
+    assert registry.read(store, "another")[1] is None
