@@ -169,6 +169,7 @@ def decide(trial: Trial, policy: Publish, spending: Spending) -> Verdict:
     kind, reason = _found(comparison, bound, trial.metric, policy)
     if kind in ASKED and trial.challenger.rows:
         spending = spending.looked()
+        reason = f"{reason}; alpha {spending.left:.2g} is left for all later ones"
     if kind in PROMOTED and (veto := _veto(slices, trial, policy)):
         kind, reason = veto
     return Verdict(
