@@ -84,6 +84,7 @@ class Verdict:
             "bound": self.bound,
             "looks": self.spending.looks,
             "left": self.spending.left,
+            "left_out": "; ".join(f"{n} {why}" for why, n in (self.left_out or {}).items()) or None,
         }
         if found is not None:
             facts |= {
