@@ -85,6 +85,7 @@ class Verdict:
             "bound": self.bound,
             "looks": self.spending.looks,
             "left": self.spending.left,
+            "left_out": "; ".join(f"{n} {why}" for why, n in (self.left_out or {}).items()) or None,
         }
         if found is not None:
             facts |= {
@@ -170,6 +171,7 @@ def decide(trial: Trial, policy: Publish, spending: Spending) -> Verdict:
     kind, reason = _found(comparison, bound, trial.metric, policy)
     if kind in ASKED and trial.challenger.rows:
         spending = spending.looked()
+        reason = f"{reason}; alpha {spending.left:.2g} is left for all later ones"
     if kind in PROMOTED and (veto := _veto(slices, trial, policy)):
         kind, reason = veto
     return Verdict(
