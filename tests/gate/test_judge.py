@@ -240,8 +240,13 @@ def test_each_model_cleans_the_rows_as_it_was_trained_to(
     }
 
 
-def test_a_version_that_a_person_promotes_brings_its_rows(lineage: Lineage, tmp_path: Path) -> None:
-    """After a change of what the roles are made of, no row of the gate judges until somebody promotes."""
+def test_a_version_that_a_person_promotes_brings_its_rows(
+    lineage: Lineage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a change of what the roles are made of, no row of the gate judges until somebody promotes,
+    with whatever settings that person's machine has."""
+    monkeypatch.setenv("FINETUNE_DATA__TRAIN", "s3://raw/tonight/*.csv")
+    monkeypatch.setenv("FINETUNE_CLEAN__DERIVE", '{"text": "{{text}}{{label}}"}')
     lineage.settled("a")
     other = lineage.prepared()
     clean = other.settings.clean.model_copy(update={"derive": {"text": "{{text}}"}})
