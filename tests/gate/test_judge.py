@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,7 @@ def test_a_version_that_a_person_went_back_from_is_not_promoted_by_the_gate(
     for gate in ("not-worse", "always"):
         tried = lineage.challenger("a", lineage.prepared(gate=gate, margin=None))
         name = tried.version.name
-        champion.move(lineage.store, "m", lambda record, name=name: by_hand(record, name, ""))
+        champion.move(lineage.store, "m", partial(by_hand, version=name, reason=""))
         champion.move(lineage.store, "m", lambda record: rolled_back(record, first))
         judgement = judge(tried, lineage.store, lineage.nights.folder / "scratch")
         move = settle(tried, judgement, lineage.store, lineage.nights.folder / "scratch")
