@@ -142,7 +142,15 @@ class Uri:
                     f"{self}: #, ? and % mean something else in a URI than in a path",
                     hint="write the path as it is, without file://",
                 )
-        return Path(text).expanduser()
+        if not text.startswith("~"):  # as ./~ is none
+            return Path(text)
+        try:
+            return Path(text).expanduser()
+        except RuntimeError:  # ~ or ~NAME of somebody who has no home on this machine
+            raise SettingsError(
+                f"{self}: {Path(text).parts[0]} is nobody's home here",
+                hint="write the path from / on, or ./ before a name that begins with ~",
+            ) from None
 
     @property
     def is_hub_id(self) -> bool:

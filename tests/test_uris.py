@@ -243,3 +243,10 @@ def test_nor_does_a_text_that_quotes_it(quoted: tuple[str, list[str]]) -> None:
         _logged(f"looked at ({text}", ValueError(f"{text} is gone"), a=text, b=[{"c": text}]),
     ]
     assert [(s, shown) for s in secrets for shown in whole if s in shown] == []
+
+
+def test_a_home_that_nobody_has_is_a_mistake() -> None:
+    for text in ("~0", "~nobody-here/rows.csv"):
+        with pytest.raises(SettingsError, match="nobody's home here"):
+            _ = Uri(text).path
+    assert Uri("./~0").path.name == "~0"

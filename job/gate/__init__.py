@@ -16,7 +16,7 @@ from job.data.artifacts import Dataset
 from job.errors import Absent, Conflict, DataError, InputMissing, SettingsError, Torn
 from job.gate.growth import candidate, commit_part
 from job.gate.trial import Standard, against, alone
-from job.gate.verdict import ALWAYS, FIRST, Verdict, decide, spending_of, unasked
+from job.gate.verdict import ALWAYS, FIRST, WITHDRAWN, Trial, Verdict, decide, spending_of, unasked
 from job.models import Place
 from job.registry import champion
 from job.registry.champion import TRIES, Champion, Move
@@ -58,7 +58,7 @@ def judge(challenger: Challenger, store: Store, scratch: Path) -> Judgement:
         Torn: champion.json is damaged.
     """
     settings = challenger.settings
-    record, tag = champion.read(store, settings.name)
+    record, tag = champion.opened(store, settings.name)
     folder = scratch / "gate"
     shutil.rmtree(folder, ignore_errors=True)
     verdict = _verdict(challenger, record, store, folder)
@@ -127,6 +127,8 @@ def _part(challenger: Challenger, record: Champion, store: Store, scratch: Path)
 def _verdict(challenger: Challenger, record: Champion, store: Store, scratch: Path) -> Verdict:
     settings, best, dataset = challenger.settings, record.best, challenger.dataset
     policy, metric = settings.publish, plain(settings.evaluate.metric or "")
+    if challenger.version.name in record.withdrawn:
+        return unasked("withdrawn", WITHDRAWN, metric, policy, record)
     asks = policy.gate != "always" and best is not None
     if not asks and not policy.floors:
         if best is None:
@@ -134,14 +136,25 @@ def _verdict(challenger: Challenger, record: Champion, store: Store, scratch: Pa
         return unasked("always", ALWAYS, metric, policy, record)
     if dataset is None:
         return unasked("not comparable", "its data set is gone", metric, policy, record)
-    if not asks or best is None:
-        trial = alone(settings, challenger.place, dataset, scratch)
-        return decide(trial, policy, spending_of(record, policy))
     try:
-        standard = Standard.fetched(store, settings.name, best, scratch)
-        mine = (challenger.place, dataset)
-        trial = against(standard, mine, record, settings, store, scratch)
+        trial = _trial(challenger, dataset, best if asks else None, record, store, scratch)
     except (Torn, Absent, DataError, SettingsError, InputMissing) as error:
-        warn("the best champion cannot be measured against", version=best, reason=str(error))
+        warn("the challenger cannot be judged", champion=best, reason=str(error))
         return unasked("not comparable", str(error), metric, policy, record)
     return decide(trial, policy, spending_of(record, policy))
+
+
+def _trial(
+    challenger: Challenger,
+    dataset: Dataset,
+    best: str | None,
+    record: Champion,
+    store: Store,
+    scratch: Path,
+) -> Trial:
+    """The challenger put to the gate's rows beside the best champion, or to its own test rows alone."""
+    settings, place = challenger.settings, challenger.place
+    if best is None:
+        return alone(settings, place, dataset, scratch)
+    standard = Standard.fetched(store, settings.name, best, scratch)
+    return against(standard, (place, dataset), record, settings, store, scratch)

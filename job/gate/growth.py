@@ -17,6 +17,7 @@ from job.data.artifacts import GATE, GROUP, KEY, KEYS, Dataset
 from job.data.keys import Keys
 from job.errors import Absent, Torn
 from job.gate.parts import ROWS, fetched, reading
+from job.registry import champion
 from job.settings import Settings
 from job.stages.clean.splits import HeldBack
 from job.store import Store, layout
@@ -69,6 +70,7 @@ def commit_part(
         "reading": kind,
         "split_by": settings.data.split_by,
     }
+    champion.opened(store, settings.name)
     key = layout.gate(settings.name, version)
     commit(store, key, {ROWS: path}, attempt=own_number(), meta=meta, exists_ok=True)
     return version

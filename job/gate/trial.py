@@ -71,14 +71,20 @@ class Standard:
 
 
 def alone(settings: Settings, place: Place, dataset: Dataset, scratch: Path) -> Trial:
-    """A challenger put to its own test rows, where there is no champion to be measured against."""
+    """A challenger put to its own test rows, where there is no champion to be measured against.
+
+    Raises:
+        DataError: they say nothing of it.
+    """
     challenger = Contender.open(settings, place, scratch)
     rows = _readable(Rows(MappedTable(candidate(dataset)).table, Counter()), challenger)
+    if not len(rows.table):
+        raise DataError(f"the night has no test row that can judge{_reasons(rows.left_out)}")
     answers = challenger.answers(rows.table, scratch / "challenger")
     metric, scorer = scorer_of(answers, challenger.task, settings.evaluate)
     if scorer is None:
         raise DataError(f"{metric} says nothing of the {len(rows.table)} test rows")
-    parts = _parts(metric, (challenger.task, answers), None, settings)
+    parts = _parts(metric, Answers(challenger.task, answers, scorer), None, settings)
     return Trial(scorer, None, None, metric, parts, rows.left_out)
 
 
@@ -125,20 +131,31 @@ def against(
     two = theirs.task.scorer(others, metric)
     if one is None or two is None or one.rows != two.rows:
         raise DataError(f"{metric} does not compare the two on these {len(rows.table)} rows")
-    parts = _parts(metric, (mine.task, answers), (theirs.task, others), settings)
+    each = Answers(mine.task, answers, one), Answers(theirs.task, others, two)
+    parts = _parts(metric, *each, settings)
     return Trial(one, two, standard.version, metric, parts, rows.left_out)
 
 
 def _nobody(left_out: Mapping[str, int]) -> str:
-    reasons = "".join(f"; {count} {reason}" for reason, count in left_out.items())
-    return f"the gate holds no row that can judge{reasons}"
+    return f"the gate holds no row that can judge{_reasons(left_out)}"
+
+
+def _reasons(left_out: Mapping[str, int]) -> str:
+    return "".join(f"; {count} {reason}" for reason, count in left_out.items() if count)
 
 
 def _readable(rows: Rows, contender: Contender) -> Rows:
     return rows.where(contender.reads(rows.table), UNREADABLE)
 
 
-Answers = tuple[Task, Scored]
+@dataclass(frozen=True)
+class Answers:
+    """What a model makes of the rows that judge."""
+
+    task: Task
+    scored: Scored
+    scorer: Scorer
+    """By the metric that judges, over all of them."""
 
 
 def _parts(
@@ -147,10 +164,9 @@ def _parts(
     """Both models' answers to each slice, and to each part that has a floor, however few its rows are."""
     floors, shown = settings.publish.floors, settings.evaluate.slices
     names = [*shown, *(floor.partition("=")[0] for floor in floors)]
-    task, answers = mine
-    if not names or ROW not in answers.table.names:
+    if not names or ROW not in mine.scored.table.names:
         return {}
-    found = slices(names, answers.rows, task, named=floors)
+    found = slices(names, mine.scored.rows, mine.task, named=floors)
     wanted = [n for n in found if n in floors or n.partition("=")[0] in shown]
     nothing = np.zeros(0, np.int64)
     parts = {}
@@ -165,13 +181,11 @@ def _parts(
 def _part_of(answers: Answers, metric: str, name: str, rows: Numbers) -> Scorer | None:
     """A model's answers to a part. What is asked of the rows of one label by an average over the labels is
     that label's own figure, over all rows: among its own rows nothing can be taken for it wrongly."""
-    task, scored = answers
     kind, _, value = name.partition("=")
     if not len(rows):
         return None
     if kind == "label" and metric in OF_CLASSES:
-        own = task.scorer(scored, of_class(metric, value))
+        own = answers.task.scorer(answers.scored, of_class(metric, value))
         if own is not None:
             return own
-    scorer = task.scorer(scored, metric)
-    return scorer.take(rows) if scorer else None
+    return answers.scorer.take(rows)

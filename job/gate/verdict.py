@@ -25,6 +25,7 @@ Kind = Literal[
     "below a floor",
     "worse in a slice",
     "not comparable",
+    "withdrawn",
 ]
 
 
@@ -84,6 +85,7 @@ class Verdict:
             "bound": self.bound,
             "looks": self.spending.looks,
             "left": self.spending.left,
+            "left_out": "; ".join(f"{n} {why}" for why, n in (self.left_out or {}).items()) or None,
         }
         if found is not None:
             facts |= {
@@ -169,6 +171,7 @@ def decide(trial: Trial, policy: Publish, spending: Spending) -> Verdict:
     kind, reason = _found(comparison, bound, trial.metric, policy)
     if kind in ASKED and trial.challenger.rows:
         spending = spending.looked()
+        reason = f"{reason}; alpha {spending.left:.2g} is left for all later ones"
     if kind in PROMOTED and (veto := _veto(slices, trial, policy)):
         kind, reason = veto
     return Verdict(
@@ -202,6 +205,7 @@ def spending_of(record: Champion, policy: Publish) -> Spending:
 
 ALWAYS = "FINETUNE_PUBLISH__GATE=always asks nothing"
 FIRST = "there was no champion to be measured against"
+WITHDRAWN = "a person has gone back from it already"
 
 
 def _bound(trial: Trial, reference: float, policy: Publish) -> float:

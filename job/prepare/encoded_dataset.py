@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from job import checks, tasks
@@ -15,6 +16,7 @@ from job.prepare.clean_rows import rows
 from job.prepare.start import START, Start, counted, from_base, other_labels, shares, start_of
 from job.runs import identity
 from job.runs.attempt import Attempt
+from job.runs.record import Run
 from job.stages import encode
 from job.stages.clean import EVERYTHING, Replay
 from job.store import layout
@@ -34,18 +36,17 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     gate = parts.data_sets(record.store, settings.name, attempt.frozen.gate)
     start = start_of(attempt)
     inputs, base = attempt.inputs, attempt.base
-    fingerprint = identity.dataset(settings, inputs, base, gate, start.version)
-    key = layout.dataset(settings.name, fingerprint)
+    fingerprint = identity.dataset(settings, inputs, base, gate, start.origin)
     folder = attempt.scratch / "dataset"
-    record.uses(fingerprint)
-    existing = encode.find(record.store, key, folder)
+    existing = _found(record, fingerprint, folder)
     if existing is not None:
-        event("data set found in the store", fingerprint=fingerprint)
+        event("data set found in the store", fingerprint=existing.fingerprint)
         if record.state.stage in ("start", "encode"):
             checks.check(attempt, task, lambda: _rows_or_quarantine(attempt, task), existing)
         record.progressed("encode")
         return task.restored(existing.profile["task"]), existing
 
+    key = layout.dataset(settings.name, fingerprint)
     start, cleaned = _fitting(attempt, task, start)
     encoder = encode.Encoder(base.tokenizer, base.max_length, start.labels)
     task, profile, files = encode.encode(cleaned, task, encoder, folder)
@@ -56,6 +57,18 @@ def dataset(attempt: Attempt) -> tuple[Task, Dataset]:
     _discard(attempt)
     record.progressed("encode")
     return task, encoded
+
+
+def _found(record: Run, fingerprint: str, folder: Path) -> Dataset | None:
+    """The data set as it is in the store, if it is: the one that the run has begun with, though it would
+    make another one now (of a champion less may be known, or a release may encode otherwise)."""
+    begun = record.state.dataset
+    for name in dict.fromkeys(filter(None, (begun, fingerprint))):
+        record.uses(name)
+        found = encode.find(record.store, layout.dataset(record.settings.name, name), folder)
+        if found is not None:
+            return found
+    return None
 
 
 def _fitting(attempt: Attempt, task: Task, start: Start) -> tuple[Start, CleanRows]:

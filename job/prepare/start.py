@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -42,6 +43,14 @@ class Start:
     """What is trained on again of what the champion has learned from."""
     labels: tuple[str, ...] = ()
     """Those that are known beforehand, in order: the champion's, or the base model's."""
+
+    @property
+    def origin(self) -> dict[str, Any] | None:
+        """What of it decides which rows are trained on; None for the base model."""
+        if self.champion is None:
+            return None
+        known = len(self.replay.learned) > 0
+        return {"champion": self.champion.version, "replay": self.replay.share, "known": known}
 
     @property
     def version(self) -> str | None:

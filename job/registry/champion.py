@@ -89,20 +89,54 @@ def read(store: Store, model: str) -> tuple[Champion, str | None]:
     """The model's champion, and the tag to replace it by; None where there is no record of one yet.
 
     Raises:
-        Torn: the record is damaged, and the message names the field.
+        Torn: the record is damaged, and the message names the field; or it is gone, though the model has
+            a gate.
         Forbidden: it may not be read; that never means that there is none.
     """
-    key = layout.champion(model)
     try:
-        return read_record(store, key, Champion)
+        try:
+            return _stored(store, model)
+        except Absent:
+            if not any(store.list(f"{layout.gates(model)}/")):
+                return Champion(), None
+            return _stored(store, model)  # somebody may just have begun
     except Absent:
-        return Champion(), None
+        raise _lost(store, model) from None
     except Torn as error:
         raise Torn(
             error.message,
             hint="nothing is promoted, judged or removed until it is whole: put an earlier version of this "
             "object back; without it the gate's rows and what was spent on them would be forgotten",
         ) from error
+
+
+def _stored(store: Store, model: str) -> tuple[Champion, str]:
+    return read_record(store, layout.champion(model), Champion)
+
+
+def _lost(store: Store, model: str) -> Torn:
+    """The record is gone: nothing ever lies below gate/ without one (`opened`)."""
+    gate = f"{store.uri}/{layout.gates(model)}/"
+    return Torn(
+        f"{store.uri}/{layout.champion(model)} is gone, and {gate} holds rows that it listed",
+        hint="put an earlier version of this object back; without it models would be trained on the rows "
+        f"that judge, and the next one would be promoted unjudged. To begin anew all the same, remove {gate}",
+    )
+
+
+def opened(store: Store, model: str) -> tuple[Champion, str | None]:
+    """As `read`, after an empty record was written where there was none: for whoever may write below
+    gate/ next.
+
+    Raises:
+        Torn, Forbidden: as `read`.
+    """
+    record, tag = read(store, model)
+    if tag is not None:
+        return record, tag
+    with suppress(Conflict):  # somebody else has
+        write(store, model, record, None)
+    return read(store, model)
 
 
 def write(store: Store, model: str, champion: Champion, tag: str | None) -> Champion:

@@ -9,6 +9,7 @@ order, is therefore a contract with every store that holds earlier results.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from job import models
 from job.data.artifacts import Inputs, fingerprint
@@ -32,7 +33,7 @@ def dataset(
     inputs: Inputs,
     base: Base,
     gate: Mapping[str, str] | None = None,
-    champion: str | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> str:
     """Encoded rows: the data, what is done to it, the tokenizer, and what the gate holds back; 16 hex
     digits.
@@ -41,7 +42,7 @@ def dataset(
         gate: each part that is held back, the oldest first, and the data set that holds its rows out
             already. To that one the part changes nothing: so the same data and settings find their data
             set again after its test rows have become a part of the gate.
-        champion: the version that training goes on from, which decides what of its rows is left out.
+        origin: the version that training goes on from, and what of its rows is left out for that.
     """
     what = [
         ENCODE_VERSION,
@@ -53,11 +54,11 @@ def dataset(
     ]
     if slices := settings.evaluate.slice_columns:
         what.append({"slices": slices})
-    if champion is not None:
-        what.append({"champion": champion, "replay": settings.train.replay})
+    if origin is not None:
+        what.append(dict(origin))
     made, held = fingerprint(what), list[str]()
-    for part, origin in (gate or {}).items():
-        if origin != made:
+    for part, brought_by in (gate or {}).items():
+        if brought_by != made:
             held.append(part)
             made = fingerprint([*what, {"gate": held}])
     return made

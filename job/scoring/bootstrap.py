@@ -60,9 +60,8 @@ class Spread:
 
     def _reach(self, alpha: float, skewness: float) -> float:
         quantile = float(t.isf(alpha, self.freedom))
-        if math.isinf(quantile):
-            return math.inf
-        return self.error * (quantile + max(0.0, skewness) * (2 * quantile**2 + 1) / 6)
+        reach = self.error * (quantile + max(0.0, skewness) * (2 * quantile**2 + 1) / 6)
+        return reach if math.isfinite(reach) else math.inf
 
 
 def spread(challenger: Scorer, reference: Scorer, seed: int) -> Spread | None:

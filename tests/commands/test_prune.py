@@ -247,8 +247,11 @@ def test_leftovers_go_where_they_are_asked_for(
     assert [key for key in left if "a000000123" in key] == ["m/datasets/d9/a000000123/train.arrow"]
     for key in ("models/goes-on-a1/config.json", "evaluations/e/a1/x", "gate/r1-a1/rows.arrow"):
         assert f"m/{key}" in left
+    gate = [o.key for o in store.list("m/gate/")]
     store.delete([layout.champion("m")])  # it may be put back
-    assert "gate part" not in pruned(store, capsys, "--orphans")
+    with pytest.raises(Torn, match="is gone"):
+        pruned(store, capsys, "--orphans")
+    assert [o.key for o in store.list("m/gate/")] == gate
 
 
 # -- what happens meanwhile ------------------------------------------------------------------------

@@ -47,6 +47,9 @@ def env(folder: Path, name: str, **more: str) -> dict[str, str]:
         "TRAIN__EPOCHS": "4",
         "TRAIN__LEARNING_RATE": "1e-3",
         "CHECKPOINT__EVERY_STEPS": "3",
+        # which version is in use is for these tests to say
+        "PUBLISH__GATE": "better",
+        "PUBLISH__MIN_GAIN": "0.99",
         **more,
     }
     return {f"FINETUNE_{key}": value for key, value in given.items()}

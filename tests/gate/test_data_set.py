@@ -59,7 +59,7 @@ class Runs:
 
     def promote(self, settings: Settings, fingerprint: str) -> None:
         """As the run's end would: its rows become a part, which champion.json lists."""
-        before, tag = champion.read(self.store, "m")
+        before, tag = champion.opened(self.store, "m")
         dataset, version = self.dataset(fingerprint), f"{settings.run_id}-a1"
         part = commit_part(self.store, settings, version, dataset, before.gate, self.folder)
         move = champion.Move(version, "promoted")

@@ -6,22 +6,25 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from job import models
+from job.data.arrow import Writer, schema_of
 from job.data.artifacts import GATE, KEYS
 from job.errors import Conflict
 from job.gate import Challenger, Judgement, judge, settle
 from job.gate.growth import part_of_version
 from job.registry import champion
-from job.registry.champion import Champion, by_hand
+from job.registry.champion import Champion, by_hand, rolled_back
 from job.registry.versions import Version
 from job.settings import Evaluate, Publish, Settings, recorded
 from job.store import Store, layout
 from job.store.commit import commit
+from job.tasks.text_classification import TextClassification
 from tests.gate.nights import Night, Nights
 from tests.support.registry import classifier, publish
 
@@ -269,3 +272,64 @@ def test_a_version_that_a_person_promotes_brings_its_rows(
     again = lineage.prepared()
     again.settings = again.settings.model_copy(update={"clean": clean})
     assert lineage.settled("a", again).verdict["rows"] == len(TEST)
+
+
+def test_a_version_that_a_person_went_back_from_is_not_promoted_by_the_gate(
+    lineage: Lineage,
+) -> None:
+    """Its run was killed before it was settled, and is resumed after somebody has tried the version."""
+    first = lineage.settled("a").version
+    for gate in ("not-worse", "always"):
+        tried = lineage.challenger("a", lineage.prepared(gate=gate, margin=None))
+        name = tried.version.name
+        champion.move(lineage.store, "m", partial(by_hand, version=name, reason=""))
+        champion.move(lineage.store, "m", lambda record: rolled_back(record, first))
+        judgement = judge(tried, lineage.store, lineage.nights.folder / "scratch")
+        move = settle(tried, judgement, lineage.store, lineage.nights.folder / "scratch")
+        assert (move.action, move.verdict["kind"], move.champion) == ("kept", "withdrawn", first)
+    assert lineage.record.spending.looks == 0
+
+
+def test_a_floor_without_a_test_row_is_a_verdict(lineage: Lineage) -> None:
+    """Chance has put none of a few rows into the test, or no tokenizer reads them."""
+    night = lineage.prepared(TRAIN[:1], floors={"label=a": 0.5})
+    test_rows = night.dataset.folder / GATE
+    with Writer(test_rows, schema_of(test_rows)):
+        pass
+    kept = lineage.settled("a", night)
+    assert (kept.action, kept.verdict["kind"]) == ("kept", "not comparable")
+    assert "no test row" in kept.reason
+
+
+@pytest.mark.parametrize("rows", [1, 3, 5])
+def test_a_handful_of_rows_promotes_nothing(lineage: Lineage, rows: int) -> None:
+    """Whoever wins them all: among five, equal ones do so in three nights out of a hundred."""
+    few = [{"text": f"order {i}", "label": "a"} for i in range(rows)]
+    night = lineage.prepared(few)
+    night.settings = night.settings.model_copy(update={"evaluate": Evaluate(metric="f1")})
+    lineage.settled("b", night)
+    night = lineage.prepared(few, margin=0.01)
+    night.settings = night.settings.model_copy(update={"evaluate": Evaluate(metric="f1")})
+    found = lineage.settled("a", night)
+    assert found.verdict["difference"] == 1
+    assert (found.action, found.verdict["kind"]) == ("kept", "too few rows")
+
+
+def test_parts_are_taken_from_what_was_scored_once(
+    lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lineage.settled("a")
+    night = lineage.prepared()
+    slices = Evaluate(metric="accuracy", slices=("length", "label"))
+    night.settings = night.settings.model_copy(update={"evaluate": slices})
+    asked: list[str] = []
+    original = TextClassification.scorer
+
+    def scorer(self: TextClassification, scored: Any, metric: str) -> Any:
+        asked.append(metric)
+        return original(self, scored, metric)
+
+    monkeypatch.setattr(TextClassification, "scorer", scorer)
+    verdict = lineage.settled("a", night).verdict
+    assert verdict["rows@label=b"] == 6
+    assert asked == ["accuracy"] * 2

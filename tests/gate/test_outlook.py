@@ -30,9 +30,8 @@ def said(nights: Nights, settings: Settings, **publish: object) -> tuple[str, st
 def test_what_the_gate_can_show(nights: Nights) -> None:
     night = nights.night(TRAIN, TRAIN[:4], TEST)
     assert said(nights, night.settings)[1] is None, "there is no champion yet"
-    champion.write(
-        nights.store, "m", Champion("a-a1", best="a-a1", gate=nights.champion.gate), None
-    )
+    record = Champion("a-a1", best="a-a1", gate=nights.champion.gate)
+    champion.move(nights.store, "m", lambda _: record)
     words, hopeless = said(nights, night.settings)
     assert "60 rows judge, against a-a1, at alpha 0.025" in words
     assert hopeless
@@ -44,7 +43,7 @@ def test_what_the_gate_can_show(nights: Nights) -> None:
 def test_later_nights_ask_for_more(nights: Nights) -> None:
     night = nights.night(TRAIN, TRAIN[:4], TEST)
     record = Champion("a-a1", best="a-a1", gate=nights.champion.gate, spending=Spending(looks=99))
-    champion.write(nights.store, "m", record, None)
+    champion.move(nights.store, "m", lambda _: record)
     assert said(nights, night.settings, margin=0.1)[1]
 
 

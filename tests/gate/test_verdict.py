@@ -146,6 +146,14 @@ def test_too_few_rows_say_how_much_they_could_have_shown() -> None:
     assert f"no less than {few.comparison.smallest:.4g}" in few.reason
 
 
+def test_rows_that_did_not_judge_are_counted() -> None:
+    trial = Trial(
+        right(900), right(900), "a-a1", "accuracy", {}, {"corrected since": 3, "unusable": 1}
+    )
+    facts = decide(trial, Publish(), Spending()).facts()
+    assert facts["left_out"] == "3 corrected since; 1 unusable"
+
+
 def test_what_was_not_found_is_not_among_the_facts() -> None:
     record = Champion(best="a-a1", spending=Spending(looks=2, spent=0.0333))
     policy = Publish.model_validate({"life_alpha": 0.1})

@@ -199,3 +199,19 @@ def test_a_move_says_what_was_found_and_why() -> None:
         str(Move("b-a1", "promoted by hand", reason="it is new")) == "promoted by hand: it is new"
     )
     assert str(Move("b-a1", "rolled back")) == "rolled back"
+
+
+def test_a_record_that_is_gone_is_not_a_new_life(store: Store) -> None:
+    assert registry.read(store, "m") == (Champion(), None)
+    begun, tag = registry.opened(store, "m")
+    assert (begun.version, tag) == (None, registry.read(store, "m")[1])
+    assert registry.opened(store, "m")[1] == tag, "it is begun once"
+    store.put(f"{layout.gate('m', 'r1-a1')}/manifest.json", b"{}")
+    store.delete([KEY])
+    for read in (registry.read, registry.opened):
+        with pytest.raises(
+            Torn, match=r"champion\.json is gone, and .*m/gate/ holds rows"
+        ) as caught:
+            read(store, "m")
+        assert "put an earlier version of this object back" in caught.value.hint
+    assert registry.read(store, "another")[1] is None

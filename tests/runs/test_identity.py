@@ -127,3 +127,13 @@ def test_a_tokenizer_is_its_base_too() -> None:
 def test_other_data_is_another_everything_but_the_predictor() -> None:
     before, after = all_of(settings()), all_of(settings(), Inputs(INPUTS.files[:1]))
     assert {name for name in before if before[name] == after[name]} == {"predictor"}
+
+
+def test_what_is_left_out_for_a_champion_makes_another_data_set() -> None:
+    def of(**origin: object) -> str:
+        return identity.dataset(settings(), INPUTS, BASE, None, origin)
+
+    champion: dict[str, object] = {"champion": "a-a1", "replay": 0.2, "known": True}
+    others: list[dict[str, object]] = [{"champion": "b-a1"}, {"replay": 0.3}, {"known": False}]
+    made = [of(**{**champion, **each}) for each in ({}, *others)]
+    assert len({*made, identity.dataset(settings(), INPUTS, BASE)}) == len(made) + 1

@@ -100,9 +100,9 @@ def remove(store: Store, model: str, shown: Findings, keep: int, *, orphans: boo
     """
     known, found = {(r.kind, r.name) for r in shown.removals}, Findings()
 
-    def decide(champion: Champion, tag: str | None = "") -> Champion:
+    def decide(champion: Champion) -> Champion:
         nonlocal found
-        found = findings(look(store, model, (champion, tag)), keep, orphans=orphans)
+        found = findings(look(store, model, champion), keep, orphans=orphans)
         interrupted = found.versions() & {*champion.removed}
         found.removals = [r for r in found.removals if (r.kind, r.name) in known]
         names = found.versions() | interrupted
@@ -111,7 +111,7 @@ def remove(store: Store, model: str, shown: Findings, keep: int, *, orphans: boo
     if shown.versions():
         registry.move(store, model, decide)
     else:
-        decide(*registry.read(store, model))
+        decide(registry.read(store, model)[0])
     for removal in found.removals:
         for keys in removal.keys:  # manifests first: what lacks some files is no artifact then
             store.delete(keys)

@@ -32,8 +32,6 @@ def find_leftovers(survey: Survey, found: Findings) -> None:
 
 
 def _of_gate(survey: Survey, found: Findings) -> None:
-    if not survey.known:  # a record that was lost may be put back, and name them
-        return
     named = {name for work in survey.open_works() for name in work.named}
     for artifact in survey.below(layout.gates(survey.model)):
         name = artifact.rpartition("/")[2]

@@ -59,8 +59,6 @@ class Survey:
     store: Store
     model: str
     champion: Champion
-    known: bool
-    """Whether there is a record of a champion at all."""
     versions: Mapping[str, Entry]
     artifacts: Mapping[str, Sequence[Object]]
     """The objects below each artifact's prefix, committed or not."""
@@ -87,7 +85,7 @@ class Survey:
         return any(item.key == f"{artifact}/{MANIFEST}" for item in self.artifacts[artifact])
 
 
-def look(store: Store, model: str, champion: tuple[Champion, str | None]) -> Survey:
+def look(store: Store, model: str, champion: Champion) -> Survey:
     """What stands in the store.
 
     Every run below the output is asked what it needs, whatever its model: one may go on from another's
@@ -107,7 +105,7 @@ def look(store: Store, model: str, champion: tuple[Champion, str | None]) -> Sur
         works = pool.map(lambda item: _work(store, model, *item), begun.items())
         found = list(works)
     listed = {entry.version.name: entry for entry in entries(store, model)}
-    return Survey(store, model, champion[0], champion[1] is not None, listed, artifacts, found)
+    return Survey(store, model, champion, listed, artifacts, found)
 
 
 def surveyed(store: Store, model: str) -> Survey:
@@ -117,7 +115,7 @@ def surveyed(store: Store, model: str) -> Survey:
         Torn: champion.json is damaged.
         Forbidden, Unreachable: as `look`.
     """
-    return look(store, model, registry.read(store, model))
+    return look(store, model, registry.read(store, model)[0])
 
 
 def _work(store: Store, model: str, place: tuple[str, str, str], files: set[str]) -> Work:

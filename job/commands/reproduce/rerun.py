@@ -16,6 +16,7 @@ from job.commands.reproduce.original import Original
 from job.data.artifacts import KEYS, LEARNED
 from job.environment import OURS
 from job.errors import Absent, InputMissing, SettingsError
+from job.registry import champion as registry
 from job.registry import versions
 from job.registry.lineage import write_known
 from job.settings import Settings, load
@@ -77,6 +78,7 @@ class Rerun:
             InputMissing: a part of them is gone.
         """
         original = self._original
+        registry.opened(self._store, original.model)
         for part in original.provenance.inputs.gate:
             self._copy(layout.gate(original.model, part), "its rows were held back from")
 

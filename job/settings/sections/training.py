@@ -246,7 +246,7 @@ class Publish(Section):
     """The licence named in the model card, by the Hub's name for it (apache-2.0, cc-by-4.0 …)."""
 
     hub_repo: str | None = None
-    """A Hub repository that the published files are pushed to as well; needs HF_TOKEN."""
+    """A Hub repository that a version's files are pushed to as well when it becomes the champion; needs HF_TOKEN."""
 
     @property
     def signing_key(self) -> bytes:
