@@ -204,13 +204,13 @@ def test_the_verdict_comes_to_the_object_also_where_the_pod_could_not_show_it(
     champion.write(store, "m", before, tag)
     body = created(api, {"type": "Complete", "status": "True"})
     assert follow(body, store) == DONE
-    assert api.events("a")[-1] == (action.capitalize(), "r-a2: because")
+    assert api.events("a")[-1] == (action.capitalize(), f"r-a2 {action}: because")
     told = Report(
         2, {}, (Milestone(1, action.capitalize(), "r-a2, in its own words", time.time()),)
     )
     store.put("m/runs/r/progress.json", told.json())
     follow(body, store)
-    assert api.events("a")[-1][1] != "r-a2: because"
+    assert api.events("a")[-1][1] != f"r-a2 {action}: because"
     assert ("a", action.capitalize(), "r-a2, in its own words") in [
         ("a", *e) for e in api.events("a")
     ]
