@@ -164,7 +164,8 @@ def test_a_promotion_by_hand_in_between_does_not_count_as_its_verdict(lineage: L
     name = challenger.version.name
     champion.move(lineage.store, "m", lambda record: by_hand(record, name, "a hurry"))
     move = settle(challenger, judgement, lineage.store, lineage.nights.folder / "scratch")
-    assert (move.action, move.champion) == ("promoted", name)
+    assert (move.action, move.verdict["kind"], move.champion) == ("promoted", "by hand", name)
+    assert lineage.record.spending.looks == 0, "it is not measured against itself"
     assert [m.action for m in lineage.record.history][1:] == ["promoted by hand", "promoted"]
 
 
