@@ -15,7 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code of the design's table."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name == "help" or {"-h", "--help"} & {name, *rest}:
-        answer(commands.usage().rstrip())
+        asked = commands.COMMANDS.get(next(iter(rest), "") if name == "help" else name)
+        answer((asked.usage if asked and asked.help else commands.usage()).rstrip())
         return 0
     if name == "worker" and len(rest) > 1:
         from job.commands.worker import work

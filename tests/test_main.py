@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from job.__main__ import main
 from job.commands.exit_codes import explained
 from job.commands.worker import failure
 from tests.support.refusals import given, refused
@@ -63,11 +64,23 @@ def test_a_settings_file_with_tabs(tmp_path: Path) -> None:
     refused(78, str(file), r"'\t'", "line 2, column 1", env=env, folder=tmp_path)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("run", "--help"), ("config", "-h")])
-def test_help(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = finetune(*arguments, env={}, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: finetune COMMAND")
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        ((), "COMMAND"),
+        (("--help",), "COMMAND"),
+        (("runn", "--help"), "COMMAND"),
+        (("outcome", "--help"), "COMMAND"),
+        (("run", "--help"), "run"),
+        (("config", "-h"), "config [--reference] [--schema]"),
+        (("help", "promote"), "promote VERSION [--reason TEXT]"),
+    ],
+)
+def test_help(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], usage: str) -> None:
+    assert main([*arguments]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.startswith(f"usage: finetune {usage} [--SECTION.NAME VALUE …]\n\n")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from job.commands import Command
 from job.errors import SettingsError
 
 
@@ -22,26 +23,13 @@ class Arguments:
     """Flags that are settings."""
 
     @classmethod
-    def of(
-        cls,
-        arguments: Sequence[str],
-        usage: str,
-        *,
-        most: int = 0,
-        switches: Sequence[str] = (),
-        options: Sequence[str] = (),
-    ) -> Arguments:
-        """Take a command line apart.
-
-        Args:
-            usage: the whole line, for the error.
-            most: how many words may belong to no flag.
-            switches: names of flags without a value, such as `--json`.
-            options: names of flags with a value, such as `--keep`.
+    def of(cls, arguments: Sequence[str], command: Command) -> Arguments:
+        """Take the command line of a command apart.
 
         Raises:
-            SettingsError: there are more words, or a flag has no value.
+            SettingsError: there are more words than it takes, or a flag has no value.
         """
+        takes_value = {flag.partition(" ")[0]: " " in flag for flag in command.flags}
         words: list[str] = []
         given: set[str] = set()
         values: dict[str, str] = {}
@@ -51,20 +39,21 @@ class Arguments:
             flag, equals, value = word.partition("=")
             if not word.startswith("--"):
                 words.append(word)
-            elif word in switches:
+            elif takes_value.get(word) is False:
                 given.add(word)
-            elif flag in options:
-                values[flag] = value if equals else _value(flag, next(rest, None), usage)
+            elif takes_value.get(flag):
+                values[flag] = value if equals else _value(flag, next(rest, None), command)
             else:
                 settings.append(word)
                 if not equals:
-                    settings.append(_value(flag, next(rest, None), usage))
-        if len(words) > most:
-            raise SettingsError(f"{words[most]!r} belongs to no flag", hint=f"write {usage}")
+                    settings.append(_value(flag, next(rest, None), command))
+        if len(words) > bool(command.word):
+            last = words[-1]
+            raise SettingsError(f"{last!r} belongs to no flag", hint=f"write {command.synopsis}")
         return cls(words, frozenset(given), values, settings)
 
 
-def _value(flag: str, value: str | None, usage: str) -> str:
+def _value(flag: str, value: str | None, command: Command) -> str:
     if value is None:
-        raise SettingsError(f"{flag} has no value", hint=f"write {usage}")
+        raise SettingsError(f"{flag} has no value", hint=f"write {command.synopsis}")
     return value

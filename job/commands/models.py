@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from job.commands import COMMANDS
 from job.commands.arguments import Arguments
 from job.commands.printing import answer, table, when
 from job.errors import InputMissing
@@ -18,8 +19,6 @@ from job.settings import load
 from job.settings.metrics import headline
 from job.store import layout, open_store
 
-USAGE = "finetune models [--json]"
-
 
 def run(arguments: list[str]) -> int:
     """Print the versions, the newest first: a table on a terminal, elsewhere an object of JSON a line.
@@ -28,7 +27,7 @@ def run(arguments: list[str]) -> int:
         InputMissing: there is none.
         Torn: champion.json is damaged.
     """
-    given = Arguments.of(arguments, USAGE, switches=("--json",))
+    given = Arguments.of(arguments, COMMANDS["models"])
     settings = load(os.environ, given.settings, rules=("output",)).settings
     store = open_store(settings.output, single_writer=settings.store.single_writer)
     champion, _ = registry.read(store, settings.name)

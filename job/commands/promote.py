@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from job import telemetry
+from job.commands import COMMANDS
 from job.commands.arguments import Arguments
 from job.commands.printing import answer
 from job.errors import InputMissing, SettingsError
@@ -16,7 +17,7 @@ from job.runtime.scratch import scratch_folder
 from job.settings import Settings, load
 from job.store import Store, layout, open_store
 
-USAGE = "finetune promote VERSION [--reason TEXT]"
+COMMAND = COMMANDS["promote"]
 
 
 def run(arguments: list[str]) -> int:
@@ -26,15 +27,16 @@ def run(arguments: list[str]) -> int:
         InputMissing: there is no such version.
         Torn: it, or champion.json, is damaged.
     """
-    given = Arguments.of(arguments, USAGE, most=1, options=("--reason",))
+    given = Arguments.of(arguments, COMMAND)
     if not given.words:
         raise SettingsError(
             "promote needs the version that is to be the champion",
-            hint=f"write {USAGE}; `finetune models` lists them",
+            hint=f"write {COMMAND.synopsis}; `finetune models` lists them",
         )
     from job.gate.growth import part_of_version  # heavy; `finetune --help` does without it
 
     settings = load(os.environ, given.settings, rules=("output",)).settings
+    telemetry.set_up(settings.log)
     store, name = registry_of(settings), given.words[0]
     before = after = Champion()
 
@@ -49,20 +51,13 @@ def run(arguments: list[str]) -> int:
     with scratch_folder(settings.runtime) as scratch:
         registry.move(store, settings.name, decide)
     answer(told(store, settings.name, before, after))
-    announce(settings, store)
+    announce_champion(settings.publish, store, settings.name)
     return 0
 
 
 def registry_of(settings: Settings) -> Store:
     """The store that holds the model's versions."""
     return open_store(settings.output, single_writer=settings.store.single_writer)
-
-
-def announce(settings: Settings, store: Store) -> None:
-    """Tell FINETUNE_PUBLISH__WEBHOOK, where it is set; that it cannot be told is a warning, and undoes
-    nothing."""
-    telemetry.set_up(settings.log)
-    announce_champion(settings.publish, store, settings.name)
 
 
 def check_usable(store: Store, model: str, champion: Champion, name: str) -> None:

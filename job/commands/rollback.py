@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 
+from job import telemetry
+from job.commands import COMMANDS
 from job.commands.arguments import Arguments
 from job.commands.printing import answer
-from job.commands.promote import announce, check_usable, registry_of, told
+from job.commands.promote import check_usable, registry_of, told
 from job.errors import InputMissing
 from job.registry import champion as registry
+from job.registry.announcement import announce_champion
 from job.registry.champion import Champion, rolled_back, used_in_turn
 from job.settings import load
-
-USAGE = "finetune rollback [VERSION] [--reason TEXT]"
 
 
 def run(arguments: list[str]) -> int:
@@ -24,8 +25,9 @@ def run(arguments: list[str]) -> int:
         InputMissing: there is nothing to go back to, or no such version.
         Torn: it, or champion.json, is damaged.
     """
-    given = Arguments.of(arguments, USAGE, most=1, options=("--reason",))
+    given = Arguments.of(arguments, COMMANDS["rollback"])
     settings = load(os.environ, given.settings, rules=("output",)).settings
+    telemetry.set_up(settings.log)
     store = registry_of(settings)
     before = after = Champion()
 
@@ -40,7 +42,7 @@ def run(arguments: list[str]) -> int:
     answer(told(store, settings.name, before, after))
     if new := [name for name in after.withdrawn if name not in before.withdrawn]:
         answer(f"withdrawn: {', '.join(new)}")
-    announce(settings, store)
+    announce_champion(settings.publish, store, settings.name)
     return 0
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from job.commands import COMMANDS
 from job.commands.arguments import Arguments
 from job.commands.overview import Overview, overview
 from job.commands.printing import answer, on_one_line
@@ -19,8 +20,6 @@ from job.settings import Settings, load
 from job.store import open_store
 from job.text import moment
 
-USAGE = "finetune status [--json]"
-
 
 def run(arguments: list[str]) -> int:
     """Print a state a line, as JSON; `status` says in words how the run stands. On a terminal it is a text
@@ -30,7 +29,7 @@ def run(arguments: list[str]) -> int:
     Raises:
         Torn: a state is damaged; all that can be read have been printed.
     """
-    given = Arguments.of(arguments, USAGE, switches=("--json",))
+    given = Arguments.of(arguments, COMMANDS["status"])
     settings, whole = load(os.environ, given.settings).settings, bool(given.switches)
     if not whole and not sys.stdout.isatty():
         damaged = _print_runs(states(settings))

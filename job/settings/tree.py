@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from job.environment import OURS
 from job.redaction import mask_all
@@ -101,6 +101,19 @@ class Settings(BaseSettings):
     launch: Launch = Launch()
     progress: Progress = Progress()
     metrics: Metrics = Metrics()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given alone: a version's settings are not those of this process. `load` asks flags and the
+        environment."""
+        return (init_settings,)
 
     @model_serializer(mode="wrap")
     def _masked(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -241,8 +242,13 @@ def test_each_model_cleans_the_rows_as_it_was_trained_to(
     }
 
 
-def test_a_version_that_a_person_promotes_brings_its_rows(lineage: Lineage, tmp_path: Path) -> None:
-    """After a change of what the roles are made of, no row of the gate judges until somebody promotes."""
+def test_a_version_that_a_person_promotes_brings_its_rows(
+    lineage: Lineage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a change of what the roles are made of, no row of the gate judges until somebody promotes,
+    with whatever settings that person's machine has."""
+    monkeypatch.setenv("FINETUNE_DATA__TRAIN", "s3://raw/tonight/*.csv")
+    monkeypatch.setenv("FINETUNE_CLEAN__DERIVE", '{"text": "{{text}}{{label}}"}')
     lineage.settled("a")
     other = lineage.prepared()
     clean = other.settings.clean.model_copy(update={"derive": {"text": "{{text}}"}})
@@ -277,7 +283,7 @@ def test_a_version_that_a_person_went_back_from_is_not_promoted_by_the_gate(
     for gate in ("not-worse", "always"):
         tried = lineage.challenger("a", lineage.prepared(gate=gate, margin=None))
         name = tried.version.name
-        champion.move(lineage.store, "m", lambda record, name=name: by_hand(record, name, ""))
+        champion.move(lineage.store, "m", partial(by_hand, version=name, reason=""))
         champion.move(lineage.store, "m", lambda record: rolled_back(record, first))
         judgement = judge(tried, lineage.store, lineage.nights.folder / "scratch")
         move = settle(tried, judgement, lineage.store, lineage.nights.folder / "scratch")

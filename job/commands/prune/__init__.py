@@ -21,6 +21,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from job.commands import COMMANDS
 from job.commands.arguments import Arguments
 from job.commands.printing import answer, table
 from job.commands.prune.findings import Findings, Removal
@@ -33,7 +34,7 @@ from job.registry.champion import Champion, removing
 from job.settings import load
 from job.store import Store, layout, open_store
 
-USAGE = "finetune prune [--dry-run] [--keep N] [--orphans] [--json]"
+COMMAND = COMMANDS["prune"]
 KEEP = 5
 """Versions, by default."""
 
@@ -45,8 +46,7 @@ def run(arguments: list[str]) -> int:
         Torn: champion.json is damaged, and nothing was removed; or something else is, and stays.
         Forbidden, Unreachable: the store does not let its objects be listed, read or removed.
     """
-    switches = ("--dry-run", "--orphans", "--json")
-    given = Arguments.of(arguments, USAGE, switches=switches, options=("--keep",))
+    given = Arguments.of(arguments, COMMAND)
     keep, orphans = _number(given.options.get("--keep")), "--orphans" in given.switches
     settings = load(os.environ, given.settings, rules=("output",)).settings
     store = open_store(settings.output, single_writer=settings.store.single_writer)
@@ -69,7 +69,7 @@ def _number(text: str | None) -> int:
     if text is None:
         return KEEP
     if not text.isdecimal():
-        raise SettingsError(f"--keep {text}: not a number", hint=f"write {USAGE}")
+        raise SettingsError(f"--keep {text}: not a number", hint=f"write {COMMAND.synopsis}")
     return int(text)
 
 

@@ -10,6 +10,7 @@ import json
 import os
 
 from job import supervisor, telemetry
+from job.commands import COMMANDS
 from job.commands.arguments import Arguments
 from job.commands.printing import answer, complain
 from job.commands.reproduce.original import Original
@@ -21,8 +22,7 @@ from job.runtime.stop import polling
 from job.settings import Settings, load
 from job.store import open_store
 
-JSON = "--json"
-USAGE = f"finetune reproduce VERSION [{JSON}]"
+COMMAND = COMMANDS["reproduce"]
 
 
 def run(arguments: list[str]) -> int:
@@ -33,11 +33,11 @@ def run(arguments: list[str]) -> int:
         NotReproduced: its weights are not the same.
     """
     supervisor.take_signals()
-    given = Arguments.of(arguments, USAGE, most=1, switches=(JSON,))
+    given = Arguments.of(arguments, COMMAND)
     if not given.words:
         raise SettingsError(
             "reproduce needs the version that is to be trained again",
-            hint=f"write {USAGE}; `finetune models` lists them, and `champion` is the one in use",
+            hint=f"write {COMMAND.synopsis}; `finetune models` lists them, and `champion` is the one in use",
         )
     settings = load(os.environ, given.settings, rules=("output",)).settings
     telemetry.set_up(settings.log)
@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> int:
         if code := _trained(rerun, original):
             return code
         report = compared(original, rerun.published(), scratch)
-    return _told(report, settings, as_json=JSON in given.switches)
+    return _told(report, settings, as_json="--json" in given.switches)
 
 
 def _stop() -> None:
