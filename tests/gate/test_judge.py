@@ -334,3 +334,13 @@ def test_parts_are_taken_from_what_was_scored_once(
     verdict = lineage.settled("a", night).verdict
     assert verdict["rows@label=b"] == 6
     assert asked == ["accuracy"] * 2
+
+
+def test_a_standard_of_another_task_is_called_by_its_name(lineage: Lineage) -> None:
+    own = lineage.models("a") / layout.SETTINGS
+    own.write_text('{"task": "fill-mask", "encode": {}, "clean": {}}')
+    first = lineage.settled("a").version
+    own.unlink()
+    kept = lineage.settled("a")
+    assert (kept.action, kept.verdict["kind"]) == ("kept", "not comparable")
+    assert kept.reason.startswith(f"{first} was trained for fill-mask")
