@@ -16,7 +16,17 @@ from job.data.artifacts import Dataset
 from job.errors import Absent, Conflict, DataError, InputMissing, SettingsError, Torn
 from job.gate.growth import candidate, commit_part
 from job.gate.trial import Standard, against, alone
-from job.gate.verdict import ALWAYS, FIRST, WITHDRAWN, Trial, Verdict, decide, spending_of, unasked
+from job.gate.verdict import (
+    ALWAYS,
+    BY_HAND,
+    FIRST,
+    WITHDRAWN,
+    Trial,
+    Verdict,
+    decide,
+    spending_of,
+    unasked,
+)
 from job.models import Place
 from job.registry import champion
 from job.registry.champion import TRIES, Champion, Move
@@ -129,6 +139,8 @@ def _verdict(challenger: Challenger, record: Champion, store: Store, scratch: Pa
     policy, metric = settings.publish, plain(settings.evaluate.metric or "")
     if challenger.version.name in record.withdrawn:
         return unasked("withdrawn", WITHDRAWN, metric, policy, record)
+    if challenger.version.name == record.version:  # it would be measured against itself
+        return unasked("by hand", BY_HAND, metric, policy, record)
     asks = policy.gate != "always" and best is not None
     if not asks and not policy.floors:
         if best is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,7 @@ class Standard:
         """
         folder = scratch / "standard"
         manifest = fetch(store, layout.version(model, version), folder)
-        place = models.find(str(folder), None, scratch)
+        place = replace(models.find(str(folder), None, scratch), name=version)  # for messages
         return cls(version, place, manifest.meta.get("dataset"))
 
 

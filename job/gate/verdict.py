@@ -26,6 +26,7 @@ Kind = Literal[
     "worse in a slice",
     "not comparable",
     "withdrawn",
+    "by hand",
 ]
 
 
@@ -143,7 +144,7 @@ class Trial:
         return self.metric in MINIMIZED
 
 
-PROMOTED: tuple[Kind, ...] = ("first", "always", "not worse", "better")
+PROMOTED: tuple[Kind, ...] = ("first", "always", "not worse", "better", "by hand")
 """The kinds of a verdict that make the challenger the champion."""
 
 SLICE_ALPHA = 0.05
@@ -205,6 +206,7 @@ def spending_of(record: Champion, policy: Publish) -> Spending:
 
 ALWAYS = "FINETUNE_PUBLISH__GATE=always asks nothing"
 FIRST = "there was no champion to be measured against"
+BY_HAND = "a person has promoted it already"
 WITHDRAWN = "a person has gone back from it already"
 
 

@@ -30,6 +30,8 @@ GROUPS = 1_000
 """The most groups of rows that are left out in turn."""
 LEAST = 5
 """Strata of fewer rows are resampled as one: alone they would seem to vary less than they do."""
+ROUNDING = 1e-12
+"""As a part of a difference: what varies no more than that does not vary."""
 CELLS = 4_000_000
 """Counts held in memory at a time."""
 
@@ -70,17 +72,21 @@ def spread(challenger: Scorer, reference: Scorer, seed: int) -> Spread | None:
     sample = Resampler(rows, reference.strata, seed)
     drawn = _differences(challenger, reference, sample.draws(RESAMPLES))
     error = float(drawn.std()) * math.sqrt(rows / max(1, rows - 1))
-    if error == 0:
+    if error <= ROUNDING * float(np.abs(drawn).max()):
         return None
-    groups = min(rows, GROUPS)
-    without = _differences(challenger, reference, _without(rows, groups))
-    influence = without.mean() - without
+    group, stratum = sample.groups()
+    groups, free = len(stratum), len(stratum) - len(sample.strata)
+    without = _differences(challenger, reference, _without(group, groups))
+    # how many rows each stratum has is the same in every draw, and no row's doing
+    mean = np.bincount(stratum, without) / np.bincount(stratum)
+    influence = mean[stratum] - without
+    influence[np.abs(influence) <= ROUNDING * np.abs(without)] = 0.0
     squares = float((influence**2).sum())
     if squares == 0:
         return Spread(error, 0.0, 1.0, 0.0)
     deciding = squares**2 / float((influence**4).sum())
     uneven = 1 / deciding - 1 / groups
-    freedom = min(groups - 1, 2 / uneven) if uneven > 0 else groups - 1
+    freedom = max(1.0, min(free, 2 / uneven) if uneven > 0 else free)
     return Spread(error, deciding, freedom, float((influence**3).sum()) / squares**1.5)
 
 
@@ -94,6 +100,16 @@ class Resampler:
         self.rows = rows
         self.strata = [np.flatnonzero(stratum == each) for each in np.unique(stratum)]
         self.random = np.random.default_rng(seed)
+
+    def groups(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Which group each row is left out with, GROUPS of them at most and each of one stratum; and the
+        stratum of each group. Small strata are a group at least."""
+        group, stratum = np.empty(self.rows, np.int64), list[int]()
+        for number, rows in enumerate(self.strata):
+            own = max(1, len(rows) * min(self.rows, GROUPS) // self.rows)
+            group[rows] = len(stratum) + np.arange(len(rows)) % own
+            stratum += [number] * own
+        return group, np.array(stratum)
 
     def draws(self, resamples: int) -> Iterator[Float64]:
         """How often each row is drawn, shape (some of the resamples, rows), until there are so many."""
@@ -109,12 +125,12 @@ class Resampler:
             yield counts
 
 
-def _without(rows: int, groups: int) -> Iterator[Float64]:
+def _without(group: npt.NDArray[np.int64], groups: int) -> Iterator[Float64]:
     """All rows but one of the groups, for each group."""
-    most = max(1, CELLS // rows)
+    most = max(1, CELLS // len(group))
     for first in range(0, groups, most):
         left_out = np.arange(first, min(first + most, groups))[:, np.newaxis]
-        yield np.where(np.arange(rows) % groups == left_out, 0.0, 1.0)
+        yield np.where(group == left_out, 0.0, 1.0)
 
 
 def _differences(challenger: Scorer, reference: Scorer, draws: Iterator[Float64]) -> Float64:

@@ -165,7 +165,8 @@ def test_a_promotion_by_hand_in_between_does_not_count_as_its_verdict(lineage: L
     name = challenger.version.name
     champion.move(lineage.store, "m", lambda record: by_hand(record, name, "a hurry"))
     move = settle(challenger, judgement, lineage.store, lineage.nights.folder / "scratch")
-    assert (move.action, move.champion) == ("promoted", name)
+    assert (move.action, move.verdict["kind"], move.champion) == ("promoted", "by hand", name)
+    assert lineage.record.spending.looks == 0, "it is not measured against itself"
     assert [m.action for m in lineage.record.history][1:] == ["promoted by hand", "promoted"]
 
 
@@ -333,3 +334,13 @@ def test_parts_are_taken_from_what_was_scored_once(
     verdict = lineage.settled("a", night).verdict
     assert verdict["rows@label=b"] == 6
     assert asked == ["accuracy"] * 2
+
+
+def test_a_standard_of_another_task_is_called_by_its_name(lineage: Lineage) -> None:
+    own = lineage.models("a") / layout.SETTINGS
+    own.write_text('{"task": "fill-mask", "encode": {}, "clean": {}}')
+    first = lineage.settled("a").version
+    own.unlink()
+    kept = lineage.settled("a")
+    assert (kept.action, kept.verdict["kind"]) == ("kept", "not comparable")
+    assert kept.reason.startswith(f"{first} was trained for fill-mask")
