@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from job.scoring.bootstrap import Resampler
 from job.tasks.scorers import Scorer, whole
 
 Floats = npt.NDArray[np.float64]
@@ -183,14 +184,5 @@ def _tail(worse: float, new: Scorer, known: Scorer) -> float:
 
 def _spread(scorer: Scorer, seed: int) -> float:
     """The standard deviation of the metric over resamples of the rows."""
-    random = np.random.default_rng(seed)
-    strata = np.zeros(scorer.rows) if scorer.strata is None else scorer.strata
-    groups = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    scores = []
-    for _ in range(0, RESAMPLES, CHUNK):
-        counts = np.zeros((CHUNK, scorer.rows), np.int64)
-        for rows in groups:
-            even = np.full(len(rows), 1 / len(rows))
-            counts[:, rows] = random.multinomial(len(rows), even, size=CHUNK)
-        scores.append(scorer.score(counts))
-    return float(np.nanstd(np.concatenate(scores)))
+    draws = Resampler(scorer.rows, scorer.strata, seed).draws(RESAMPLES)
+    return float(np.nanstd(np.concatenate([scorer.score(counts) for counts in draws])))

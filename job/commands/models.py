@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
         )
     rows = [row(entry, champion) for entry in _newest_first(listed, champion)]
     if sys.stdout.isatty() and "--json" not in given.switches:
-        answer(_table(rows))
+        answer(_table(rows, champion))
     else:
         answer("\n".join(json.dumps(value) for value in rows))
     return 0
@@ -54,7 +54,7 @@ def _newest_first(listed: Iterable[Entry], champion: Champion) -> list[Entry]:
 def row(entry: Entry, champion: Champion) -> dict[str, Any]:
     """What is said of a version."""
     name = entry.version.name
-    verdict = next((m for m in reversed(champion.history) if m.version == name), None)
+    verdict = _last_move(name, champion)
     return {
         "version": name,
         "run_id": entry.meta.get("run_id", entry.version.run_id),
@@ -77,21 +77,25 @@ def _roles(champion: Champion) -> Mapping[str, list[str | None]]:
     }
 
 
+def _last_move(name: str, champion: Champion) -> Move | None:
+    """What was last decided of a version."""
+    return next((m for m in reversed(champion.history) if m.version == name), None)
+
+
 def _verdict(move: Move) -> dict[str, Any]:
-    """The last thing that was decided of a version."""
     said = {"action": move.action, "reason": move.reason, "at": when(move.at)}
     return {**said, **{f"gate_{name}": value for name, value in move.verdict.items()}}
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def _table(rows: Sequence[Mapping[str, Any]], champion: Champion) -> str:
     """The versions on a terminal, each with the first of its scores."""
     metrics = {next(iter(row["scores"]), "") for row in rows}
     score = metrics.pop() if len(metrics) == 1 else ""
     columns = ("version", "in use as", "published", score or "score", "MB", "verdict")
-    return table(columns, [_cells(row, score) for row in rows])
+    return table(columns, [_cells(row, score, champion) for row in rows])
 
 
-def _cells(row: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+def _cells(row: Mapping[str, Any], metric: str, champion: Champion) -> tuple[str, ...]:
     """A row of the table.
 
     Args:
@@ -102,7 +106,6 @@ def _cells(row: Mapping[str, Any], metric: str) -> tuple[str, ...]:
         (f"{value:g}" if metric else f"{name} {value:g}" for name, value in scores.items()), ""
     )
     roles = [role for role in row["roles"] if role != "best" or "champion" not in row["roles"]]
-    verdict = row["verdict"] or {"action": "", "reason": ""}
-    said = ": ".join(filter(None, (verdict["action"], verdict["reason"])))
+    said = row["damage"] or str(_last_move(row["version"], champion) or "")
     size, day = f"{row['size'] / 1e6:.1f}", (row["published"] or "")[:10]
-    return row["version"], ", ".join(roles), day, score, size, row["damage"] or said
+    return row["version"], ", ".join(roles), day, score, size, said

@@ -75,7 +75,8 @@ class Overview:
         yield _line("model", f"{self.model} in {self.uri}")
         yield from _of_champion(self.champion)
         if self.verdict:
-            yield _line("verdict", _said(self.verdict))
+            judged = self.verdict
+            yield _line("verdict", f"{moment(judged.at)} {judged.version} {judged}")
         if self.trained:
             yield _line("trained", moment(self.trained))
         yield from _block("changed", [*self._changed(), *([self.unseen] if self.unseen else [])])
@@ -150,15 +151,9 @@ def _of_champion(current: Champion) -> Iterator[str]:
         yield _line("champion", "none yet")
         return
     move = made[-1].move
-    why = f"{move.action}: {move.reason}" if move.reason else move.action
-    yield _line("champion", f"{current.version}, in use since {moment(move.at)} ({why})")
+    yield _line("champion", f"{current.version}, in use since {moment(move.at)}, {move}")
     if current.previous:
         yield _line("", f"before it {current.previous}, to which `finetune rollback` goes back")
-
-
-def _said(move: Move) -> str:
-    reason = f": {move.reason}" if move.reason else ""
-    return f"{moment(move.at)} {move.version} {move.action}{reason}"
 
 
 def _block(label: str, lines: Sequence[str]) -> Iterator[str]:

@@ -17,7 +17,8 @@ from job.telemetry import event, warn
 
 
 def outlook(settings: Settings, task: Task, store: Store, scratch: Path) -> tuple[str, str | None]:
-    """What decides about tonight's challenger, in words, and why none could be promoted, if that is so.
+    """What decides about tonight's challenger, in words, and why an equally good one could not be promoted, if
+    that is so.
 
     Args:
         task: fitted or not.
@@ -38,14 +39,17 @@ def outlook(settings: Settings, task: Task, store: Store, scratch: Path) -> tupl
     said = f"{policy.gate}: {rows} rows judge, against {record.best}, at alpha {alpha:.2g}"
     if not rows:
         reasons = "".join(f"; {n} {why}" for why, n in gate.left_out.items()) if gate else ""
-        return said, f"none of the gate's rows can judge{reasons}; promote a version by hand"
+        return said, (
+            f"nothing can be promoted tonight, since none of the gate's rows can judge{reasons}; promote a "
+            "version by hand"
+        )
     least, margin = unseen(rows, alpha), _share(settings)
     metric = plain(settings.evaluate.metric or task.default_metric)
     counts = metric in RIGHT_OR_WRONG.get(task.name, ())
     if counts and policy.gate == "not-worse" and least >= margin:
         return said, (
-            f"so few rows show no less than {least:.2%} of the scale, and the margin is {margin:.2%}: "
-            "even a version that answers all alike is kept; give more test rows, raise "
+            "only a version that is clearly better can be promoted tonight: so few rows show no less than "
+            f"{least:.2%} of the scale, and the margin is {margin:.2%}; give more test rows, raise "
             "FINETUNE_PUBLISH__MARGIN, or promote by hand"
         )
     return said, None
@@ -55,7 +59,7 @@ def say_outlook(settings: Settings, task: Task, store: Store, scratch: Path) -> 
     """Log it."""
     said, hopeless = outlook(settings, task, store, scratch)
     if hopeless:
-        warn(f"tonight's gate can promote nothing: {hopeless}", gate=said)
+        warn(hopeless, gate=said)
     else:
         event("gate", policy=said)
 

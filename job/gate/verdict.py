@@ -81,7 +81,7 @@ class Verdict:
             "kind": self.kind,
             "reason": self.reason,
             "policy": self.policy,
-            "metric": self.metric,
+            "metric": self.metric or None,
             "reference": self.reference,
             "bound": self.bound,
             "looks": self.spending.looks,
@@ -235,14 +235,14 @@ def _found(
         return "too few rows", "the gate holds no row that can judge"
     better = policy.gate == "better"
     said = (
-        f"{metric} is {found.challenger:.4f}, the champion's {found.reference:.4f}, on {found.rows} rows: "
-        f"better by {found.difference:+.4f}, by {found.lower:+.4f} at least (alpha {found.alpha:.2g}); "
-        f"more than {bound:+.4g} is asked"
+        f"{metric} is {found.challenger:.4f}, the best champion's {found.reference:.4f}, on {found.rows} rows: "
+        f"a difference of {found.difference:+.4f}, at least {found.lower:+.4f} (alpha {found.alpha:.2g}), "
+        f"where more than {bound:+.4g} is asked"
     )
     if found.lower > bound:
         return ("better" if better else "not worse"), said
     if found.difference > bound:
-        return "too few rows", f"{said}, and so few rows show no less than {found.smallest:.4g}"
+        return "too few rows", f"{said}; so few rows show no less than {found.smallest:.4g}"
     return ("not better" if better else "worse"), said
 
 

@@ -69,4 +69,4 @@ def reason_of(move: Move) -> str:
 
 def said_of(move: Move) -> str:
     """A move in an Event's words."""
-    return f"{move.version}: {move.reason}" if move.reason else move.version
+    return f"{move.version} {move}"

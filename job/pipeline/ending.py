@@ -26,7 +26,7 @@ def finish(settings: Settings, record: Run, published: PublishedVersion, move: M
     version that is in use."""
     scores = json.loads((published.folder / layout.SCORES).read_text())
     summary = results.summary(record.store, published.version.key, scores)
-    result = Result({**summary, "gate": f"{move.action}: {move.reason}", "champion": move.champion})
+    result = Result({**summary, "gate": str(move), "champion": move.champion})
     figures(status="done", eta_seconds=None, **result.facts)
     repo = settings.publish.hub_repo if move.action == "promoted" else None
     record.finish("done", result.facts, outstanding=[PUSH] if repo else [])

@@ -47,6 +47,11 @@ class Move:
     verdict: Mapping[str, Any] = field(default_factory=dict)
     """What the gate found, flat; empty for a person's move."""
 
+    def __str__(self) -> str:
+        kind = self.verdict.get("kind")
+        action = f"{self.action} ({kind})" if kind else self.action
+        return f"{action}: {self.reason}" if self.reason else action
+
 
 @dataclass(frozen=True)
 class Champion:

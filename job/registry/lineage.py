@@ -15,6 +15,7 @@ from job.data.arrow import Writer, stream
 from job.data.artifacts import KEY, KEYS, LEARNED, SPLITS, Frozen
 from job.data.keys import Keys, among
 from job.errors import Absent, Torn
+from job.registry.versions import Version
 from job.store import Store, layout
 from job.store.commit import fetch
 from job.store.manifest import load
@@ -63,7 +64,7 @@ def lineage_of(store: Store, model: str, version: str, scratch: Path) -> Lineage
 
 
 def _files(store: Store, model: str, version: str) -> frozenset[str] | None:
-    run = layout.run(model, version.rpartition("-a")[0])
+    run = layout.run(model, Version.named(model, version).run_id)
     try:
         frozen, _ = read_record(store, f"{run}/{layout.INPUTS}", Frozen)
     except (Absent, Torn):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from job.errors import InputMissing, SettingsError, Torn
@@ -15,9 +16,9 @@ SHOWN = (layout.STATE, layout.WAITING)
 
 
 def states(settings: Settings) -> list[dict[str, Any]]:
-    """The state of the run that the settings name, or of every run of this model; with `waiting` where
-    its launcher saw that it waits in a queue, which may be before there is any state, and `damaged`, an
-    error, where one of the two cannot be understood.
+    """The state of the run that the settings name, or of every run of this model, oldest first; with
+    `waiting` where its launcher saw that it waits in a queue, which may be before there is any state, and
+    `damaged`, an error, where one of the two cannot be understood.
 
     Raises:
         InputMissing: there is none.
@@ -48,4 +49,10 @@ def states(settings: Settings) -> list[dict[str, Any]]:
             hint="check FINETUNE_OUTPUT, FINETUNE_NAME and FINETUNE_RUN_ID; a run that waits in a queue "
             "has not written anything yet: `kubectl get workloads` (Kueue) or podgroups (Volcano) says why",
         )
-    return list(found.values())
+    return sorted(found.values(), key=_began)
+
+
+def _began(state: dict[str, Any]) -> float:
+    """For an order by when they began: what has not, or does not say, comes last."""
+    began = state.get("began")
+    return began if isinstance(began, (int, float)) and began else math.inf

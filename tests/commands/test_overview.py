@@ -108,7 +108,7 @@ def test_what_a_person_reads(
     assert ended.startswith("trained   20")
     assert lines == [
         f"model     m in {store.uri}/m",
-        "champion  r1-a1, in use since 2026-08-20T10:30:00Z (promoted: it is the first)",
+        "champion  r1-a1, in use since 2026-08-20T10:30:00Z, promoted: it is the first",
         "verdict   2026-08-20T11:30:00Z r2-a1 kept: f1 0.8 is lower than 0.9",
         f"changed   1 object is new ({tmp_path}/c.csv)",
         f"          1 object is no longer the same ({tmp_path}/b.csv)",

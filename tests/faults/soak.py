@@ -53,6 +53,10 @@ def main() -> None:
         soak.until(given.kills, time.monotonic() + 60 * given.minutes, named or WORLDS)
 
 
+BUG = 70
+"""The exit code of what nobody has thought of."""
+
+
 class Soak:
     """Runs, one after the other, and what became of them."""
 
@@ -69,7 +73,7 @@ class Soak:
         """One world after the other.
 
         Raises:
-            AssertionError: a run did not end, or not as the one that was not killed.
+            AssertionError: a run did not end, or not as the one that was not killed; or a pod ended with 70.
         """
         done, number, start = 0, 0, time.monotonic()
         while done < kills and time.monotonic() < end:
@@ -96,6 +100,7 @@ class Soak:
         assert not wrong, f"{name} {world} {killer.done}: {wrong[:5]}\n{cluster.tail()}"
         for pod in cluster.pods:
             self.codes.update(pod.codes)
+            assert BUG not in pod.codes, "\n".join(pod.log)
             for words in () if self._lies else ("damaged", "passed over"):
                 assert not pod.said(words), cluster.tail()
         self.kinds.update(re.sub(r"pod \d+", "a pod", kill) for kill in killer.done)

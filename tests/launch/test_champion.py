@@ -76,11 +76,14 @@ def test_the_version_in_use_and_the_last_verdict(api: Api, owner: Body, store: S
     moved(store, judged("r2-a1", "kept", NOW, "f1 is lower by 0.1"))
     for _ in range(2):
         show_champion(Cluster(), owner, store, settings())
-    assert api.events("demo-finetune") == [("Kept", "r2-a1: f1 is lower by 0.1")]
+    assert api.events("demo-finetune") == [("Kept", "r2-a1 kept: f1 is lower by 0.1")]
     assert shown(api)["finetune/champion"] == "r1-a1"
     moved(store, lambda before: champion.by_hand(before, "r2-a1", "we know better"))
     show_champion(Cluster(), owner, store, settings())
-    assert api.events("demo-finetune")[-1] == ("PromotedByHand", "r2-a1: we know better")
+    assert api.events("demo-finetune")[-1] == (
+        "PromotedByHand",
+        "r2-a1 promoted by hand: we know better",
+    )
     assert shown(api)["finetune/champion"] == "r2-a1"
 
 

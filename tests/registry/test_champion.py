@@ -192,6 +192,15 @@ def test_forbidden_is_not_none(
         registry.read(open_store(bucket), "m")
 
 
+def test_a_move_says_what_was_found_and_why() -> None:
+    kept = Move("b-a1", "kept", reason="f1 is 0.8", verdict={"kind": "too few rows"})
+    assert str(kept) == "kept (too few rows): f1 is 0.8"
+    assert (
+        str(Move("b-a1", "promoted by hand", reason="it is new")) == "promoted by hand: it is new"
+    )
+    assert str(Move("b-a1", "rolled back")) == "rolled back"
+
+
 def test_a_record_that_is_gone_is_not_a_new_life(store: Store) -> None:
     assert registry.read(store, "m") == (Champion(), None)
     begun, tag = registry.opened(store, "m")

@@ -269,11 +269,11 @@ def test_status_shows_every_run_that_it_can_read(
         Run.open(store, "m", run_id, Settings())
     store.put("m/runs/b/state.json", b"<html>")
     state = json.loads(store.get("m/runs/c/state.json"))
-    store.put("m/runs/c/state.json", json.dumps({**state, "colour": "red"}).encode())
+    store.put("m/runs/c/state.json", json.dumps({**state, "began": 1.0, "colour": "red"}).encode())
     monkeypatch.setenv("FINETUNE_OUTPUT", str(tmp_path))
     monkeypatch.setenv("FINETUNE_NAME", "m")
     with pytest.raises(Torn, match=r"m/runs/b/state\.json is not a record"):
         status.run([])
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["run_id"] for line in shown] == ["a", "b", "c"]
-    assert "state.json is not a record" in shown[1]["status"]
+    assert [line["run_id"] for line in shown] == ["c", "a", "b"], "oldest first"
+    assert "state.json is not a record" in shown[2]["status"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from job.commands.prune.findings import Findings
 from job.commands.prune.survey import Survey
 from job.errors import Absent, Torn
+from job.registry.versions import Version
 from job.store import layout
 from job.store.commit import MANIFEST, load
 from job.store.keys import below
@@ -43,7 +44,7 @@ def _of_gate(survey: Survey, found: Findings) -> None:
 
 def _goes_on(survey: Survey, version: str) -> bool:
     """Whether the run that a version, or a part of the gate, is named after may go on."""
-    run = survey.run(version.rpartition("-a")[0])
+    run = survey.run(Version.named(survey.model, version).run_id)
     return run is not None and run.goes_on
 
 

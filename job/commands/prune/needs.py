@@ -33,7 +33,7 @@ def find_versions(survey: Survey, keep: int, found: Findings, *, torn: bool) -> 
             continue
         kept += 1
         if kept > keep and name not in needed:
-            why = f"not in use, and not one of the {keep} newest"
+            why = f"not in use, and not among the newest (--keep {keep})"
             found.go(VERSION, name, why, survey.artifacts[entry.version.key])
 
 

@@ -74,10 +74,10 @@ class Report:
         if more := len(self.tensors) - SHOWN:
             lines += [f"… and {more} tensors more"] if more > 0 else []
         lines += [f"{name}  {then}, {now} here" for name, (then, now) in self.circumstances.items()]
+        width = max(map(len, self.scores), default=0)
         for name, (then, now) in self.scores.items():
-            lines.append(
-                f"{name}  {_number(then)}" + ("" if then == now else f", {_number(now)} here")
-            )
+            here = "" if then == now else f", {_number(now)} here"
+            lines.append(f"{name:<{width}}  {_number(then)}{here}")
         return lines
 
 
