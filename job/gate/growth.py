@@ -15,7 +15,7 @@ from job import tasks
 from job.data.arrow import Writer, schema_of, stream
 from job.data.artifacts import GATE, GROUP, KEY, KEYS, Dataset
 from job.data.keys import Keys
-from job.errors import Absent, Torn
+from job.errors import Absent, Forbidden, Torn
 from job.gate.parts import ROWS, fetched, reading
 from job.registry import champion
 from job.settings import Settings
@@ -82,8 +82,8 @@ def part_of_version(
     """Commit the part of a version that a person promotes, as its own night would have done.
 
     Returns:
-        None where the gate has all of its rows, or where nobody can say any more which they are; the log
-        says why.
+        None where the gate has all of its rows, where nobody can say any more which they are, or where
+        the person may not read or write them; the log says why.
     """
     folder = scratch / "version"
     try:
@@ -93,14 +93,16 @@ def part_of_version(
         fetch(store, prefix, folder, [GATE, KEYS])
         recorded = json.loads((folder / layout.SETTINGS).read_text())
         settings = Settings.model_validate({**recorded, "name": model})
-    except (Absent, Torn, KeyError, ValueError) as error:
-        warn(
-            "the rows that judge stay as they are: which rows its night has brought is not known",
-            version=version,
-            reason=str(error),
-        )
+    except (Absent, Torn, Forbidden, KeyError, ValueError) as error:
+        unknown = "which rows its night has brought is not known"
+        warn(f"the rows that judge stay as they are: {unknown}", version=version, reason=str(error))
         return None
-    return commit_part(store, settings, version, Dataset(fingerprint, folder), judging, scratch)
+    dataset = Dataset(fingerprint, folder)
+    try:
+        return commit_part(store, settings, version, dataset, judging, scratch)
+    except Forbidden as error:  # a person may have leave to move the champion, and no more
+        warn("the rows that judge stay as they are", version=version, reason=str(error))
+        return None
 
 
 def last_of_each(keys: Keys) -> Mask:

@@ -15,7 +15,7 @@ import pytest
 from job import models
 from job.data.arrow import Writer, schema_of
 from job.data.artifacts import GATE, KEYS
-from job.errors import Conflict
+from job.errors import Conflict, Forbidden
 from job.gate import Challenger, Judgement, judge, settle
 from job.gate.growth import part_of_version
 from job.registry import champion
@@ -242,6 +242,22 @@ def test_each_model_cleans_the_rows_as_it_was_trained_to(
     }
 
 
+class Restricted:
+    """A store for somebody who may neither read nor write below a prefix."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self._store, self._prefix = store, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*given: Any, **options: Any) -> Any:
+            if any(str(each).startswith(self._prefix) for each in given):
+                raise Forbidden(f"{name} {self._prefix}")
+            return attribute(*given, **options)
+
+        attribute = getattr(self._store, name)
+        return call if callable(attribute) else attribute
+
+
 def test_a_version_that_a_person_promotes_brings_its_rows(
     lineage: Lineage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +281,9 @@ def test_a_version_that_a_person_promotes_brings_its_rows(
     files = {name: other.dataset.folder / name for name in (GATE, KEYS)}
     assert part_of_version(lineage.store, "m", "by-hand-a1", [], tmp_path / "gone") is None
     commit(lineage.store, layout.dataset("m", "other"), files, attempt=1, meta={})
+    for beyond in (layout.datasets("m"), layout.gate("m", "by-hand-a1")):
+        least: Any = Restricted(lineage.store, beyond)
+        assert part_of_version(least, "m", "by-hand-a1", [], tmp_path / "least") is None
     part = part_of_version(
         lineage.store, "m", "by-hand-a1", lineage.record.judging, tmp_path / "scratch"
     )
