@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from job.data.arrow import Writer, schema_of, stream
 from job.data.artifacts import GATE, GROUP, KEY, KEYS, Dataset
 from job.data.keys import Keys
 from job.errors import Absent, Forbidden, Torn
-from job.gate.parts import ROWS, fetched, reading
+from job.gate.parts import ROWS, Part, fetched, reading
 from job.registry import champion
 from job.settings import Settings
 from job.stages.clean.splits import HeldBack
@@ -54,11 +54,8 @@ def commit_part(
     Raises:
         InputMissing: a part is gone.
     """
-    night, kind = candidate(dataset), reading(settings)
-    targets = _targets(night, settings)
-    parts = fetched(store, settings.name, judging, scratch)
-    before = [_marks(p.path, targets) for p in parts if p.meta["reading"] == kind]
-    new = _new(before, _marks(night, targets))
+    night = candidate(dataset)
+    new = _lacking(night, settings, fetched(store, settings.name, judging, scratch))
     if not new.any():
         return None
     path = scratch / "gate" / version / ROWS
@@ -67,7 +64,7 @@ def commit_part(
         "dataset": dataset.fingerprint,
         "held_out": _is_held_out(path, dataset),
         "rows": int(new.sum()),
-        "reading": kind,
+        "reading": reading(settings),
         "split_by": settings.data.split_by,
     }
     champion.opened(store, settings.name)
@@ -111,6 +108,13 @@ def last_of_each(keys: Keys) -> Mask:
     last = np.zeros(len(keys), np.bool_)
     last[len(keys) - 1 - from_behind] = True
     return last
+
+
+def _lacking(night: Path, settings: Settings, parts: Iterable[Part]) -> Mask:
+    """Which of the night's rows the parts lack, or have with other targets."""
+    targets, kind = _targets(night, settings), reading(settings)
+    before = [_marks(part.path, targets) for part in parts if part.meta["reading"] == kind]
+    return _new(before, _marks(night, targets))
 
 
 def _targets(night: Path, settings: Settings) -> list[str]:

@@ -71,11 +71,15 @@ def load(
         wrong += _explain(error, origins)
     if settings is None or wrong:
         raise refusal(wrong)
-    for secret in (settings.runtime.peer_token, settings.publish.webhook_secret):
-        remember(secret.get_secret_value())
+    _remember_secrets(settings)
     if across := mistakes(settings, rules):
         raise refusal(across)
     return Loaded(settings, origins)
+
+
+def _remember_secrets(settings: Settings) -> None:
+    for secret in (settings.runtime.peer_token, settings.publish.webhook_secret):
+        remember(secret.get_secret_value())
 
 
 def _misnamed(flags: Mapping[str, str], variables: Mapping[str, str]) -> list[str]:

@@ -23,6 +23,7 @@ from job.stages.clean.sort import sort_split
 from job.stages.clean.splits import (
     CODE,
     Codes,
+    Decision,
     HeldBack,
     Replay,
     decide,
@@ -67,31 +68,10 @@ def clean(
             must be unique is not, or a split is left without rows.
         SettingsError: a template of `derive` has an error in its syntax.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    quarantine = scratch / "quarantine.jsonl"
-    if raw.quarantine != quarantine:
-        shutil.copyfile(raw.quarantine, quarantine)
-    data = settings.data
-    scan = Scan(settings, rules, raw, scratch)
-    with quarantine.open("a", encoding="utf-8") as file:
-        scanned = scan.run(file)
-    check_bad(quarantine, raw.read, scanned.bad, data.max_bad_fraction, rules)
+    data, quarantine = settings.data, scratch / "quarantine.jsonl"
+    scanned = _scanned(settings, rules, raw, quarantine)
     check_unique(scanned, raw.files, rules)
-    codes = _split(scanned, data)
-    in_gate = held_back.holds(scanned.keys, scanned.groups)
-    kept = Kept()
-    if _labels_may_be_lost(settings, rules, gated=bool(in_gate.any())):
-        kept = keep_in_train(scanned, codes, rules, in_gate)
-    decision = decide(
-        codes,
-        scanned.keys,
-        scanned.labels,
-        settings.clean,
-        settings.seed,
-        kept.needed,
-        in_gate,
-    )
-    leave_out(decision, scanned.keys, replay)
+    decision, kept = _decided(settings, rules, scanned, held_back, replay)
     written = write_splits(
         scanned, decision, raw.weights, rules, scratch, trained_on=bool(data.train)
     )
@@ -107,6 +87,40 @@ def clean(
     counts = {split: written[split].rows for split in tables}
     gate, read = (scratch / name if data.train else None for name in (GATE, READ))
     return CleanRows(tables, raw.files, counts, quarantine, counted, gate, read)
+
+
+def _scanned(settings: CleanSettings, rules: RowRules, raw: RawRows, quarantine: Path) -> Scanned:
+    """Each row cleaned, those that cannot be used in quarantine.
+
+    Raises:
+        DataError, SettingsError: see `clean`.
+    """
+    scratch = quarantine.parent
+    scratch.mkdir(parents=True, exist_ok=True)
+    if raw.quarantine != quarantine:
+        shutil.copyfile(raw.quarantine, quarantine)
+    with quarantine.open("a", encoding="utf-8") as file:
+        scanned = Scan(settings, rules, raw, scratch).run(file)
+    check_bad(quarantine, raw.read, scanned.bad, settings.data.max_bad_fraction, rules)
+    return scanned
+
+
+def _decided(
+    settings: CleanSettings,
+    rules: RowRules,
+    scanned: Scanned,
+    held_back: HeldBack,
+    replay: Replay,
+) -> tuple[Decision, Kept]:
+    """Which split each row goes to, and whether it stays; and what was kept for the sake of its label."""
+    codes, kept = _split(scanned, settings.data), Kept()
+    in_gate = held_back.holds(scanned.keys, scanned.groups)
+    if _labels_may_be_lost(settings, rules, gated=bool(in_gate.any())):
+        kept = keep_in_train(scanned, codes, rules, in_gate)
+    keys, labels = scanned.keys, scanned.labels
+    decision = decide(codes, keys, labels, settings.clean, settings.seed, kept.needed, in_gate)
+    leave_out(decision, keys, replay)
+    return decision, kept
 
 
 def _wanted(data: Data, *, partial: bool) -> dict[Split, str]:
