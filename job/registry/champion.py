@@ -89,8 +89,7 @@ def read(store: Store, model: str) -> tuple[Champion, str | None]:
     """The model's champion, and the tag to replace it by; None where there is no record of one yet.
 
     Raises:
-        Torn: the record is damaged, and the message names the field; or it is gone, though the model has
-            a gate.
+        Torn: the record is damaged, and the message names the field; or it is gone, and the gate is not.
         Forbidden: it may not be read; that never means that there is none.
     """
     try:
