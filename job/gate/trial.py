@@ -17,7 +17,7 @@ from job.data.artifacts import ROW, Dataset
 from job.errors import DataError
 from job.gate.contender import Contender
 from job.gate.growth import candidate
-from job.gate.rows import judging, learned
+from job.gate.rows import GateRows, judging, learned
 from job.gate.verdict import Part, Trial
 from job.models import Place
 from job.registry.champion import Champion
@@ -113,12 +113,7 @@ def against(
     data_sets = [name for name in (dataset.fingerprint, standard.dataset) if name]
     seen = learned(store, settings.name, data_sets, scratch)
     gate = judging(store, settings.name, record, settings, scratch, seen)
-    if gate is None or not gate.rows:
-        raise DataError(_nobody(gate.left_out if gate else {}))
-    rows = Rows(MappedTable(gate.cleaned.tables["test"]).table, Counter(gate.left_out))
-    rows = _readable(_readable(rows, mine), theirs)
-    if not len(rows.table):
-        raise DataError(_nobody(rows.left_out))
+    rows = _readable_by(gate, mine, theirs)
     event("asking both models the gate's rows", rows=len(rows.table), champion=standard.version)
     answers = mine.answers(rows.table, scratch / "challenger")
     metric, one = scorer_of(answers, mine.task, settings.evaluate)
@@ -134,6 +129,22 @@ def against(
     each = Answers(mine.task, answers, one), Answers(theirs.task, others, two)
     parts = _parts(metric, *each, settings)
     return Trial(one, two, standard.version, metric, parts, rows.left_out)
+
+
+def _readable_by(gate: GateRows | None, *contenders: Contender) -> Rows:
+    """The gate's rows that every contender can read.
+
+    Raises:
+        DataError: there is none.
+    """
+    if gate is None or not gate.rows:
+        raise DataError(_nobody(gate.left_out if gate else {}))
+    rows = Rows(MappedTable(gate.cleaned.tables["test"]).table, Counter(gate.left_out))
+    for contender in contenders:
+        rows = _readable(rows, contender)
+    if not len(rows.table):
+        raise DataError(_nobody(rows.left_out))
+    return rows
 
 
 def _nobody(left_out: Mapping[str, int]) -> str:

@@ -89,8 +89,7 @@ def read(store: Store, model: str) -> tuple[Champion, str | None]:
     """The model's champion, and the tag to replace it by; None where there is no record of one yet.
 
     Raises:
-        Torn: the record is damaged, and the message names the field; or it is gone, though the model has
-            a gate.
+        Torn: the record is damaged, and the message names the field; or it is gone, and the gate is not.
         Forbidden: it may not be read; that never means that there is none.
     """
     try:
@@ -125,18 +124,13 @@ def _lost(store: Store, model: str) -> Torn:
 
 
 def opened(store: Store, model: str) -> tuple[Champion, str | None]:
-    """As `read`, after an empty record was written where there was none: for whoever may write below
-    gate/ next.
-
-    Raises:
-        Torn, Forbidden: as `read`.
-    """
+    """As `read`, after an empty record was written where there was none: before anything lies below gate/."""
     record, tag = read(store, model)
-    if tag is not None:
-        return record, tag
-    with suppress(Conflict):  # somebody else has
-        write(store, model, record, None)
-    return read(store, model)
+    if tag is None:
+        with suppress(Conflict):  # somebody else has
+            write(store, model, record, None)
+        return read(store, model)
+    return record, tag
 
 
 def write(store: Store, model: str, champion: Champion, tag: str | None) -> Champion:

@@ -110,6 +110,18 @@ def test_a_row_of_the_gate_is_never_trained_on_or_validated_with_again(
                     groups |= {row["who"] for row in night.given("test")}
 
 
+def test_another_spelling_of_a_text_that_the_gate_has_is_held_back_too(tmp_path: Path) -> None:
+    """It is the same text only as long as CLEAN unescapes."""
+    nights, none = Nights(tmp_path), {"test_fraction": 0.0, "validation_fraction": 0.0}
+    escaped = rows(3)
+    plain = [{**row, "text": html.unescape(row["text"])} for row in escaped]
+    nights.night(rows(9, 30), test=plain, data=none)
+    nights.night(rows(9, 30), test=escaped, data=none, clean={"unescape_html": True})
+    later = nights.night(rows(9, 30) + escaped + plain, data=none)
+    assert not {*later.texts("train")} & {row["text"] for row in (*escaped, *plain)}
+    assert nights.promote(later, "later") is None
+
+
 def test_a_group_that_is_named_later_is_held_back_too(tmp_path: Path) -> None:
     """The gate's rows came without groups; a later night has the same rows with theirs."""
     nights = Nights(tmp_path)

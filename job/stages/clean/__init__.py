@@ -8,6 +8,7 @@ all rows are made on these; the second pass writes the splits.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -81,12 +82,15 @@ def clean(
     counted["kept_for_their_label"] = kept.moved
     check_not_empty(_wanted(data, partial=partial), counted, rules)
     tables = {split: scratch / f"{split}.arrow" for split in SPLITS if split in written}
-    if sort_by := settings.clean.sort_by:
-        for path in tables.values():
-            sort_split(path, reverse=sort_by.startswith("-"))
+    _sort(tables.values(), settings.clean.sort_by)
     counts = {split: written[split].rows for split in tables}
     gate, read = (scratch / name if data.train else None for name in (GATE, READ))
     return CleanRows(tables, raw.files, counts, quarantine, counted, gate, read)
+
+
+def _sort(tables: Iterable[Path], by: str | None) -> None:
+    for path in tables if by else ():
+        sort_split(path, reverse=str(by).startswith("-"))
 
 
 def _scanned(settings: CleanSettings, rules: RowRules, raw: RawRows, quarantine: Path) -> Scanned:
