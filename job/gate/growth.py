@@ -39,7 +39,7 @@ def commit_part(
     judging: Sequence[str],
     scratch: Path,
 ) -> str | None:
-    """Commit the test rows that the gate lacks, or has with other targets or another text before cleaning, as the part of a version.
+    """Commit the test rows that the gate lacks, or has otherwise (`_compared`), as the part of a version.
 
     The part is not in force before champion.json lists it. What an earlier attempt at this has committed
     stands.
@@ -53,16 +53,8 @@ def commit_part(
     Raises:
         InputMissing: a part is gone.
     """
-<<<<<<< HEAD
     night = candidate(dataset)
     new = _lacking(night, settings, fetched(store, settings.name, judging, scratch))
-=======
-    night, kind = candidate(dataset), reading(settings)
-    columns = _compared(night, settings)
-    parts = fetched(store, settings.name, judging, scratch)
-    before = [_marks(p.path, columns) for p in parts if p.meta["reading"] == kind]
-    new = _new(before, _marks(night, columns))
->>>>>>> h13-A
     if not new.any():
         return None
     path = scratch / "gate" / version / ROWS
@@ -117,28 +109,18 @@ def last_of_each(keys: Keys) -> Mask:
     return last
 
 
-<<<<<<< HEAD
 def _lacking(night: Path, settings: Settings, parts: Iterable[Part]) -> Mask:
-    """Which of the night's rows the parts lack, or have with other targets."""
-    targets, kind = _targets(night, settings), reading(settings)
-    before = [_marks(part.path, targets) for part in parts if part.meta["reading"] == kind]
-    return _new(before, _marks(night, targets))
+    """Which of the night's rows the parts lack, or have otherwise."""
+    columns, kind = _compared(night, settings), reading(settings)
+    before = [_marks(part.path, columns) for part in parts if part.meta["reading"] == kind]
+    return _new(before, _marks(night, columns))
 
 
-def _targets(night: Path, settings: Settings) -> list[str]:
-    """What may be said of the same text in another way: all columns but those that make its key, and the
-    group where the night has groups."""
-    made_of = {KEY, *tasks.create(settings).text_roles}
-    if settings.data.split_by is None:
-        made_of.add(GROUP)
-    return [name for name in schema_of(night).names if name not in made_of]
-=======
 def _compared(night: Path, settings: Settings) -> list[str]:
     """In what rows of one key may differ: targets, slices, the text before it was cleaned, by which it is
     held back when it is cleaned otherwise; and the group where the night has groups."""
     left_out = {KEY} if settings.data.split_by else {KEY, GROUP}
     return [name for name in schema_of(night).names if name not in left_out]
->>>>>>> h13-A
 
 
 def _marks(path: Path, columns: Sequence[str]) -> tuple[Keys, Keys]:

@@ -112,8 +112,9 @@ def against(
     theirs = Contender.open(settings, standard.place, scratch / "theirs")
     data_sets = [name for name in (dataset.fingerprint, standard.dataset) if name]
     seen = learned(store, settings.name, data_sets, scratch)
-    gate = judging(store, settings.name, record, settings, scratch, seen)
-    rows = _readable_by(gate, mine, theirs)
+    rows = _readable_by(
+        judging(store, settings.name, record, settings, scratch, seen), mine, theirs
+    )
     event("asking both models the gate's rows", rows=len(rows.table), champion=standard.version)
     answers = mine.answers(rows.table, scratch / "challenger")
     metric, one = scorer_of(answers, mine.task, settings.evaluate)

@@ -73,9 +73,8 @@ def clean(
     scanned = _scanned(settings, rules, raw, quarantine)
     check_unique(scanned, raw.files, rules)
     decision, kept = _decided(settings, rules, scanned, held_back, replay)
-    written = write_splits(
-        scanned, decision, raw.weights, rules, scratch, trained_on=bool(data.train)
-    )
+    trained_on = bool(data.train)
+    written = write_splits(scanned, decision, raw.weights, rules, scratch, trained_on=trained_on)
     scanned.path.unlink()
     question(written)
     counted = profile(raw, scanned.bad, scanned.dropped, decision, written)
@@ -83,9 +82,10 @@ def clean(
     check_not_empty(_wanted(data, partial=partial), counted, rules)
     tables = {split: scratch / f"{split}.arrow" for split in SPLITS if split in written}
     _sort(tables.values(), settings.clean.sort_by)
-    counts = {split: written[split].rows for split in tables}
-    gate, read = (scratch / name if data.train else None for name in (GATE, READ))
-    return CleanRows(tables, raw.files, counts, quarantine, counted, gate, read)
+    gate, read = (scratch / name if trained_on else None for name in (GATE, READ))
+    return CleanRows(
+        tables, raw.files, {s: written[s].rows for s in tables}, quarantine, counted, gate, read
+    )
 
 
 def _sort(tables: Iterable[Path], by: str | None) -> None:
