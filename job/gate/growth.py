@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from job import tasks
 from job.data.arrow import Writer, schema_of, stream
 from job.data.artifacts import GATE, GROUP, KEY, KEYS, Dataset
 from job.data.keys import Keys
@@ -25,6 +27,10 @@ from job.telemetry import warn
 
 Mask = npt.NDArray[np.bool_]
 
+FEW, MOST = 10, 0.05
+"""Rows, and the share of those that a night has in common with the gate, whose targets may be corrected at
+once."""
+
 
 def candidate(dataset: Dataset) -> Path:
     """A data set's test rows in the form of a part."""
@@ -38,14 +44,18 @@ def commit_part(
     dataset: Dataset,
     judging: Sequence[str],
     scratch: Path,
+    *,
+    by_hand: bool = False,
 ) -> str | None:
     """Commit the test rows that the gate lacks, or has otherwise (`_compared`), as the part of a version.
 
     The part is not in force before champion.json lists it. What an earlier attempt at this has committed
-    stands.
+    stands. Of many rows with other targets than the gate's none is taken: a night that spoils the answers
+    of its test rows alone must not choose how the next one is judged.
 
     Args:
         judging: the parts of the gate that judge, oldest first.
+        by_hand: whether a person vouches for the night.
 
     Returns:
         The part's name, which is the version's; None where the gate has all rows.
@@ -54,7 +64,10 @@ def commit_part(
         InputMissing: a part is gone.
     """
     night = candidate(dataset)
-    new = _lacking(night, settings, fetched(store, settings.name, judging, scratch))
+    parts = list(fetched(store, settings.name, judging, scratch))
+    new = _otherwise(night, settings, parts, _compared(night, settings))
+    if not by_hand:
+        new &= ~_doubtful(night, settings, parts)
     if not new.any():
         return None
     path = scratch / "gate" / version / ROWS
@@ -95,7 +108,7 @@ def part_of_version(
         return None
     dataset = Dataset(fingerprint, folder)
     try:
-        return commit_part(store, settings, version, dataset, judging, scratch)
+        return commit_part(store, settings, version, dataset, judging, scratch, by_hand=True)
     except Forbidden as error:  # a person may have leave to move the champion, and no more
         warn("the rows that judge stay as they are", version=version, reason=str(error))
         return None
@@ -109,11 +122,31 @@ def last_of_each(keys: Keys) -> Mask:
     return last
 
 
-def _lacking(night: Path, settings: Settings, parts: Iterable[Part]) -> Mask:
-    """Which of the night's rows the parts lack, or have otherwise."""
-    columns, kind = _compared(night, settings), reading(settings)
+def _otherwise(
+    night: Path, settings: Settings, parts: Sequence[Part], columns: Sequence[str]
+) -> Mask:
+    """Which of the night's rows the parts lack, or have with other values of some columns."""
+    kind = reading(settings)
     before = [_marks(part.path, columns) for part in parts if part.meta["reading"] == kind]
     return _new(before, _marks(night, columns))
+
+
+def _doubtful(night: Path, settings: Settings, parts: Sequence[Part]) -> Mask:
+    """The night's rows whose targets are not the gate's, where these are too many to be corrections."""
+    task = tasks.create(settings)
+    targets = sorted({*task.columns} - {*task.text_roles})
+    lacking = _otherwise(night, settings, parts, [])
+    changed = _otherwise(night, settings, parts, targets) & ~lacking
+    known = len(lacking) - int(lacking.sum())
+    if changed.sum() <= max(FEW, MOST * known):
+        return np.zeros(len(changed), np.bool_)
+    warn(
+        "so many of the gate's rows have other targets tonight that they stay as they were; "
+        "`finetune promote` takes the night's, if these are right",
+        rows=int(changed.sum()),
+        of=known,
+    )
+    return changed
 
 
 def _compared(night: Path, settings: Settings) -> list[str]:
@@ -131,7 +164,7 @@ def _marks(path: Path, columns: Sequence[str]) -> tuple[Keys, Keys]:
         names = set(batch.schema.names)
         values = [(batch.column(n) if n in names else nothing).to_pylist() for n in columns]
         keys.append(batch.column(KEY).to_numpy())
-        rows = zip(*values, strict=True)
+        rows = zip(*values, strict=True) if values else repeat((), batch.num_rows)
         marks.append(np.fromiter(map(_mark, rows), np.uint64, count=batch.num_rows))
     nothing_at_all = [np.zeros(0, np.uint64)]
     return np.concatenate(keys or nothing_at_all), np.concatenate(marks or nothing_at_all)

@@ -134,6 +134,26 @@ def test_a_group_that_is_named_later_is_held_back_too(tmp_path: Path) -> None:
     assert nights.promote(later, "later") is None, "the gate knows all of it"
 
 
+def test_answers_that_change_by_the_dozen_are_no_corrections(tmp_path: Path) -> None:
+    """A night that spoils its test rows alone is promoted, and must not spoil the judges of the next."""
+    nights = Nights(tmp_path)
+    none = {"test_fraction": 0.0, "validation_fraction": 0.0}
+    nights.night(rows(9, 90), test=rows(60), data=none)
+    flipped = [{**row, "label": "ab"[row["label"] == "a"]} for row in rows(60)]
+    spoiled = nights.night(
+        rows(9, 90), test=[*flipped[:20], *rows(60)[20:], *rows(3, 200)], data=none
+    )
+    judges = {row["text"]: row["label"] for row in read(part_of(nights, 0))}
+    now = read(nights.judging(spoiled.settings).cleaned.tables["test"])
+    assert {row["text"]: row["label"] for row in now if row["text"] in judges} == judges
+    assert len(now) == 63, "what the gate lacked it has now"
+    few = [*flipped[:5], *rows(60)[5:]]
+    nights.night(rows(9, 90), test=few, data=none)
+    now = read(nights.judging(spoiled.settings).cleaned.tables["test"])
+    corrected = {row["text"]: row["label"] for row in now}
+    assert sum(corrected[text] != label for text, label in judges.items()) == 5
+
+
 def test_what_the_gate_takes_is_counted(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
     first = nights.night(rows(40), data=HALF)
