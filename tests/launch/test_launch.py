@@ -139,8 +139,11 @@ def test_it_trains_skips_and_trains_again_when_data_has_come(release: Release) -
     metric = annotations["finetune/metric"].replace("_", "-")
     assert float(annotations[f"finetune/eval-{metric}"]) >= 0
     reasons = [reason for reason, _ in release.api.events(name)]
-    assert {"Started", "Checkpointed", "Published"} <= set(reasons)
-    assert [reason for reason, _ in release.api.events("demo-finetune")] == ["Launched"]
+    assert {"Started", "Checkpointed", "Published", "Promoted"} <= set(reasons)
+    told = [reason for reason, _ in release.api.events("demo-finetune")]
+    assert told == ["Launched", "Promoted"]
+    shown = release.api.one("cronjobs")["metadata"]["annotations"]
+    assert shown["finetune/champion"] == f"{run_id}-a1"
 
     code, out, err = release.launch()
     assert code == 0, err
