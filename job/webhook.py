@@ -49,13 +49,14 @@ class CloudEvent:
         return json.dumps({**head, **asdict(self)}, ensure_ascii=False).encode()
 
 
-def signature(key: bytes, id: str, timestamp: int, body: bytes) -> str:  # noqa: A002 - the scheme's word
+def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     """What `webhook-signature` holds.
 
     Args:
+        message_id: of `webhook-id`.
         timestamp: of `webhook-timestamp`, in seconds since 1970.
     """
-    digest = hmac.digest(key, f"{id}.{timestamp}.".encode() + body, hashlib.sha256)
+    digest = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
     return f"v1,{base64.b64encode(digest).decode()}"
 
 

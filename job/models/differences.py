@@ -36,7 +36,8 @@ def _tensors(folder: Path, stack: ExitStack) -> Iterator[tuple[str, Any]]:
 
     for path in sorted(folder.glob(SAFETENSORS)):
         file = stack.enter_context(safe_open(path, framework="pt"))
-        yield from ((name, file) for name in file.keys())  # noqa: SIM118 - it is no mapping
+        names = file.keys()
+        yield from ((name, file) for name in names)
 
 
 def _largest(one: Any, other: Any, name: str) -> float | None:

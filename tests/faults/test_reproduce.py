@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ SHAPES: dict[str, tuple[int, dict[str, str]]] = {
 }
 
 
-def reproduced(env: dict[str, str], name: str, folder: Path) -> tuple[int, dict[str, object]]:
+def reproduced(env: dict[str, str], name: str, folder: Path) -> tuple[int, dict[str, Any]]:
     """Leave nothing of a model but its versions, and make its only one again, from a shell that sets
     other threads."""
     store: Store = open_store(env["FINETUNE_OUTPUT"])
@@ -68,7 +69,7 @@ def test_a_world_that_changed_on_the_way_is_said(bucket: str, tmp_path: Path) ->
         cluster.until("checkpoint committed")
     Cluster(1, env, tmp_path, 2).run()
     code, told = reproduced(env, "changed", tmp_path)
-    assert told["earlier"]["world"] == [1, 2]  # type: ignore[index]
+    assert told["earlier"]["world"] == [1, 2]
     assert (code, told["same"]) == (65, False)
     assert "was resumed with something else (processes from 1 to 2, world from 1 to 2)" in str(
         told["summary"]

@@ -109,25 +109,23 @@ def test_of_moves_that_nobody_told_the_last_counts(server: Receiver, store: Stor
     assert (data["action"], data["reason"]) == ("rolled back", "bad")
 
 
-def test_a_move_while_another_is_told_is_told_after_it(server: Receiver, store: Store) -> None:
+def test_a_move_while_another_is_told_is_told_after_it(
+    server: Receiver, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moved(store, Move("r1-a1", "promoted", at=1.0))
+    put, told = store.put, list[str]()
 
-    class Moving:
-        """The store, in which the champion moves again while the first move is being told."""
-
-        def __init__(self) -> None:
-            self.told = 0
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(store, name)
-
-        def put(self, key: str, data: bytes) -> str:
-            if not self.told:
+    def moving(key: str, data: bytes) -> str:
+        """The champion moves again while the first move is being told."""
+        told.append(key)
+        if len(told) == 1:
+            with monkeypatch.context() as original:
+                original.setattr(store, "put", put)
                 moved(store, Move("r2-a1", "promoted", at=2.0))
-            self.told += 1
-            return store.put(key, data)
+        return put(key, data)
 
-    announce_champion(publish(server), Moving(), "spam")  # type: ignore[arg-type] # by its methods
+    monkeypatch.setattr(store, "put", moving)
+    announce_champion(publish(server), store, "spam")
     assert [request.event["subject"] for request in server.requests] == ["r1-a1", "r2-a1"]
 
 

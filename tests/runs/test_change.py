@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from job.data.artifacts import Input
@@ -11,8 +13,8 @@ from job.settings import Data, Settings, Train, recorded
 SETTINGS = recorded(Settings(data=Data.model_validate({"train": "s3://raw/*.csv"})))
 
 
-def rows(name: str, etag: str = "e", **more: object) -> Input:
-    return Input("train", f"s3://raw/{name}", 10, etag, **more)  # type: ignore[arg-type] # a test's
+def rows(name: str, etag: str = "e", **more: Any) -> Input:
+    return Input("train", f"s3://raw/{name}", 10, etag, **more)
 
 
 THEN = Basis(SETTINGS, (rows("a"), rows("b"), rows("c")), (("base/model", "1"),), "job:1")
