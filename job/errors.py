@@ -33,8 +33,6 @@ one line, without a traceback. Exit codes up to 78 have the meaning that sysexit
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from job.redaction import redact
@@ -298,21 +296,3 @@ def from_os_error(error: OSError, where: str = "the scratch folder") -> JobError
             hint="check the owner and the mode of the folder, and that it is mounted writable",
         )
     return None
-
-
-@contextmanager
-def before_recording() -> Iterator[None]:
-    """A store that does not answer within has kept an attempt from being recorded.
-
-    Raises:
-        StoreUnreachable: in place of Unreachable.
-    """
-    try:
-        yield
-    except Unreachable as error:
-        raise StoreUnreachable.of(error) from error
-
-
-def one_line(error: BaseException, most: int = 300) -> str:
-    """What a library says, on one line and not too long."""
-    return " ".join(str(error).split())[:most]

@@ -39,3 +39,8 @@ def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
 def moment(seconds: float) -> str:
     """A time, given in seconds since 1970, by RFC 3339, to the second."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What a library says, on one line and not too long."""
+    return " ".join(str(error).split())[:most]

@@ -19,9 +19,9 @@ from job.cluster.objects import (
     completion_of,
     is_held,
 )
-from job.errors import ClusterError, ClusterForbidden, SettingsError, one_line
+from job.errors import ClusterError, ClusterForbidden, SettingsError
 from job.retry import retrying
-from job.text import moment
+from job.text import moment, one_line
 
 __all__ = [
     "CRONJOBS",

@@ -14,9 +14,9 @@ from job.errors import (
     StoreUnreachable,
     Unreachable,
     from_os_error,
-    one_line,
 )
 from job.runtime.device import is_out_of_memory
+from job.text import one_line
 
 
 def known(error: BaseException) -> JobError | None:

@@ -13,7 +13,7 @@ from job.registry import champion
 from job.registry.champion import Champion, Move
 from job.registry.versions import Version
 from job.runs.change import Basis, Changes, trained_on
-from job.runs.record import state_of
+from job.runs.listing import state_of
 from job.settings import Settings, recorded
 from job.stages.fetch import resolve_inputs
 from job.store import Store, layout

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from job.errors import PeerLost, one_line
+from job.errors import PeerLost
+from job.text import one_line
 
 
 @contextmanager

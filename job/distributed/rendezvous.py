@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from job.distributed.lost_peer import naming_lost_peers
 from job.distributed.membership import Membership
-from job.errors import PeerLost, one_line
+from job.errors import PeerLost
 from job.runtime.stop import poll
 from job.telemetry import event
+from job.text import one_line
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store

@@ -18,7 +18,8 @@ from job.launch.queue import Waiting, unstarted, waiting
 from job.monitors.annotations import ClusterSink
 from job.monitors.report import Milestone, Report
 from job.registry.champion import Move
-from job.runs.record import State, state_of
+from job.runs.listing import state_of
+from job.runs.record import State
 from job.runtime.stop import StopSignal
 from job.store import Store, layout
 from job.telemetry import event, warn

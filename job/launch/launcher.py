@@ -20,16 +20,16 @@ from job.errors import (
     JobError,
     RunFailed,
     Torn,
-    before_recording,
 )
 from job.launch import manifest
 from job.launch.champion import show_champion
 from job.launch.decision import Decision, Launched, Record, decide
 from job.launch.follow import Workload
 from job.runs import identity
-from job.runs.attempt import probed
+from job.runs.attempt import before_recording, probed
 from job.runs.change import Basis, Changes, launched_for, record_launch
-from job.runs.record import Run, State, runs_of, state_of
+from job.runs.listing import runs_of, state_of
+from job.runs.record import Run, State
 from job.runs.results import Result
 from job.runtime.stop import StopSignal
 from job.settings import Settings

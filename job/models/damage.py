@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from job.errors import DataError, JobError, one_line
+from job.errors import DataError, JobError
 from job.models.locate import Place
+from job.text import one_line
 
 COMPLETE = "download it again; a model needs config.json, model.safetensors and tokenizer.json"
 

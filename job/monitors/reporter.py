@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from job.errors import ClusterError, one_line
+from job.errors import ClusterError
 from job.monitors.report import KEPT_MILESTONES, Milestone, Report, Sink
 from job.runtime.stop import StopSignal
 from job.telemetry import warn
+from job.text import one_line
 
 AGAIN_SECONDS = 2.0
 """Between two tries of the last report."""

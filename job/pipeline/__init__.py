@@ -19,7 +19,6 @@ from job.errors import (
     StoreError,
     StoreUnreachable,
     Unreachable,
-    before_recording,
 )
 from job.gate import Challenger, Verdict, judge, settle
 from job.gate.outlook import say_outlook
@@ -30,7 +29,7 @@ from job.monitors.failure import failed
 from job.pipeline.ending import finish, make_up, published_before, settled_before
 from job.registry.versions import Version
 from job.runs import results
-from job.runs.attempt import Attempt, announce, begin, find_run, follow
+from job.runs.attempt import Attempt, announce, before_recording, begin, find_run, follow
 from job.runs.fence import fenced
 from job.runs.provenance import Provenance
 from job.runs.record import Run

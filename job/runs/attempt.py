@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from job import models
 from job.batching.limits import Limits
 from job.data.artifacts import Frozen, Inputs
 from job.distributed.world import World
-from job.errors import InputMissing, StoreError, Torn, before_recording
+from job.errors import InputMissing, StoreError, StoreUnreachable, Torn, Unreachable
 from job.models.base import Base, find_base, shared_base
 from job.models.quiet_imports import transformers
 from job.registry import champion
@@ -66,6 +67,19 @@ def probed(settings: Settings) -> Store:
         probe_conditional_writes(store, layout.runs(settings.name))
     _sweep(store, settings.name, superseded=False)
     return store
+
+
+@contextmanager
+def before_recording() -> Iterator[None]:
+    """A store that does not answer within has kept an attempt from being recorded.
+
+    Raises:
+        StoreUnreachable: in place of Unreachable.
+    """
+    try:
+        yield
+    except Unreachable as error:
+        raise StoreUnreachable.of(error) from error
 
 
 def find_run(settings: Settings) -> tuple[Run, Inputs | None]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from job.errors import InputMissing, SettingsError, Torn
+from job.errors import Absent, InputMissing, SettingsError, Torn
 from job.runs.record import State
 from job.settings import Settings
-from job.store import layout, open_store
+from job.store import Store, layout, open_store
 from job.store.records import read_json
 
 SHOWN = (layout.STATE, layout.WAITING)
@@ -56,3 +56,17 @@ def _began(state: dict[str, Any]) -> float:
     """For an order by when they began: what has not, or does not say, comes last."""
     began = state.get("began")
     return began if isinstance(began, (int, float)) and began else math.inf
+
+
+def runs_of(store: Store, model: str, base: str) -> set[str]:
+    """The ids of a model's runs that begin with `base`."""
+    return {layout.run_id_of(model, o.key) for o in store.list(layout.run(model, base))}
+
+
+def state_of(store: Store, model: str, run_id: str) -> State | None:
+    """A run's state; None before its first attempt."""
+    key = f"{layout.run(model, run_id)}/{layout.STATE}"
+    try:
+        return State.of(read_json(store, key), f"{store.uri}/{key}")
+    except Absent:
+        return None

@@ -20,7 +20,7 @@ from job.registry import versions
 from job.runs.settings_record import check_settings
 from job.settings import Settings, recorded
 from job.store import Store, layout
-from job.store.records import read_json, read_record, record_of, write_on
+from job.store.records import read_record, record_of, write_on
 from job.telemetry import warn
 
 Stage = Literal["start", "encode", "train", "evaluate", "end"]
@@ -285,17 +285,3 @@ def _begun(store: Store, model: str, run_id: str) -> State:
     if state.attempt:
         warn("the run's state was lost; it goes on from what the store holds", run_id=run_id)
     return replace(state, stage="train", step=max(steps)) if steps else state
-
-
-def runs_of(store: Store, model: str, base: str) -> set[str]:
-    """The ids of a model's runs that begin with `base`."""
-    return {layout.run_id_of(model, o.key) for o in store.list(layout.run(model, base))}
-
-
-def state_of(store: Store, model: str, run_id: str) -> State | None:
-    """A run's state; None before its first attempt."""
-    key = f"{layout.run(model, run_id)}/{layout.STATE}"
-    try:
-        return State.of(read_json(store, key), f"{store.uri}/{key}")
-    except Absent:
-        return None

@@ -6,8 +6,9 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from job.errors import BrokenDevice, SettingsError, one_line
+from job.errors import BrokenDevice, SettingsError
 from job.settings import Runtime
+from job.text import one_line
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from job.errors import SettingsError, one_line
+from job.errors import SettingsError
 from job.settings.tree import CONFIG_VARIABLE, DELIMITER, PREFIX
+from job.text import one_line
 
 FILE_BYTES = 4 * 2**20
 """The longest settings file."""

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from job.errors import Torn, one_line
+from job.errors import Torn
 from job.store.base import Reader, Store
+from job.text import one_line
 
 T = TypeVar("T")
 

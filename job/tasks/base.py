@@ -20,7 +20,7 @@ from job.settings.metrics import PER_TOKEN
 from job.tasks.row_rules import Columns, Source, source_of
 from job.tasks.scorers import Scorer
 from job.tasks.tokens import tokenize
-from job.tasks.types import IGNORED, Batch, Features, Floats, Outputs, Scored
+from job.tasks.types import Batch, Features, Floats, Outputs, Scored, uncounted
 
 if TYPE_CHECKING:
     import torch
@@ -215,7 +215,7 @@ class Task(ABC):
         """
         if len(rows):
             return self.batch_of(table, rows, pad, epoch)
-        return _uncounted(self.batch_of(table, np.zeros(1, dtype=np.int64), pad, epoch))
+        return uncounted(self.batch_of(table, np.zeros(1, dtype=np.int64), pad, epoch))
 
     @abstractmethod
     def batch_of(self, table: MappedTable, rows: Rows, pad: Padding, epoch: int) -> Batch:
@@ -298,12 +298,3 @@ class Task(ABC):
     @abstractmethod
     def written(self, scored: Scored) -> dict[str, Any]:
         """Predictions as columns of predictions.parquet, one entry per cleaned row, in order."""
-
-
-def _uncounted(batch: Batch) -> Batch:
-    """The same micro-batch with a loss of 0."""
-    import torch
-
-    if "weights" in batch:
-        return {**batch, "weights": torch.zeros_like(batch["weights"])}
-    return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}

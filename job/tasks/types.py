@@ -55,3 +55,12 @@ class Scored:
     rows: MappedTable
     """The cleaned rows, by role."""
     tokenizer: PreTrainedTokenizerFast
+
+
+def uncounted(batch: Batch) -> Batch:
+    """The same micro-batch with a loss of 0."""
+    import torch
+
+    if "weights" in batch:
+        return {**batch, "weights": torch.zeros_like(batch["weights"])}
+    return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}

@@ -11,7 +11,8 @@ import pytest
 from job.commands import status
 from job.data.artifacts import Frozen, Input
 from job.errors import Conflict, NoProgress, SettingsError, Torn
-from job.runs.record import PUSH, Run, state_of
+from job.runs.listing import state_of
+from job.runs.record import PUSH, Run
 from job.settings import Settings
 from job.store import Store, layout, open_store
 from job.store.folder import FolderStore

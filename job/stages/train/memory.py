@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from job.batching import Rows
 from job.batching.sampler import evaluation_batches
-from job.errors import OutOfMemory, one_line
+from job.errors import OutOfMemory
 from job.runtime.device import is_out_of_memory
 from job.stages.train.plan import Plan
 from job.telemetry import warn
+from job.text import one_line
 
 
 def free() -> None:

@@ -8,12 +8,13 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from job import models
-from job.errors import SettingsError, one_line
+from job.errors import SettingsError
 from job.runtime.device import seed_everything
 from job.settings import Lora, Model, Train
 from job.stages.train.context import StartingPoint
 from job.tasks.base import Task
 from job.telemetry import event
+from job.text import one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

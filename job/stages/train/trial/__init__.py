@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from job import models
-from job.errors import JobError, SettingsError, one_line
+from job.errors import JobError, SettingsError
 from job.models import Place
 from job.runtime.device import is_out_of_memory
 from job.settings import Model, Publish, Train
@@ -26,6 +26,7 @@ from job.stages.train.trial.passes import check_passes
 from job.stages.train.trial.sample import Sample
 from job.stages.train.trial.tokenizer import check_tokenizer
 from job.telemetry import event
+from job.text import one_line
 
 __all__ = ["Sample", "Trial", "try_out"]
 
