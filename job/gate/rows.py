@@ -11,20 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from job import tasks
-from job.data import artifacts
 from job.data.arrow import MappedTable, Writer, schema_of, stream
-from job.data.artifacts import FILE, GIVEN, KEY, KEYS, LINE, SLICE, CleanRows, RawRows
-from job.errors import Absent, Torn
+from job.data.artifacts import FILE, GIVEN, KEY, LINE, SLICE, CleanRows, RawRows
 from job.gate.growth import Mask, last_of_each
 from job.gate.parts import Part, fetched, keys_now, reading
 from job.registry.champion import Champion
+from job.registry.lineage import rows_of
 from job.runtime.stop import poll
 from job.settings import Settings
 from job.stages.clean import NOTHING, clean
 from job.stages.clean.splits import NO_KEYS, HeldBack
-from job.store import Store, layout
-from job.store.commit import fetch
-from job.store.manifest import load
+from job.store import Store
 from job.tasks.base import Task
 from job.telemetry import warn
 
@@ -61,20 +58,15 @@ def learned(store: Store, model: str, data_sets: Sequence[str], scratch: Path) -
     sets had KEYS, tells nothing."""
     keys = []
     for name in data_sets:
-        folder = scratch / "learned" / name
-        try:
-            prefix = layout.dataset(model, name)
-            manifest = load(store, prefix)
-            files = [KEYS, *({artifacts.LEARNED} & manifest.files.keys())]
-            fetch(store, prefix, folder, files, manifest=manifest)
-        except (Absent, Torn) as error:
+        known = rows_of(store, model, name, scratch / "learned" / name)
+        if known is None:
             warn(
-                "which of the gate's rows a model has learned from is not known",
-                reason=error.message,
+                "which of the gate's rows a model has learned from is not known: its data set is gone, or "
+                "of an older release",
+                dataset=name,
             )
-            continue
-        for file in files:
-            keys += [batch.column(KEY).to_numpy() for batch in stream(folder / file)]
+        else:
+            keys += [known.trained, known.validated]
     return HeldBack.of(keys, [])
 
 

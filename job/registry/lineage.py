@@ -75,11 +75,23 @@ def _files(store: Store, model: str, version: str) -> frozenset[str] | None:
 def _rows(store: Store, model: str, version: str, scratch: Path) -> KnownRows | None:
     try:
         fingerprint = load(store, layout.version(model, version)).meta.get("dataset")
-        if fingerprint is None:
-            return None
-        prefix = layout.dataset(model, fingerprint)
+    except (Absent, Torn):
+        return None
+    return rows_of(store, model, fingerprint, scratch) if fingerprint else None
+
+
+def rows_of(store: Store, model: str, dataset: str, scratch: Path) -> KnownRows | None:
+    """The rows that models learn from a data set; None where it is gone, or of a release that did not
+    keep what is asked here.
+
+    Args:
+        dataset: its fingerprint.
+        scratch: where the keys of its rows are put.
+    """
+    prefix = layout.dataset(model, dataset)
+    try:
         manifest = load(store, prefix)
-        if KEYS not in manifest.files:
+        if not {KEYS, layout.PROFILE} <= manifest.files.keys():
             return None
         wanted = [name for name in (KEYS, LEARNED, layout.PROFILE) if name in manifest.files]
         fetch(store, prefix, scratch, wanted, manifest=manifest)

@@ -278,7 +278,7 @@ def test_a_version_that_a_person_promotes_brings_its_rows(
     shutil.copytree(lineage.models("a"), folder)
     (folder / layout.SETTINGS).write_text(json.dumps(recorded(other.settings)))
     publish(lineage.store, "m", "by-hand-a1", folder, dataset="other")
-    files = {name: other.dataset.folder / name for name in (GATE, KEYS)}
+    files = {name: other.dataset.folder / name for name in (GATE, KEYS, layout.PROFILE)}
     assert part_of_version(lineage.store, "m", "by-hand-a1", [], tmp_path / "gone") is None
     commit(lineage.store, layout.dataset("m", "other"), files, attempt=1, meta={})
     for beyond in (layout.datasets("m"), layout.gate("m", "by-hand-a1")):

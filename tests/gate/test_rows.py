@@ -318,7 +318,7 @@ def test_rows_that_a_model_has_learned_from_do_not_judge_it(tmp_path: Path) -> N
     trained_on = gate & set(first.texts("train"))
     assert trained_on and gate - trained_on
     for night in (first, second):
-        files = {KEYS: night.dataset.folder / KEYS}
+        files = {name: night.dataset.folder / name for name in (KEYS, layout.PROFILE)}
         commit(nights.store, layout.dataset("m", night.name), files, attempt=1, meta={})
     seen = learned(nights.store, "m", [first.name, second.name, "gone"], tmp_path / "learned")
     found = nights.judging(second.settings, seen)
@@ -328,10 +328,7 @@ def test_rows_that_a_model_has_learned_from_do_not_judge_it(tmp_path: Path) -> N
     keys = pa.array(sorted(key_of(text) for text in trained_on), pa.uint64())
     with Writer(tmp_path / artifacts.LEARNED) as writer:
         writer.write(pa.RecordBatch.from_arrays([keys], names=[KEY]))
-    files = {
-        KEYS: second.dataset.folder / KEYS,
-        artifacts.LEARNED: tmp_path / artifacts.LEARNED,
-    }
+    files[artifacts.LEARNED] = tmp_path / artifacts.LEARNED
     commit(nights.store, layout.dataset("m", "later"), files, attempt=1, meta={})
     seen = learned(nights.store, "m", ["later"], tmp_path / "later")
     assert nights.judging(second.settings, seen).left_out == {LEARNED: len(trained_on)}
