@@ -13,6 +13,7 @@ import pytest
 
 from job.registry import champion
 from job.store import open_store
+from tests.support.runs import variables
 from tests.support.samples import SHARED, finetune, tiny_bert, write_csv
 
 Row = tuple[str, str]
@@ -47,18 +48,11 @@ def place(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def env(folder: Path, name: str, **more: str) -> dict[str, str]:
-    given = {
-        "NAME": "m",
-        "OUTPUT": str(folder / "store"),
-        "RUN_ID": name,
-        "DATA__TRAIN": str(folder / "data" / "*.csv"),
-        "MODEL__NAME": str(folder / "bert"),
-        "TRAIN__EPOCHS": "4",
+    own = {
         "TRAIN__LEARNING_RATE": "3e-3",
         "CHECKS__ACTION": "stop",
-        **more,
     }
-    return {f"FINETUNE_{key}": value for key, value in given.items()}
+    return variables(folder, name, **{**own, **more})
 
 
 def night(folder: Path, name: str, new: Sequence[Row], **more: str) -> tuple[int, dict[str, Any]]:

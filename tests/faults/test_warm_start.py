@@ -17,6 +17,7 @@ from job.demo import tickets
 from job.registry import champion
 from job.store import Store, layout, open_store
 from job.store.commit import fetch
+from tests.support.runs import variables
 from tests.support.samples import ROOT, finetune, tiny_bert, write_csv
 
 ROWS = tickets(600)
@@ -37,22 +38,15 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def env(folder: Path, name: str, **more: str) -> dict[str, str]:
-    given = {
-        "NAME": "m",
-        "OUTPUT": str(folder / "store"),
-        "RUN_ID": name,
-        "DATA__TRAIN": str(folder / "data" / "*.csv"),
-        "MODEL__NAME": str(folder / "bert"),
+    own = {
         "TRAIN__FROM": "champion",
-        "TRAIN__EPOCHS": "4",
         "TRAIN__LEARNING_RATE": "1e-3",
         "CHECKPOINT__EVERY_STEPS": "3",
         # which version is in use is for these tests to say
         "PUBLISH__GATE": "better",
         "PUBLISH__MIN_GAIN": "0.99",
-        **more,
     }
-    return {f"FINETUNE_{key}": value for key, value in given.items()}
+    return variables(folder, name, **{**own, **more})
 
 
 def run(folder: Path, name: str, **more: str) -> subprocess.CompletedProcess[str]:
